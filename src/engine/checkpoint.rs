@@ -1,0 +1,99 @@
+//! When a checkpoint is written, and how.
+
+use std::io::{self, Write as _};
+use std::sync::{Arc, PoisonError};
+
+use super::chain::Chain;
+use super::{Engine, Head};
+use crate::format::checkpoint::{self, Header};
+use crate::format::names::{CHECKPOINTS, Name};
+use crate::format::pointer::Link;
+use crate::hash::StoreId;
+use crate::revision::Generation;
+use crate::storage::Storage;
+
+/// What reading one manifest costs beside its changes, in units of one entry: measured as 30 entries or so.
+const MANIFEST_COST: u64 = 32;
+/// A table is always cheap enough to make from manifests of this cost.
+const COST_MIN: u64 = 1024;
+
+/// The cost of reading a manifest with so many changes, in units of one entry of a table.
+pub(crate) const fn cost(changes: usize) -> u64 {
+    MANIFEST_COST + changes as u64
+}
+
+/// The size rule: a checkpoint is due when reading the manifests since the last one costs more than reading the
+/// table itself. So opening costs at most about twice what reading the table would, and all checkpoints together
+/// take about as much space as the manifests.
+fn is_due(cost: u64, files: u64) -> bool {
+    cost >= COST_MIN.max(files)
+}
+
+impl Engine {
+    /// Writes a checkpoint of the head if one is due: after the commit is durable and the lock is free, in a thread
+    /// of its own. A failure is of no consequence, as the next commit finds it due again.
+    pub(crate) fn checkpoint_if_due(&self, mut head: Head) -> Head {
+        if !is_due(head.cost, head.table.files()) {
+            return head;
+        }
+        if let Some((newest, cost)) = written_by_others(self.storage(), self.id(), &head) {
+            (head.checkpoint, head.cost) = (Some(newest), cost);
+            if !is_due(cost, head.table.files()) {
+                return head;
+            }
+        }
+        let mut running = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return head;
+        }
+        let (storage, store, link, table) = (Arc::clone(&self.storage), self.id(), head.link, head.table.clone());
+        let work = move || {
+            let _ = write(&*storage, store, link, &table);
+        };
+        if self.options().checkpoint_thread {
+            *running = std::thread::Builder::new().name("genstore-checkpoint".into()).spawn(work).ok();
+        } else {
+            work();
+        }
+        (head.checkpoint, head.cost) = (Some(head.link.generation), 0);
+        head
+    }
+}
+
+/// A checkpoint that another process has written since this handle last looked, and the cost since then.
+fn written_by_others(storage: &dyn Storage, store: StoreId, head: &Head) -> Option<(Generation, u64)> {
+    let found = storage.scan(CHECKPOINTS).ok()?;
+    let newest = found.iter().filter_map(|scanned| match scanned.name {
+        Some(Name::Checkpoint(generation)) if generation <= head.link.generation => Some(generation),
+        _ => None,
+    });
+    let newest = newest.max().filter(|newest| head.checkpoint.is_none_or(|known| *newest > known))?;
+    let mut total = 0;
+    for found in Chain::new(storage, store, head.link) {
+        let (link, manifest) = found.ok()?;
+        if link.generation <= newest {
+            break;
+        }
+        total += cost(manifest.changes.len());
+    }
+    Some((newest, total))
+}
+
+/// Writes the checkpoint of a table. It is flushed before it gets its name, so that a crash leaves no torn one.
+pub(crate) fn write(storage: &dyn Storage, store: StoreId, link: Link, table: &super::table::Table) -> io::Result<()> {
+    let mut round = storage.round()?;
+    let (staged, file) = round.stage()?;
+    let header = Header::new(store, link, table.files(), table.bytes());
+    let mut out = io::BufWriter::with_capacity(1 << 16, file);
+    let written = checkpoint::write(&mut out, &header, table.iter())
+        .map_err(io::Error::other)
+        .and_then(|()| out.flush())
+        .and_then(|()| out.into_inner().map_err(io::IntoInnerError::into_error))
+        .and_then(|file| round.staged(file))
+        .and_then(|()| round.flush())
+        .and_then(|()| storage.replace_derived(&staged, &Name::Checkpoint(link.generation)));
+    if written.is_err() {
+        round.discard();
+    }
+    written
+}

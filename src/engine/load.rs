@@ -1,0 +1,226 @@
+//! From the pointer to the file table, checking every step.
+
+use std::io::{self, BufReader, Read};
+
+use super::Head;
+use super::table::Table;
+use crate::error::{Error, Problem, Result};
+use crate::format::checkpoint::{self, ReadError};
+use crate::format::entry::Entry;
+use crate::format::manifest::{MANIFEST_MAX, Manifest};
+use crate::format::names::Name;
+use crate::format::pointer::{Link, POINTER_MAX, Pointer};
+use crate::format::{FormatError, manifest::Change};
+use crate::fs::is_transient;
+use crate::hash::{Blake3, StoreId};
+use crate::revision::Generation;
+use crate::storage::Storage;
+
+/// One step of opening that found something else than it should.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The thing is not there.
+    Missing(Name),
+    /// The thing is there, and its bytes are not what was written.
+    Damaged { name: Name, why: FormatError },
+    /// The hash of the manifest is not the one that the chain gives it.
+    OtherHash { generation: Generation, expected: Blake3, found: Blake3 },
+    /// The system could not do it now, or it is of no use to look further.
+    Fatal(Error),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Fatal(error)
+    }
+}
+
+impl Fault {
+    /// The public form.
+    pub(crate) fn into_error(self) -> Error {
+        let (name, detail, expected, found) = match self {
+            Self::Fatal(error) => return error,
+            Self::Missing(name) => (name, "it is missing".to_owned(), None, None),
+            Self::Damaged { name, why: FormatError::Newer(format) } => {
+                return Problem::NewerFormat { name: name.to_string(), format }.into();
+            }
+            Self::Damaged { name, why } => {
+                let detail = why.to_string();
+                match why {
+                    FormatError::Checksum { expected, found } => (name, detail, Some(expected), Some(found)),
+                    _ => (name, detail, None, None),
+                }
+            }
+            Self::OtherHash { generation, expected, found } => {
+                let detail = "its hash is not the one that the chain gives it".to_owned();
+                (Name::Manifest(generation), detail, Some(expected.to_string()), Some(found.to_string()))
+            }
+        };
+        let generation = name.generation();
+        Problem::DamagedMetadata { name: name.to_string(), generation, detail, expected, found }.into()
+    }
+}
+
+/// Sorts what the system said about reading `name` into missing, damaged and fatal.
+fn unreadable(name: &Name, error: io::Error) -> Fault {
+    if error.kind() == io::ErrorKind::NotFound {
+        Fault::Missing(name.clone())
+    } else if is_transient(&error) {
+        Fault::Fatal(Error::io("cannot read", name.to_string(), error))
+    } else {
+        Fault::Damaged { name: name.clone(), why: FormatError::rule(format!("it cannot be read: {error}")) }
+    }
+}
+
+/// Reads a whole thing of bounded size.
+fn read_all(storage: &dyn Storage, name: &Name, limit: u64) -> Result<Vec<u8>, Fault> {
+    let file = storage.open(name).map_err(|error| unreadable(name, error))?;
+    let found = file.length().map_err(|error| unreadable(name, error))?;
+    let too_long = |found| Fault::Damaged { name: name.clone(), why: FormatError::TooLong { limit, found } };
+    if found > limit {
+        return Err(too_long(found));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(found).unwrap_or(0));
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| unreadable(name, error))?;
+    if bytes.len() as u64 > limit {
+        return Err(too_long(bytes.len() as u64));
+    }
+    Ok(bytes)
+}
+
+/// Reads and checks the pointer.
+pub(crate) fn pointer(storage: &dyn Storage) -> Result<Pointer, Fault> {
+    let bytes = read_all(storage, &Name::Pointer, POINTER_MAX)?;
+    Pointer::decode(&bytes).map_err(|why| refuse(Name::Pointer, why))
+}
+
+fn refuse(name: Name, why: FormatError) -> Fault {
+    match why {
+        FormatError::Newer(format) => Fault::Fatal(Problem::NewerFormat { name: name.to_string(), format }.into()),
+        why => Fault::Damaged { name, why },
+    }
+}
+
+/// Reads a manifest by its number and checks everything that it can be checked by alone. Gives its hash too.
+pub(crate) fn manifest_alone(storage: &dyn Storage, generation: Generation) -> Result<(Link, Manifest), Fault> {
+    let name = Name::Manifest(generation);
+    let bytes = read_all(storage, &name, MANIFEST_MAX)?;
+    let manifest = Manifest::decode(&bytes).map_err(|why| refuse(name.clone(), why))?;
+    if manifest.generation != generation {
+        let why = FormatError::rule(format!("it is the manifest of generation {}", manifest.generation));
+        return Err(Fault::Damaged { name, why });
+    }
+    Ok((Link { generation, manifest: Blake3::of(&bytes) }, manifest))
+}
+
+/// Reads the manifest that a link names and checks its hash.
+pub(crate) fn manifest(storage: &dyn Storage, link: Link) -> Result<Manifest, Fault> {
+    let (found, manifest) = manifest_alone(storage, link.generation)?;
+    if found != link {
+        let (expected, found) = (link.manifest, found.manifest);
+        return Err(Fault::OtherHash { generation: link.generation, expected, found });
+    }
+    Ok(manifest)
+}
+
+/// Reads the checkpoint of a link into a table. `None` when there is none.
+pub(crate) fn checkpoint(storage: &dyn Storage, store: StoreId, link: Link) -> Result<Option<Table>, Fault> {
+    let name = Name::Checkpoint(link.generation);
+    let file = match storage.open(&name).map_err(|error| unreadable(&name, error)) {
+        Err(Fault::Missing(_)) => return Ok(None),
+        other => other?,
+    };
+    let mut table = Table::default();
+    let header = checkpoint::read(BufReader::with_capacity(1 << 16, file), |entry| table.load(entry));
+    let header = header.map_err(|error| match error {
+        ReadError::Format(why) => Fault::Damaged { name: name.clone(), why },
+        ReadError::Io(error) => unreadable(&name, error),
+    })?;
+    if header.link() != link || header.store != store {
+        return Err(Fault::Damaged { name, why: FormatError::rule("it is the checkpoint of another manifest") });
+    }
+    Ok(Some(table))
+}
+
+/// A table, what it cost to make, and what was found damaged on the way without being needed.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) table: Table,
+    /// The cost of reading the manifests since the last checkpoint, in the units of `engine::checkpoint`.
+    pub(crate) cost: u64,
+    /// The checkpoint that it was made from.
+    pub(crate) checkpoint: Option<Generation>,
+    pub(crate) damaged_checkpoints: Vec<Fault>,
+}
+
+/// Makes the table at `link`: back along the chain to a table that is known or to a checkpoint, then forward again.
+///
+/// `known` is an earlier state that the caller has already, and that must be a part of the same history.
+pub(crate) fn table(storage: &dyn Storage, store: StoreId, link: Link, known: Option<&Head>) -> Result<Loaded, Fault> {
+    let mut loaded = Loaded { table: Table::default(), cost: 0, checkpoint: None, damaged_checkpoints: Vec::new() };
+    let mut pending = Vec::new();
+    let mut next = Some(link);
+    while let Some(at) = next {
+        if let Some(known) = known {
+            if known.link == at {
+                loaded.table = known.table.clone();
+                (loaded.cost, loaded.checkpoint) = (known.cost, known.checkpoint);
+                break;
+            }
+            if at.generation <= known.link.generation {
+                return Err(Error::from(Problem::HistoryReplaced { known: known.link.generation }).into());
+            }
+        }
+        match checkpoint(storage, store, at) {
+            Ok(Some(found)) => {
+                (loaded.table, loaded.checkpoint) = (found, Some(at.generation));
+                break;
+            }
+            Ok(None) => {}
+            Err(Fault::Fatal(error)) => return Err(error.into()),
+            Err(fault) => loaded.damaged_checkpoints.push(fault),
+        }
+        let manifest = manifest(storage, at)?;
+        check_store(&manifest, store)?;
+        next = manifest.parent;
+        pending.push(manifest);
+    }
+    for manifest in pending.iter().rev() {
+        loaded.cost += super::checkpoint::cost(manifest.changes.len());
+        advance(&mut loaded.table, manifest)?;
+    }
+    Ok(loaded)
+}
+
+/// Applies one manifest to the table before it and checks the totals.
+pub(crate) fn advance(table: &mut Table, manifest: &Manifest) -> Result<(), Fault> {
+    let wrong = |why| Fault::Damaged { name: Name::Manifest(manifest.generation), why };
+    table.apply(manifest.changes.iter()).map_err(wrong)?;
+    if (table.files(), table.bytes()) != (manifest.files, manifest.bytes) {
+        return Err(wrong(FormatError::rule(format!(
+            "it states {} files and {} bytes, and its changes give {} and {}",
+            manifest.files,
+            manifest.bytes,
+            table.files(),
+            table.bytes()
+        ))));
+    }
+    Ok(())
+}
+
+/// A manifest of another store does not belong into the chain of this one.
+pub(crate) fn check_store(manifest: &Manifest, store: StoreId) -> Result<(), Fault> {
+    if manifest.store == store {
+        return Ok(());
+    }
+    let why = FormatError::rule(format!("it belongs to the store {}, not to {store}", manifest.store));
+    Err(Fault::Damaged { name: Name::Manifest(manifest.generation), why })
+}
+
+/// The entries that a manifest put, with whether it wrote their bytes itself.
+pub(crate) fn puts(manifest: &Manifest) -> impl Iterator<Item = (&Entry, bool)> {
+    manifest.changes.iter().filter_map(|change| match change {
+        Change::Put(entry) => Some((entry, entry.generation == manifest.generation)),
+        Change::Remove(_) => None,
+    })
+}

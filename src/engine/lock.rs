@@ -1,0 +1,115 @@
+//! The writer lock: waiting for it, saying who has it, and the number that its next holder may use.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Engine;
+use crate::error::{Error, LockHolder, Problem, Result};
+use crate::format::names::{DATA, MANIFESTS, Name};
+use crate::fs::lock::FileLock;
+use crate::revision::Generation;
+use crate::storage::Storage;
+use crate::time::Timestamp;
+
+/// The longest pause between two tries, in milliseconds.
+const PAUSE_MAX: u64 = 16;
+/// A note that skips more numbers than this is not believed.
+const SKIP_MAX: u64 = 1_000_000;
+
+/// What a holder of the lock writes into the lock file. Nobody depends on it to be there, or to be right.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Note {
+    pid: u32,
+    program: String,
+    host: String,
+    since: Timestamp,
+    /// Names that a crash of the machine left can be anywhere: they are looked for once after every start.
+    boot: Option<String>,
+    /// The lowest number that nobody has begun to use since then.
+    next: Generation,
+}
+
+/// The writer lock, held until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    lock: FileLock,
+    note: Option<Note>,
+}
+
+impl Engine {
+    /// Waits for the writer lock, as long as the handle is willing to.
+    pub(crate) fn lock_writer(&self) -> Result<Writer> {
+        let (storage, system) = (self.storage(), self.storage().system());
+        let failed = |error| Error::io("cannot lock", Name::WriterLock.to_string(), error);
+        let start = system.uptime();
+        let mut pause: u64 = 1;
+        loop {
+            if let Some(lock) = storage.try_lock_writer().map_err(failed)? {
+                let note = lock.note().ok().and_then(|note| serde_json::from_slice(&note).ok());
+                return Ok(Writer { lock, note });
+            }
+            self.check_cancel()?;
+            let waited = system.uptime().saturating_sub(start);
+            let Some(left) = self.options().lock_wait.checked_sub(waited).filter(|left| !left.is_zero()) else {
+                return Err(Problem::Busy { waited_ms: waited.as_millis(), holder: holder(storage) }.into());
+            };
+            // Waiters that try at the same moments would get in each other's way for ever.
+            let [jitter, ..] = system.random().map_err(failed)?;
+            let millis = pause / 2 + u64::from(jitter) % pause.div_ceil(2).max(1);
+            system.pause(Duration::from_millis(millis.max(1)).min(left));
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+}
+
+fn holder(storage: &dyn Storage) -> Option<LockHolder> {
+    let note: Note = serde_json::from_slice(&storage.writer_note().ok()?).ok()?;
+    Some(LockHolder { pid: note.pid, program: note.program, host: note.host, since: note.since })
+}
+
+impl Writer {
+    /// The lowest number that was never seen on disk, given the head.
+    ///
+    /// While the machine runs, every writer leaves the number after its own in the note before it makes any name, and
+    /// takes the number by making the manifest's name first. What a crash of the machine left is found by looking at
+    /// every name, once after each start.
+    pub(crate) fn next_number(&mut self, storage: &dyn Storage, head: Option<Generation>) -> Result<Generation> {
+        let after_head = match head {
+            None => Generation::FIRST,
+            Some(head) => head.next().ok_or_else(out_of_numbers)?,
+        };
+        let process = storage.system().process();
+        let noted = self.note.take().filter(|note| note.boot.is_some() && note.boot == process.boot).map(|note| note.next);
+        let believable = |next: &Generation| next.get() <= after_head.get().saturating_add(SKIP_MAX);
+        match noted.filter(believable) {
+            Some(next) => Ok(next.max(after_head)),
+            None => Ok(highest(storage)?.map_or(Ok(after_head), |seen| seen.next().ok_or_else(out_of_numbers))?.max(after_head)),
+        }
+    }
+
+    /// Notes down who holds the lock and that `number` is being used.
+    pub(crate) fn take_number(&self, storage: &dyn Storage, number: Generation) -> Result<()> {
+        let system = storage.system();
+        let process = system.process();
+        let (pid, program, host, boot) = (process.pid, process.program, process.host, process.boot);
+        let next = number.next().ok_or_else(out_of_numbers)?;
+        let note = Note { pid, program, host, since: system.now(), boot, next };
+        let failed = |error| Error::io("cannot write", Name::WriterLock.to_string(), error);
+        let text = serde_json::to_vec(&note).map_err(|error| failed(error.into()))?;
+        self.lock.set_note(&text).map_err(failed)
+    }
+}
+
+fn highest(storage: &dyn Storage) -> Result<Option<Generation>> {
+    let mut highest = None;
+    for folder in [MANIFESTS, DATA] {
+        let found = storage.scan(folder).map_err(|error| Error::io("cannot list", folder, error))?;
+        highest = highest.max(found.iter().filter_map(|scanned| scanned.name.as_ref()?.generation()).max());
+    }
+    Ok(highest)
+}
+
+fn out_of_numbers() -> Error {
+    Problem::Limit { what: "this save".into(), rule: format!("generations end at {}", Generation::MAX) }.into()
+}

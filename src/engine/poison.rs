@@ -1,0 +1,23 @@
+//! What a handle remembers of a commit whose outcome nobody knows.
+
+use std::sync::OnceLock;
+
+use crate::error::{Problem, Result};
+use crate::revision::Generation;
+
+/// Set once, when something failed after the pointer may have been swapped; never cleared. Shared by all clones of
+/// a handle.
+#[derive(Debug, Default)]
+pub(crate) struct Poison(OnceLock<Generation>);
+
+impl Poison {
+    /// From now on nothing can be saved through this handle.
+    pub(crate) fn set(&self, generation: Generation) {
+        let _ = self.0.set(generation);
+    }
+
+    /// Fails when the handle is poisoned.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.0.get().map_or(Ok(()), |generation| Err(Problem::Poisoned(*generation).into()))
+    }
+}

@@ -1,0 +1,125 @@
+//! Opening a store whose pointer or newest manifest is damaged: choose the newest generation whose chain verifies,
+//! say so, and change nothing.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::Head;
+use super::content::{self, Check};
+use super::finding::{Finding, RecoveryReport};
+use super::load::{self, Fault, Loaded};
+use crate::error::{Error, Problem, Result};
+use crate::format::json::Extra;
+use crate::format::manifest::Manifest;
+use crate::format::names::{MANIFESTS, Name};
+use crate::format::pointer::Link;
+use crate::hash::StoreId;
+use crate::revision::Generation;
+use crate::storage::Storage;
+
+/// Chooses the generation to serve after `fault` was met on the way from the pointer to its table.
+pub(crate) fn recover(storage: &dyn Storage, dir: &Path, fault: Fault) -> Result<(StoreId, Head)> {
+    let scanned = storage.scan(MANIFESTS).map_err(|error| Error::io("cannot list", MANIFESTS, error))?;
+    let mut numbers: Vec<Generation> = scanned.iter().filter_map(|found| found.name.as_ref()?.generation()).collect();
+    numbers.sort_unstable();
+    let bound = pointed_at(storage);
+    let mut search = Search { storage, findings: Finding::of(&fault).into_iter().collect(), parents: HashSet::new(), second_best: None };
+    for number in numbers.into_iter().rev().filter(|number| bound.is_none_or(|bound| *number <= bound)) {
+        if let Some(chosen) = search.consider(number)? {
+            return Ok(search.serve(chosen));
+        }
+    }
+    match search.second_best.take() {
+        Some(chosen) => Ok(search.serve(chosen)),
+        None => Err(Problem::NothingIntact { dir: dir.into(), detail: fault.into_error().to_string() }.into()),
+    }
+}
+
+/// What an intact pointer names: nothing above it was ever committed.
+fn pointed_at(storage: &dyn Storage) -> Option<Generation> {
+    load::pointer(storage).ok().map(|pointer| pointer.head.generation)
+}
+
+struct Candidate {
+    link: Link,
+    manifest: Manifest,
+    loaded: Loaded,
+}
+
+struct Search<'a> {
+    storage: &'a dyn Storage,
+    findings: Vec<Finding>,
+    /// What intact manifests name as their parents. A generation has a child only if it was committed.
+    parents: HashSet<Link>,
+    /// The newest whose chain verifies although its own files do not.
+    second_best: Option<Candidate>,
+}
+
+impl Search<'_> {
+    /// Looks at one generation, the newest first. Gives it back when it is the one to serve.
+    fn consider(&mut self, number: Generation) -> Result<Option<Candidate>> {
+        let (link, manifest) = match load::manifest_alone(self.storage, number) {
+            Ok(found) => found,
+            Err(Fault::Fatal(error)) => return Err(error),
+            Err(fault) => {
+                self.note(&fault);
+                return Ok(None);
+            }
+        };
+        self.parents.extend(manifest.parent);
+        let loaded = match load::table(self.storage, manifest.store, link, None) {
+            Ok(loaded) => loaded,
+            Err(Fault::Fatal(error)) => return Err(error),
+            Err(fault) => {
+                self.note(&fault);
+                return Ok(None);
+            }
+        };
+        let was_committed = self.parents.contains(&link);
+        let candidate = Candidate { link, manifest, loaded };
+        if was_committed || self.is_whole(&candidate.manifest)? {
+            return Ok(Some(candidate));
+        }
+        // It may be a save that was interrupted: its files did not all get to the disk.
+        self.second_best.get_or_insert(candidate);
+        Ok(None)
+    }
+
+    /// Whether every file that the generation wrote is what its manifest says.
+    fn is_whole(&self, manifest: &Manifest) -> Result<bool> {
+        for (entry, _) in load::puts(manifest).filter(|(_, own)| *own) {
+            match content::check(self.storage, entry) {
+                Check::Intact => {}
+                Check::Damaged(_) => return Ok(false),
+                Check::Unknown(error) => {
+                    return Err(Error::io("cannot read", Name::Data(entry.path.clone(), entry.generation).to_string(), error));
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn note(&mut self, fault: &Fault) {
+        let finding = Finding::of(fault);
+        self.findings.extend(finding.filter(|finding| !self.findings.contains(finding)));
+    }
+
+    fn serve(mut self, chosen: Candidate) -> (StoreId, Head) {
+        for fault in &chosen.loaded.damaged_checkpoints {
+            self.note(fault);
+        }
+        self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        let serving = chosen.link.generation;
+        let head = Head {
+            link: chosen.link,
+            time: chosen.manifest.time,
+            message: chosen.manifest.message,
+            table: chosen.loaded.table,
+            cost: chosen.loaded.cost,
+            checkpoint: chosen.loaded.checkpoint,
+            pointer_extra: Extra::new(),
+            recovery: Some(RecoveryReport { findings: self.findings, serving, degraded: true }),
+        };
+        (chosen.manifest.store, head)
+    }
+}

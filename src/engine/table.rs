@@ -1,0 +1,203 @@
+//! The file table: which bytes are live under which path.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use crate::error::{Error, Problem};
+use crate::format::FormatError;
+use crate::format::entry::Entry;
+use crate::format::manifest::Change;
+use crate::path::{StorePath, fold, folders};
+
+/// A file table. A clone is cheap and shares everything with the original.
+///
+/// The key is the path with its case folded away, so that a path that differs from a live one only in case is found
+/// as quickly as the path itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Table {
+    entries: OrdMap<Arc<str>, Entry>,
+    bytes: u64,
+}
+
+impl Table {
+    /// The number of files.
+    pub(crate) fn files(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    /// The length of all files, in bytes.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What is live under exactly this path.
+    pub(crate) fn get(&self, path: &StorePath) -> Option<&Entry> {
+        self.entries.get(&path.key()).filter(|entry| entry.path == *path)
+    }
+
+    /// Every entry, in no promised order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// The entries whose path begins with `prefix`, sorted by path.
+    pub(crate) fn list(&self, prefix: &str) -> Vec<&Entry> {
+        let key: Arc<str> = fold(prefix).into();
+        let from = (Bound::Included(Arc::clone(&key)), Bound::Unbounded);
+        let near = self.entries.range(from).take_while(|(found, _)| found.starts_with(&*key));
+        let mut entries: Vec<&Entry> =
+            near.map(|(_, entry)| entry).filter(|entry| entry.path.as_str().starts_with(prefix)).collect();
+        entries.sort_by(|one, two| one.path.cmp(&two.path));
+        entries
+    }
+
+    /// Puts an entry that was read from a checkpoint.
+    pub(crate) fn load(&mut self, entry: Entry) -> Result<(), FormatError> {
+        self.bytes = self.bytes.checked_add(entry.bytes).ok_or_else(too_long)?;
+        match self.entries.insert(entry.path.key(), entry) {
+            None => Ok(()),
+            Some(twin) => Err(FormatError::rule(format!("{} differs from another path only in case", twin.path))),
+        }
+    }
+
+    /// Applies the changes of one generation: removals first, as a put may take the place of what was removed.
+    pub(crate) fn apply<'a>(&mut self, changes: impl Iterator<Item = &'a Change> + Clone) -> Result<(), FormatError> {
+        for change in changes.clone() {
+            if let Change::Remove(path) = change {
+                match self.entries.remove(&path.key()) {
+                    Some(entry) if entry.path == *path => self.bytes -= entry.bytes,
+                    _ => return Err(FormatError::rule(format!("{path} is removed and was not there"))),
+                }
+            }
+        }
+        for change in changes {
+            if let Change::Put(entry) = change {
+                let old = self.entries.insert(entry.path.key(), entry.clone());
+                if let Some(twin) = old.as_ref().filter(|old| old.path != entry.path) {
+                    return Err(FormatError::rule(format!("{} and {} differ only in case", twin.path, entry.path)));
+                }
+                self.bytes -= old.map_or(0, |old| old.bytes);
+                self.bytes = self.bytes.checked_add(entry.bytes).ok_or_else(too_long)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that these changes may be made to this table: nothing that is put may stand for a path that differs
+    /// only in case from a live one, be a folder of one, or have one as a folder.
+    pub(crate) fn check(&self, changes: &[Change]) -> Result<Self, Error> {
+        let mut after = self.clone();
+        for change in changes {
+            if let Change::Remove(path) = change {
+                after.entries.remove(&path.key());
+            }
+        }
+        for change in changes {
+            let Change::Put(entry) = change else { continue };
+            if let Some(twin) = after.entries.get(&entry.path.key()).filter(|twin| twin.path != entry.path) {
+                return Err(collide(&entry.path, &twin.path, "paths that differ only in case are one file on many systems"));
+            }
+            after.entries.insert(entry.path.key(), entry.clone());
+        }
+        for change in changes {
+            if let Change::Put(entry) = change {
+                after.check_folders(&entry.path)?;
+            }
+        }
+        let mut result = self.clone();
+        result.apply(changes.iter()).map_err(|error| Problem::Limit { what: "this save".into(), rule: error.to_string() })?;
+        Ok(result)
+    }
+
+    fn check_folders(&self, path: &StorePath) -> Result<(), Error> {
+        let rule = "a file cannot stand where a folder is";
+        let key = path.key();
+        if let Some(above) = folders(&key).find_map(|folder| self.entries.get(folder)) {
+            return Err(collide(path, &above.path, rule));
+        }
+        let below: Arc<str> = format!("{key}/").into();
+        match self.entries.range(Arc::clone(&below)..).next() {
+            Some((found, entry)) if found.starts_with(&*below) => Err(collide(path, &entry.path, rule)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn collide(path: &StorePath, other: &StorePath, rule: &'static str) -> Error {
+    Problem::PathsCollide { path: path.clone(), other: other.to_string(), rule }.into()
+}
+
+fn too_long() -> FormatError {
+    FormatError::rule("the lengths of the files add up to more than 2^64 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::Blake3;
+    use crate::revision::Generation;
+
+    fn put(path: &str) -> Change {
+        let path = StorePath::new(path).unwrap();
+        Change::Put(Entry { path, generation: Generation::FIRST, bytes: 2, blake3: Blake3::of(b"ab"), stored_as: None })
+    }
+
+    fn remove(path: &str) -> Change {
+        Change::Remove(StorePath::new(path).unwrap())
+    }
+
+    fn table(paths: &[&str]) -> Table {
+        let changes: Vec<Change> = paths.iter().map(|path| put(path)).collect();
+        Table::default().check(&changes).unwrap()
+    }
+
+    #[test]
+    fn what_could_not_be_exported_everywhere_is_refused() {
+        let table = table(&["Stores/a.json", "x"]);
+        for (changes, other) in [
+            (vec![put("stores/A.json")], "Stores/a.json"),
+            (vec![put("Stores")], "Stores/a.json"),
+            (vec![put("STORES")], "Stores/a.json"),
+            (vec![put("x/y")], "x"),
+            (vec![put("X/y")], "x"),
+            (vec![put("new"), put("new/deep/file")], "new"),
+            (vec![put("n"), put("N")], "n"),
+        ] {
+            let error = table.check(&changes).expect_err(other);
+            assert_eq!(error.kind(), crate::ErrorKind::Invalid);
+            assert!(error.to_string().contains(other), "{error}");
+        }
+        assert_eq!(table.files(), 2);
+    }
+
+    #[test]
+    fn a_place_that_is_cleared_in_the_same_generation_is_free() {
+        let after = table(&["a", "b/c"]).check(&[put("A"), put("b"), remove("a"), remove("b/c")]).unwrap();
+        let paths: Vec<String> = after.list("").iter().map(|entry| entry.path.to_string()).collect();
+        assert_eq!(paths, ["A", "b"]);
+        assert_eq!((after.files(), after.bytes()), (2, 4));
+    }
+
+    #[test]
+    fn lists_are_sorted_by_path_and_exact_in_case() {
+        let table = table(&["b", "B2", "a/x", "a/Y", "ab", "á"]);
+        let list = |prefix: &str| table.list(prefix).iter().map(|entry| entry.path.to_string()).collect::<Vec<_>>();
+        assert_eq!(list(""), ["B2", "a/Y", "a/x", "ab", "b", "á"]);
+        assert_eq!(list("a"), ["a/Y", "a/x", "ab"]);
+        assert_eq!(list("a/"), ["a/Y", "a/x"]);
+        assert_eq!(list("B"), ["B2"]);
+        assert_eq!(list("c"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_manifest_that_does_not_fit_is_found() {
+        let mut table = table(&["a"]);
+        assert!(table.clone().apply([remove("b")].iter()).is_err());
+        assert!(table.clone().apply([put("A")].iter()).is_err());
+        let Change::Put(mut entry) = put("z") else { unreachable!() };
+        entry.bytes = u64::MAX;
+        assert!(table.apply([Change::Put(entry)].iter()).is_err());
+    }
+}

@@ -1,0 +1,91 @@
+//! What an application demands of its files before they are saved.
+
+use std::fmt;
+use std::io::Read;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use globset::{Glob, GlobBuilder, GlobMatcher};
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use crate::error::{Error, Problem, Result};
+use crate::path::StorePath;
+
+/// Judges the content of a file before it is saved, and of an older version before it is served in place of a
+/// damaged one.
+///
+/// Any closure of this shape is one. See also [`json`] and [`json_as`].
+pub trait Validator: Send + Sync {
+    /// Reads as much of the content as it needs.
+    ///
+    /// # Errors
+    /// What is wrong, as a clause for a person.
+    fn validate(&self, path: &StorePath, content: &mut dyn Read) -> Result<(), String>;
+}
+
+impl<F: Fn(&StorePath, &mut dyn Read) -> Result<(), String> + Send + Sync> Validator for F {
+    fn validate(&self, path: &StorePath, content: &mut dyn Read) -> Result<(), String> {
+        self(path, content)
+    }
+}
+
+/// Accepts well-formed JSON.
+#[must_use]
+pub fn json() -> impl Validator {
+    json_as::<IgnoredAny>()
+}
+
+/// Accepts JSON that `T` can be read from.
+#[must_use]
+pub fn json_as<T: DeserializeOwned + 'static>() -> impl Validator {
+    JsonAs::<T>(PhantomData)
+}
+
+struct JsonAs<T>(PhantomData<fn() -> T>);
+
+impl<T: DeserializeOwned> Validator for JsonAs<T> {
+    fn validate(&self, _: &StorePath, content: &mut dyn Read) -> Result<(), String> {
+        let content = std::io::BufReader::with_capacity(1 << 16, content);
+        serde_json::from_reader::<_, T>(content).map(drop).map_err(|error| error.to_string())
+    }
+}
+
+/// The validators of a handle, each for the paths that a glob matches.
+#[derive(Clone, Default)]
+pub(crate) struct Validators(Vec<(GlobMatcher, Arc<dyn Validator>)>);
+
+impl fmt::Debug for Validators {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(glob, _)| glob.glob().glob())).finish()
+    }
+}
+
+impl Validators {
+    pub(crate) fn add(&mut self, glob: &str, validator: Arc<dyn Validator>) -> Result<()> {
+        self.0.push((compile(glob)?.compile_matcher(), validator));
+        Ok(())
+    }
+
+    /// Whether any validator wants to see this path.
+    pub(crate) fn concern(&self, path: &StorePath) -> bool {
+        self.0.iter().any(|(glob, _)| glob.is_match(path.as_str()))
+    }
+
+    /// Shows the content to every validator that the path concerns. `open` is called once for each.
+    pub(crate) fn check(&self, path: &StorePath, mut open: impl FnMut() -> Result<Box<dyn Read>>) -> Result<()> {
+        for (glob, validator) in self.0.iter().filter(|(glob, _)| glob.is_match(path.as_str())) {
+            validator.validate(path, &mut *open()?).map_err(|detail| {
+                let pattern = glob.glob().glob().to_owned();
+                Error::from(Problem::Refused { path: path.clone(), pattern, detail })
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a glob in which `*` stays within one part of a path and `**` does not.
+pub(crate) fn compile(glob: &str) -> Result<Glob> {
+    GlobBuilder::new(glob).literal_separator(true).build().map_err(|error| {
+        Problem::BadPattern { pattern: glob.to_owned(), detail: error.kind().to_string() }.into()
+    })
+}

@@ -1,0 +1,119 @@
+//! Writing the files of a snapshot into a directory outside the store.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::engine::content::{self, Failed};
+use crate::error::{Error, Problem, Result};
+use crate::fs::outside::{self, Place};
+use crate::fs::real::RealFs;
+use crate::fs::{Access, Fs};
+use crate::import::{Progress, ProgressFn};
+use crate::snapshot::Snapshot;
+use crate::storage::Round as _;
+use crate::storage::round::DirectoryRound;
+
+/// How a snapshot is exported.
+#[derive(Clone, Default)]
+pub struct Export {
+    /// Only paths that begin with this. All of them unless set.
+    pub prefix: String,
+    /// Whether files that are damaged are left out instead of ending the export.
+    pub skip_damaged: bool,
+    /// Told of every file that has been written.
+    pub progress: Option<ProgressFn>,
+    /// Ends the export once it is true.
+    pub cancel: Option<Arc<AtomicBool>>,
+}
+
+impl std::fmt::Debug for Export {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Export").field("prefix", &self.prefix).field("skip_damaged", &self.skip_damaged).finish_non_exhaustive()
+    }
+}
+
+/// What was exported.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ExportReport {
+    /// The number of files.
+    pub files: u64,
+    /// Their length, in bytes.
+    pub bytes: u64,
+    /// The errors of the files that were left out.
+    pub damaged: Vec<Error>,
+}
+
+impl Snapshot {
+    /// Writes every file into `dir`, which must not exist or be empty, and checks each on the way.
+    ///
+    /// All or nothing: the directory gets its name once everything in it is durable.
+    ///
+    /// # Errors
+    /// `Invalid` when the directory is not empty; `Corrupt` when a file is damaged, unless those are to be left out;
+    /// `Io`. Nothing is left behind then.
+    pub fn export(&self, dir: impl AsRef<Path>, options: &Export) -> Result<ExportReport> {
+        let dir = dir.as_ref();
+        match outside::place(dir)? {
+            Place::Occupied => return Err(Problem::DirectoryNotEmpty(dir.into()).into()),
+            Place::NotADirectory => return Err(Problem::NotADirectory(dir.into()).into()),
+            Place::Empty | Place::Missing => {}
+        }
+        let failed = |error| Error::io("cannot export to", dir.display().to_string(), error);
+        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            outside::make_dirs(parent)?;
+        }
+        let unfinished = outside::unfinished_dir(dir).map_err(failed)?;
+        let outer = RealFs::open(unfinished.path()).map_err(failed)?;
+        outer.make_dir("files").map_err(failed)?;
+        let files = unfinished.path().join("files");
+        let report = self.export_into(Arc::new(RealFs::open(&files).map_err(failed)?), dir, options)?;
+        outside::publish_dir(&files, dir).map_err(failed)?;
+        Ok(report)
+    }
+
+    fn export_into(&self, target: Arc<dyn Fs>, dir: &Path, options: &Export) -> Result<ExportReport> {
+        let failed = |error| Error::io("cannot export to", dir.display().to_string(), error);
+        let entries = self.head.table.list(&options.prefix);
+        let mut report = ExportReport { files: 0, bytes: 0, damaged: Vec::new() };
+        let mut progress = Progress {
+            files_total: entries.len() as u64,
+            bytes_total: entries.iter().map(|entry| entry.bytes).sum(),
+            ..Progress::default()
+        };
+        let mut round = DirectoryRound::new(Arc::clone(&target)).map_err(failed)?;
+        for entry in entries {
+            if options.cancel.as_ref().is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+                return Err(Problem::Cancelled.into());
+            }
+            let path = entry.path.as_str();
+            let mut file = round.create(path, Access::Writable).map_err(failed)?;
+            match content::copy(self.engine.storage(), entry, &mut file) {
+                Ok(()) => {
+                    round.written(file).map_err(failed)?;
+                    report.files += 1;
+                    report.bytes += entry.bytes;
+                }
+                Err(Failed::Sink(error)) => return Err(failed(error)),
+                Err(damage) => {
+                    let is_damage = matches!(damage, Failed::Damaged(_));
+                    let error = self.engine.failed(entry, self.head.link, damage);
+                    if !(is_damage && options.skip_damaged) {
+                        return Err(error);
+                    }
+                    drop(file);
+                    target.remove(path).map_err(failed)?;
+                    report.damaged.push(error);
+                }
+            }
+            progress.files_done += 1;
+            progress.bytes_done += entry.bytes;
+            if let Some(tell) = &options.progress {
+                tell(&progress);
+            }
+        }
+        round.flush().map_err(failed)?;
+        Ok(report)
+    }
+}

@@ -1,0 +1,133 @@
+//! Reading JSON more strictly than serde does: no key twice, nothing after the end, unknown fields kept.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::{FORMAT, FormatError};
+
+/// The fields that this version of the program does not know, kept as they were.
+pub(crate) type Extra = BTreeMap<String, Value>;
+
+/// Parses one JSON document, refusing duplicate keys at any depth.
+///
+/// Depth is bounded by serde_json (128), size by the caller.
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, FormatError> {
+    let mut document = serde_json::Deserializer::from_str(text);
+    UniqueKeys.deserialize(&mut document).and_then(|()| document.end()).map_err(|e| FormatError::Json(e.to_string()))?;
+    serde_json::from_str(text).map_err(|e| FormatError::Json(e.to_string()))
+}
+
+/// Parses one JSON document that states the version of its format.
+///
+/// The version is looked at before anything else, as a later format may be another in every other field.
+pub(crate) fn read_versioned<T: DeserializeOwned>(text: &str) -> Result<T, FormatError> {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        format: u64,
+    }
+    let version: Version = serde_json::from_str(text).map_err(|e| FormatError::Json(e.to_string()))?;
+    known_format(version.format)?;
+    read(text)
+}
+
+/// Fails when a document is in a format that this program does not read.
+pub(crate) fn known_format(format: u64) -> Result<(), FormatError> {
+    match format {
+        FORMAT => Ok(()),
+        0 => Err(FormatError::rule("there is no format 0")),
+        newer => Err(FormatError::Newer(newer)),
+    }
+}
+
+/// The text of a value as one line of JSON.
+pub(crate) fn write<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, FormatError> {
+    serde_json::to_string(value).map_err(|e| FormatError::Json(e.to_string()))
+}
+
+/// Walks a document and keeps nothing but the keys of the objects it is inside of.
+struct UniqueKeys;
+
+impl<'de> DeserializeSeed<'de> for UniqueKeys {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for UniqueKeys {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON without duplicate keys")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut keys = HashSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            map.next_value_seed(UniqueKeys)?;
+            if let Some(key) = keys.replace(key) {
+                return Err(A::Error::custom(format_args!("the key {key:?} stands twice in one object")));
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element_seed(UniqueKeys)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        read::<Value>(text).expect_err(text).to_string()
+    }
+
+    #[test]
+    fn duplicate_keys_are_found_at_any_depth() {
+        assert!(refused(r#"{"a":1,"b":{"x":[{"k":1,"k":2}]}}"#).contains(r#""k" stands twice"#));
+        assert!(refused(r#"{"a":1,"\u0061":1}"#).contains(r#""a" stands twice"#));
+        assert_eq!(read::<Value>(r#"{"a":{"k":1},"b":{"k":1}}"#).unwrap()["b"]["k"], 1);
+    }
+
+    #[test]
+    fn depth_is_bounded_and_nothing_may_follow() {
+        assert!(refused(&"[".repeat(100_000)).contains("recursion limit"));
+        assert!(refused(&format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000))).contains("recursion limit"));
+        assert!(refused("{} {}").contains("trailing characters"));
+        assert!(refused("\u{feff}{}").contains("expected value"));
+        assert!(refused("NaN").contains("expected value"));
+        assert!(refused("1e400").contains("out of range"));
+    }
+}

@@ -1,0 +1,130 @@
+//! The names of everything a store holds, both ways. `docs/format.md` gives the grammar.
+
+use std::fmt;
+
+use crate::path::StorePath;
+use crate::revision::Generation;
+
+/// The folder of manifests.
+pub(crate) const MANIFESTS: &str = "manifests";
+/// The folder of checkpoints.
+pub(crate) const CHECKPOINTS: &str = "checkpoints";
+/// The folder of file contents.
+pub(crate) const DATA: &str = "data";
+/// The folder of content that is being streamed in and has no generation yet.
+pub(crate) const STAGING: &str = "staging";
+/// The folder of evidence moved aside.
+pub(crate) const QUARANTINE: &str = "quarantine";
+/// The folder of the writer lock and the reader pins.
+pub(crate) const LOCKS: &str = "locks";
+/// Every folder that a new store gets.
+pub(crate) const FOLDERS: [&str; 6] = [CHECKPOINTS, DATA, LOCKS, MANIFESTS, QUARANTINE, STAGING];
+
+/// The name of one thing in a store.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Name {
+    /// `CURRENT`
+    Pointer,
+    /// `CURRENT.next`
+    NextPointer,
+    /// `manifests/0000000042.json`
+    Manifest(Generation),
+    /// `checkpoints/0000000040.jsonl`
+    Checkpoint(Generation),
+    /// `data/stores/downtown.json.g42`
+    Data(StorePath, Generation),
+    /// `staging/` and 16 hexadecimal digits
+    Staged(u64),
+    /// `locks/writer`
+    WriterLock,
+    /// `locks/pin-42`
+    Pin(Generation),
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pointer => f.write_str("CURRENT"),
+            Self::NextPointer => f.write_str("CURRENT.next"),
+            Self::Manifest(generation) => write!(f, "{MANIFESTS}/{:010}.json", generation.get()),
+            Self::Checkpoint(generation) => write!(f, "{CHECKPOINTS}/{:010}.jsonl", generation.get()),
+            Self::Data(path, generation) => write!(f, "{DATA}/{path}.g{generation}"),
+            Self::Staged(token) => write!(f, "{STAGING}/{token:016x}"),
+            Self::WriterLock => write!(f, "{LOCKS}/writer"),
+            Self::Pin(generation) => write!(f, "{LOCKS}/pin-{generation}"),
+        }
+    }
+}
+
+impl Name {
+    /// The thing that a path inside the store names, or `None` when it is nothing of ours.
+    ///
+    /// Exactly the texts that `Display` gives are read: no leading zeros more or fewer, no other case.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let name = match text.split_once('/') {
+            None if text == "CURRENT" => Self::Pointer,
+            None if text == "CURRENT.next" => Self::NextPointer,
+            Some((MANIFESTS, file)) => Self::Manifest(generation(file.strip_suffix(".json")?)?),
+            Some((CHECKPOINTS, file)) => Self::Checkpoint(generation(file.strip_suffix(".jsonl")?)?),
+            Some((DATA, file)) => {
+                let (path, number) = file.rsplit_once(".g")?;
+                Self::Data(StorePath::new(path).ok()?, generation(number)?)
+            }
+            Some((STAGING, token)) => Self::Staged(u64::from_str_radix(token, 16).ok()?),
+            Some((LOCKS, "writer")) => Self::WriterLock,
+            Some((LOCKS, pin)) => Self::Pin(generation(pin.strip_prefix("pin-")?)?),
+            _ => return None,
+        };
+        (name.to_string() == text).then_some(name)
+    }
+
+    /// The generation whose commit made this name, where one did.
+    pub(crate) const fn generation(&self) -> Option<Generation> {
+        match self {
+            Self::Manifest(generation) | Self::Data(_, generation) => Some(*generation),
+            _ => None,
+        }
+    }
+}
+
+fn generation(digits: &str) -> Option<Generation> {
+    Generation::new(digits.parse().ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_as_they_are_written() {
+        let g = |n| Generation::new(n).unwrap();
+        let path = StorePath::new("stores/a.g.json").unwrap();
+        let names = [
+            (Name::Pointer, "CURRENT"),
+            (Name::NextPointer, "CURRENT.next"),
+            (Name::Manifest(g(42)), "manifests/0000000042.json"),
+            (Name::Checkpoint(Generation::MAX), "checkpoints/9999999999.jsonl"),
+            (Name::Data(path, g(42)), "data/stores/a.g.json.g42"),
+            (Name::Staged(0xab), "staging/00000000000000ab"),
+            (Name::WriterLock, "locks/writer"),
+            (Name::Pin(g(7)), "locks/pin-7"),
+        ];
+        for (name, text) in names {
+            assert_eq!(name.to_string(), text);
+            assert_eq!(Name::parse(text), Some(name), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_nearly_a_name_is_none() {
+        for text in [
+            "", "current", "CURRENT ", "CURRENT/", "manifests", "manifests/42.json", "manifests/0000000000.json",
+            "manifests/00000000042.json", "manifests/+000000042.json", "manifests/0000000042.jsonl",
+            "checkpoints/0000000040.json", "data/a", "data/a.g", "data/a.g0", "data/a.g01", "data/a.g+1", "data/.g1",
+            "data/../x.g1", "data/a.g1.g2", "data//a.g1", "data/a.g10000000000", "staging/AB", "staging/ab",
+            "locks/pin-0", "locks/pin-07", "locks/writer2", "journal",
+        ] {
+            assert_eq!(Name::parse(text), None, "{text}");
+        }
+    }
+}

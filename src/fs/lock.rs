@@ -1,0 +1,91 @@
+//! File locks. Every use of `fs2` is in this file, so that it can be replaced in an hour.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+/// How a lock is shared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    /// Together with other shared holders.
+    Shared,
+    /// Alone.
+    Exclusive,
+}
+
+/// The most that is read of the note in a lock file, in bytes.
+const NOTE_MAX: u64 = 4096;
+
+/// A lock that is held until this is dropped or the process ends.
+#[derive(Debug)]
+pub(crate) struct FileLock {
+    file: File,
+}
+
+/// Takes the lock of an open file if nobody holds it in a way that excludes `mode`.
+pub(crate) fn try_lock(file: File, mode: Mode) -> io::Result<Option<FileLock>> {
+    match ask(&file, mode) {
+        Ok(()) => Ok(Some(FileLock { file })),
+        Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn ask(file: &File, mode: Mode) -> io::Result<()> {
+    match mode {
+        Mode::Shared => fs2::FileExt::try_lock_shared(file),
+        Mode::Exclusive => fs2::FileExt::try_lock_exclusive(file),
+    }
+}
+
+impl FileLock {
+    /// The file that is locked.
+    pub(crate) const fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Whether nobody else holds the lock; this one then holds it alone.
+    pub(crate) fn is_last_holder(&self) -> bool {
+        ask(&self.file, Mode::Exclusive).is_ok()
+    }
+
+    /// The note that the last exclusive holder left in the file.
+    pub(crate) fn note(&self) -> io::Result<Vec<u8>> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(0))?;
+        let mut note = Vec::new();
+        file.take(NOTE_MAX).read_to_end(&mut note)?;
+        Ok(note)
+    }
+
+    /// Leaves a note in the file, for whoever finds it locked. It is not flushed: it matters only until the
+    /// machine stops.
+    pub(crate) fn set_note(&self, note: &[u8]) -> io::Result<()> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(note)?;
+        file.set_len(note.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holders_exclude_each_other_and_a_drop_lets_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || File::options().read(true).write(true).create(true).truncate(false).open(dir.path().join("lock")).unwrap();
+        let first = try_lock(open(), Mode::Shared).unwrap().unwrap();
+        let second = try_lock(open(), Mode::Shared).unwrap().unwrap();
+        assert!(try_lock(open(), Mode::Exclusive).unwrap().is_none());
+        assert!(!first.is_last_holder());
+        drop(second);
+        assert!(first.is_last_holder());
+        assert!(try_lock(open(), Mode::Shared).unwrap().is_none());
+        first.set_note(b"longer").unwrap();
+        first.set_note(b"note").unwrap();
+        assert_eq!(first.note().unwrap(), b"note");
+        drop(first);
+        assert!(try_lock(open(), Mode::Exclusive).unwrap().is_some());
+    }
+}

@@ -1,0 +1,322 @@
+//! What carries a store: the kind of file system, and whether it keeps what the commit protocol asks of it.
+
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs as sys;
+use serde::Serialize;
+
+use super::lock::Mode;
+use super::{Access, Fs};
+use crate::error::{Error, Problem, Result};
+
+/// Below this much free space, in bytes, a new store gets a warning.
+const LITTLE_SPACE: u64 = 64 << 20;
+/// The files that the probe makes, and removes again.
+const PROBE: &str = "staging/probe";
+const PROBE_OTHER_CASE: &str = "staging/PROBE";
+const PROBE_NEXT: &str = "staging/probe.next";
+const PROBE_LOCK: &str = "locks/probe";
+
+/// What creating a store found out about the medium that carries it.
+///
+/// It is also written into the metadata of the store's first generation, under `medium`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Medium {
+    /// The kind of file system, such as `ext4`.
+    pub filesystem: String,
+    /// The space that was free, in bytes.
+    pub free_bytes: u64,
+    /// Whether two names that differ only in case are two files.
+    pub case_sensitive: bool,
+    /// Whether a file that is open can be replaced by a rename, its reader keeping the old content.
+    pub replaces_open_files: bool,
+    /// Whether a file can be made on the condition that it does not exist.
+    pub creates_exclusively: bool,
+    /// Whether a directory can be flushed.
+    pub flushes_directories: bool,
+    /// Who was refused a lock that was held: `second process`, `second descriptor` (of this process, when nobody
+    /// offered a second process), or `nobody`.
+    pub lock_excludes: String,
+    /// What weakens a promise, in words for a person.
+    pub warnings: Vec<String>,
+}
+
+/// The file system under a directory, as far as the system tells.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Carrier {
+    pub(crate) filesystem: String,
+    pub(crate) verdict: Verdict,
+    pub(crate) free_bytes: u64,
+    /// ext4 with the feature `fast_commit`; `None` where that could not be found out.
+    pub(crate) fast_commit: Option<bool>,
+}
+
+/// What a kind of file system means for the promises.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    Good,
+    Weak(&'static str),
+    Refused(&'static str),
+}
+
+/// A second process, lent by the application: told the path of a file that is locked, it says whether it was
+/// refused the lock.
+pub(crate) type LockWitness = dyn Fn(&Path) -> io::Result<bool> + Send + Sync;
+
+const NETWORK: &str = "over a network, locks may not reach other machines and a rename may be reported wrongly, so two \
+     writers could both believe that they were alone";
+
+const EXT4: u64 = 0xEF53;
+const XFS: u64 = 0x5846_5342;
+const BTRFS: u64 = 0x9123_683E;
+
+/// The magic numbers are those of `linux/magic.h`.
+fn classify(magic: u64) -> (String, Verdict) {
+    let (name, verdict) = match magic {
+        EXT4 => ("ext4", Verdict::Good),
+        XFS => ("xfs", Verdict::Good),
+        BTRFS => ("btrfs", Verdict::Good),
+        0xF2F5_2010 => ("f2fs", Verdict::Good),
+        0x2FC1_2FC1 => ("zfs", Verdict::Good),
+        0xCA45_1A4E => ("bcachefs", Verdict::Good),
+        0x0102_1994 => ("tmpfs", Verdict::Weak("everything on tmpfs is gone when the machine stops")),
+        0x8584_58F6 => ("ramfs", Verdict::Weak("everything on ramfs is gone when the machine stops")),
+        0x794C_7630 => ("overlay", Verdict::Weak("an overlay is as durable as the directory above it, and in a container it often goes away with the container")),
+        0x6573_5546 => ("fuse", Verdict::Weak("what a flush promises on a FUSE file system is up to the program behind it")),
+        0x4D44 => ("vfat", Verdict::Weak("FAT keeps no journal: a power cut can damage what was not being written")),
+        0x2011_BAB0 => ("exfat", Verdict::Weak("exFAT keeps no journal: a power cut can damage what was not being written")),
+        0x6969 => ("nfs", Verdict::Refused(NETWORK)),
+        0x517B | 0xFE53_4D42 | 0xFF53_4D42 => ("smb", Verdict::Refused(NETWORK)),
+        0x0102_1997 => ("9p", Verdict::Refused(NETWORK)),
+        other => return (format!("{other:#x}"), Verdict::Weak("this kind of file system has not been tried")),
+    };
+    (name.into(), verdict)
+}
+
+/// The kind of file system that a descriptor is on, as `linux/magic.h` numbers it.
+#[expect(clippy::unnecessary_cast, reason = "the type differs between systems")]
+fn magic(root: &OwnedFd) -> io::Result<u64> {
+    #[cfg(target_os = "linux")]
+    return Ok(sys::fstatfs(root)?.f_type as u64 & 0xFFFF_FFFF);
+    #[cfg(not(target_os = "linux"))]
+    return Ok(0);
+}
+
+/// Looks at the file system under an open directory.
+pub(crate) fn carrier(root: &OwnedFd) -> io::Result<Carrier> {
+    let magic = magic(root)?;
+    let (filesystem, verdict) = classify(magic);
+    let space = sys::fstatvfs(root)?;
+    Ok(Carrier {
+        filesystem,
+        verdict,
+        free_bytes: space.f_bavail.saturating_mul(space.f_frsize),
+        fast_commit: if magic == EXT4 { fast_commit(root) } else { Some(false) },
+    })
+}
+
+/// Whether one flush of the whole file system may stand in for the flushes of barrier 1: on the file systems for
+/// which that was measured, on kernels that report its errors (5.8), and not with `fast_commit`, where it left
+/// images that could not be mounted.
+pub(crate) fn allows_whole_flush(root: &OwnedFd) -> bool {
+    let measured = magic(root).is_ok_and(|magic| matches!(magic, EXT4 | XFS | BTRFS));
+    measured && kernel_reports_errors() && !(magic(root).is_ok_and(|m| m == EXT4) && fast_commit(root) == Some(true))
+}
+
+fn kernel_reports_errors() -> bool {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (5, 8)
+}
+
+/// Whether ext4 has `fast_commit`, from the superblock where we may read it, else from the count of fast commits.
+///
+/// `s_feature_compat` is at byte 0x5C of the superblock, which begins at byte 1024; the feature is bit 0x400
+/// (kernel documentation, ext4 "Super Block").
+fn fast_commit(root: &OwnedFd) -> Option<bool> {
+    use std::io::{Seek, SeekFrom};
+    let dev = sys::fstat(root).ok()?.st_dev;
+    let link = format!("/sys/dev/block/{}:{}", sys::major(dev), sys::minor(dev));
+    let device = std::fs::read_link(link).ok()?.file_name()?.to_str()?.to_owned();
+    let superblock = || -> io::Result<[u8; 4]> {
+        let mut disk = std::fs::OpenOptions::new().read(true).open(format!("/dev/{device}"))?;
+        disk.seek(SeekFrom::Start(1024 + 0x5C))?;
+        let mut features = [0; 4];
+        disk.read_exact(&mut features)?;
+        Ok(features)
+    };
+    if let Ok(features) = superblock() {
+        return Some(u32::from_le_bytes(features) & 0x400 != 0);
+    }
+    let info = std::fs::read_to_string(format!("/proc/fs/ext4/{device}/fc_info")).ok()?;
+    let commits = info.lines().find_map(|line| line.strip_suffix(" commits")?.trim().parse::<u64>().ok())?;
+    // No fast commit so far does not say that there will be none.
+    if commits > 0 { Some(true) } else { None }
+}
+
+/// What is new whenever the machine starts.
+pub(crate) fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
+/// Tries out what the commit protocol needs, in the folders of a store that is being made.
+///
+/// # Errors
+/// `Unsupported` when the medium lacks something, unless `force` turns that into a warning.
+pub(crate) fn probe(fs: &dyn Fs, dir: &Path, force: bool, witness: Option<&LockWitness>) -> Result<Medium> {
+    let io = |error| Error::io("cannot probe the medium under", dir.display().to_string(), error);
+    let carrier = fs.carrier().map_err(io)?;
+    let mut medium = Medium {
+        filesystem: carrier.filesystem.clone(),
+        free_bytes: carrier.free_bytes,
+        case_sensitive: true,
+        replaces_open_files: false,
+        creates_exclusively: false,
+        flushes_directories: false,
+        lock_excludes: "nobody".into(),
+        warnings: warnings(&carrier),
+    };
+    let tried = try_out(fs, dir, witness, &mut medium);
+    let cleared = clear(fs);
+    tried.and(cleared).map_err(io)?;
+    let lacks = [
+        (medium.replaces_open_files, "an open file cannot be replaced by a rename"),
+        (medium.creates_exclusively, "a file cannot be made on the condition that it does not exist"),
+        (medium.flushes_directories, "a directory cannot be flushed, so a save may be gone after a power cut"),
+        (medium.lock_excludes != "nobody", "a lock that is held does not keep others out"),
+    ];
+    for (_, reason) in lacks.iter().filter(|(has, _)| !has) {
+        if !force {
+            return Err(refused(&carrier, reason));
+        }
+        medium.warnings.push((*reason).into());
+    }
+    Ok(medium)
+}
+
+/// Refuses the kinds of file system on which the promises do not hold. Asked before anything is made.
+pub(crate) fn check(carrier: &Carrier, force: bool) -> Result<()> {
+    match carrier.verdict {
+        Verdict::Refused(reason) if !force => Err(refused(carrier, reason)),
+        _ => Ok(()),
+    }
+}
+
+fn refused(carrier: &Carrier, reason: &str) -> Error {
+    Problem::MediumRefused { filesystem: carrier.filesystem.clone(), reason: reason.into() }.into()
+}
+
+fn warnings(carrier: &Carrier) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Verdict::Weak(reason) | Verdict::Refused(reason) = carrier.verdict {
+        warnings.push(format!("{}: {reason}", carrier.filesystem));
+    }
+    if carrier.fast_commit == Some(true) {
+        warnings.push("ext4 with fast_commit: a power cut can leave a file system that cannot be mounted; turn it off with tune2fs -O ^fast_commit".into());
+    }
+    if carrier.free_bytes < LITTLE_SPACE {
+        warnings.push(format!("only {} bytes are free", carrier.free_bytes));
+    }
+    warnings
+}
+
+fn try_out(fs: &dyn Fs, dir: &Path, witness: Option<&LockWitness>, medium: &mut Medium) -> io::Result<()> {
+    clear(fs)?;
+    write(fs, PROBE, b"old")?;
+    medium.creates_exclusively =
+        fs.create(PROBE, Access::ReadOnly).is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists);
+    medium.case_sensitive = fs.stat(PROBE_OTHER_CASE)?.is_none();
+    write(fs, PROBE_NEXT, b"new")?;
+    let mut reader = fs.open(PROBE)?;
+    let replaced = fs.rename(PROBE_NEXT, PROBE).is_ok();
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    reader.read_to_end(&mut old)?;
+    fs.open(PROBE)?.read_to_end(&mut new)?;
+    medium.replaces_open_files = replaced && old == b"old" && new == b"new";
+    medium.flushes_directories = fs.flush_dir("staging").is_ok();
+    if let Some(_held) = fs.try_lock(PROBE_LOCK, Mode::Exclusive)? {
+        let second = fs.try_lock(PROBE_LOCK, Mode::Exclusive)?.is_none();
+        medium.lock_excludes = match witness {
+            Some(witness) if second && witness(&dir.join(PROBE_LOCK))? => "second process",
+            None if second => "second descriptor",
+            _ => "nobody",
+        }
+        .into();
+    }
+    Ok(())
+}
+
+fn write(fs: &dyn Fs, path: &str, bytes: &[u8]) -> io::Result<()> {
+    let mut file = fs.create(path, Access::ReadOnly)?;
+    file.write_all(bytes)?;
+    file.flush_durably()
+}
+
+fn clear(fs: &dyn Fs) -> io::Result<()> {
+    for path in [PROBE, PROBE_NEXT, PROBE_LOCK] {
+        match fs.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn carrier(filesystem: &str, verdict: Verdict) -> Carrier {
+        Carrier { filesystem: filesystem.into(), verdict, free_bytes: u64::MAX, fast_commit: Some(false) }
+    }
+
+    #[test]
+    fn networks_are_refused_unless_forced_and_then_warned_of() {
+        for magic in [0x6969, 0x517B, 0xFE53_4D42, 0xFF53_4D42, 0x0102_1997] {
+            let (name, verdict) = classify(magic);
+            let carrier = carrier(&name, verdict);
+            let error = check(&carrier, false).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Unsupported);
+            assert!(error.to_string().contains(&name) && error.to_string().contains("locks"), "{error}");
+            check(&carrier, true).unwrap();
+            assert!(warnings(&carrier)[0].starts_with(&format!("{name}: over a network")));
+        }
+    }
+
+    #[test]
+    fn what_weakens_a_promise_is_warned_of() {
+        for (magic, word) in [(0x0102_1994, "tmpfs"), (0x794C_7630, "overlay"), (0x1234, "0x1234")] {
+            let (name, verdict) = classify(magic);
+            check(&carrier(&name, verdict), false).unwrap();
+            assert!(warnings(&carrier(&name, verdict))[0].starts_with(word));
+        }
+        assert_eq!(warnings(&carrier("ext4", classify(EXT4).1)), Vec::<String>::new());
+        let fast = Carrier { fast_commit: Some(true), ..carrier("ext4", Verdict::Good) };
+        assert!(warnings(&fast)[0].contains("fast_commit"));
+        let full = Carrier { free_bytes: 5, ..carrier("ext4", Verdict::Good) };
+        assert_eq!(warnings(&full), ["only 5 bytes are free"]);
+    }
+
+    #[test]
+    fn a_lock_that_the_witness_can_take_is_no_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let fs = super::super::real::RealFs::open(dir.path()).unwrap();
+        fs.make_dir("staging").unwrap();
+        fs.make_dir("locks").unwrap();
+        let excluded = probe(&fs, dir.path(), false, Some(&|path| Ok(path.exists()))).unwrap();
+        assert_eq!(excluded.lock_excludes, "second process");
+        assert!(excluded.replaces_open_files && excluded.creates_exclusively && excluded.flushes_directories);
+        let error = probe(&fs, dir.path(), false, Some(&|_| Ok(false))).unwrap_err();
+        assert!(error.to_string().contains("a lock that is held"), "{error}");
+        let forced = probe(&fs, dir.path(), true, Some(&|_| Ok(false))).unwrap();
+        assert_eq!(forced.warnings.last().unwrap(), "a lock that is held does not keep others out");
+        assert_eq!(probe(&fs, dir.path(), false, None).unwrap().lock_excludes, "second descriptor");
+        assert_eq!(fs.list("staging").unwrap(), []);
+        assert_eq!(fs.list("locks").unwrap(), []);
+    }
+}

@@ -1,0 +1,133 @@
+//! The only code that touches a disk, a clock or randomness.
+//!
+//! [`Fs`] is one directory tree. Paths are relative to it, separated by `/`, and empty for the tree itself. Symbolic
+//! links are never followed, and only regular files are opened: whoever plants a link in a store cannot lead it out.
+
+#[cfg(test)]
+pub(crate) mod fault;
+pub(crate) mod lock;
+pub(crate) mod medium;
+pub(crate) mod outside;
+pub(crate) mod real;
+
+use std::fmt::Debug;
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use crate::time::Timestamp;
+use lock::FileLock;
+
+/// What stands under a path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FileKind {
+    File,
+    Directory,
+    Other,
+}
+
+/// Who may write to a file once it has been made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Access {
+    /// Nobody: it is part of a store.
+    ReadOnly,
+    /// Whoever the process's umask lets.
+    Writable,
+}
+
+/// What is known of a path without opening it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Stat {
+    pub(crate) kind: FileKind,
+    pub(crate) bytes: u64,
+}
+
+/// One name in a directory.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Listed {
+    /// The name, or its nearest text where it is not UTF-8.
+    pub(crate) name: String,
+    pub(crate) is_directory: bool,
+    pub(crate) is_utf8: bool,
+}
+
+/// The process, for the note in the writer lock.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(crate) program: String,
+    pub(crate) host: String,
+    /// What is new whenever the machine starts again; `None` where the system does not tell.
+    pub(crate) boot: Option<String>,
+}
+
+/// An open file.
+pub(crate) trait FsFile: Read + Write + Send + Debug {
+    /// The length in bytes.
+    fn length(&self) -> io::Result<u64>;
+    /// Asks the system to begin writing the bytes to the disk, without waiting. Promises nothing.
+    fn start_writeback(&self);
+    /// Returns once the bytes and the length are durable. To be called once: after a failure the system may report
+    /// success for bytes that it has dropped.
+    fn flush_durably(&self) -> io::Result<()>;
+}
+
+/// Flushes everything that was written to the file system since this was opened.
+pub(crate) trait WholeFlush: Send + Debug {
+    fn flush_durably(&self) -> io::Result<()>;
+}
+
+/// A directory tree, a clock and a source of randomness.
+pub(crate) trait Fs: Send + Sync + Debug {
+    /// Makes a file that did not exist and opens it for writing.
+    fn create(&self, path: &str, access: Access) -> io::Result<Box<dyn FsFile>>;
+    /// Opens a regular file for reading.
+    fn open(&self, path: &str) -> io::Result<Box<dyn FsFile>>;
+    /// What stands under the path; `None` when nothing does.
+    fn stat(&self, path: &str) -> io::Result<Option<Stat>>;
+    /// Makes a directory unless it exists. Says whether it made it.
+    fn make_dir(&self, path: &str) -> io::Result<bool>;
+    /// Removes the name of a file.
+    fn remove(&self, path: &str) -> io::Result<()>;
+    /// Removes a directory if it is empty.
+    fn remove_dir(&self, path: &str) -> io::Result<()>;
+    /// Gives a file another name, atomically replacing what had that name.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Gives a file another name; fails with `AlreadyExists` when something has that name.
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()>;
+    /// The names in a directory, sorted.
+    fn list(&self, path: &str) -> io::Result<Vec<Listed>>;
+    /// Returns once the names in the directory are durable. To be called once, as for files.
+    fn flush_dir(&self, path: &str) -> io::Result<()>;
+    /// A flush of the whole file system, where that can stand in for flushes one by one.
+    fn whole_flush(&self) -> io::Result<Option<Box<dyn WholeFlush>>>;
+    /// Takes the lock of a file, which is made if it does not exist; `None` when somebody else holds it.
+    fn try_lock(&self, path: &str, mode: lock::Mode) -> io::Result<Option<FileLock>>;
+    /// Whether the directory under the name by which it was opened is still this one.
+    fn is_in_place(&self) -> io::Result<bool>;
+    /// What carries the directory.
+    fn carrier(&self) -> io::Result<medium::Carrier>;
+    /// The time by the system's clock, in whole milliseconds.
+    fn now(&self) -> Timestamp;
+    /// The time by a clock that only goes forward, from an arbitrary start.
+    fn uptime(&self) -> Duration;
+    /// Waits.
+    fn pause(&self, time: Duration);
+    /// Random bytes.
+    fn random(&self) -> io::Result<[u8; 16]>;
+    /// This process.
+    fn process(&self) -> Process;
+}
+
+/// The error for a name that is there but is not a file that the store wrote.
+pub(crate) fn not_a_file(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("it is {what}, not a regular file"))
+}
+
+/// Whether an error says that the system could not do it now, rather than that the name or its bytes are bad.
+pub(crate) fn is_transient(error: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    let process_limit = error.raw_os_error().is_some_and(|code| {
+        [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].iter().any(|errno| errno.raw_os_error() == code)
+    });
+    process_limit || matches!(error.kind(), K::PermissionDenied | K::OutOfMemory | K::Interrupted | K::TimedOut | K::StaleNetworkFileHandle)
+}

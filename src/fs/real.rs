@@ -1,0 +1,317 @@
+//! [`Fs`] on the operating system, through directory descriptors.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{self as sys, AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::lock::{self, FileLock};
+use super::{Access, FileKind, Fs, FsFile, Listed, Process, Stat, WholeFlush, medium, not_a_file};
+use crate::time::Timestamp;
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// A directory of the operating system, held open.
+#[derive(Debug)]
+pub(crate) struct RealFs {
+    root: OwnedFd,
+    path: PathBuf,
+    whole_flush: bool,
+}
+
+impl RealFs {
+    /// Opens a directory. The name itself may be or contain links: it is the caller's. Nothing below is followed.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let root = sys::open(path, DIRECTORY, Mode::empty())?;
+        let whole_flush = medium::allows_whole_flush(&root);
+        Ok(Self { root, path: std::path::absolute(path)?, whole_flush })
+    }
+
+    fn dir(&self, path: &str) -> io::Result<OwnedFd> {
+        let mut dir = sys::openat(&self.root, ".", DIRECTORY, Mode::empty())?;
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            dir = match sys::openat(&dir, part, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
+                Err(Errno::LOOP | Errno::NOTDIR) => return Err(not_a_directory(part)),
+                other => other?,
+            };
+        }
+        Ok(dir)
+    }
+
+    /// The directory that a path is in, and its name there.
+    fn place<'a>(&self, path: &'a str) -> io::Result<(OwnedFd, &'a str)> {
+        let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Ok((self.dir(dir)?, name))
+    }
+}
+
+fn not_a_directory(part: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{part} is not a directory"))
+}
+
+/// The owner can use what it made, whatever its umask says.
+fn let_owner(file: impl AsFd, wanted: Mode) -> io::Result<()> {
+    let mode = Mode::from_raw_mode(sys::fstat(&file)?.st_mode);
+    if !mode.contains(wanted) {
+        sys::fchmod(&file, mode | wanted)?;
+    }
+    Ok(())
+}
+
+impl Fs for RealFs {
+    fn create(&self, path: &str, access: Access) -> io::Result<Box<dyn FsFile>> {
+        let (dir, name) = self.place(path)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = match access {
+            Access::ReadOnly => 0o444,
+            Access::Writable => 0o666,
+        };
+        let file = sys::openat(&dir, name, flags, Mode::from_raw_mode(mode))?;
+        if let Err(error) = let_owner(&file, Mode::RUSR) {
+            sys::unlinkat(&dir, name, AtFlags::empty())?;
+            return Err(error);
+        }
+        Ok(Box::new(RealFile(File::from(file))))
+    }
+
+    fn open(&self, path: &str) -> io::Result<Box<dyn FsFile>> {
+        let (dir, name) = self.place(path)?;
+        // Without NONBLOCK a FIFO would wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = match sys::openat(&dir, name, flags, Mode::empty()) {
+            Err(Errno::LOOP) => return Err(not_a_file("a symbolic link")),
+            Err(Errno::NXIO) => return Err(not_a_file("a socket or a device")),
+            other => other?,
+        };
+        match FileType::from_raw_mode(sys::fstat(&file)?.st_mode) {
+            FileType::RegularFile => Ok(Box::new(RealFile(File::from(file)))),
+            FileType::Directory => Err(not_a_file("a directory")),
+            FileType::Fifo => Err(not_a_file("a FIFO")),
+            _ => Err(not_a_file("something else")),
+        }
+    }
+
+    fn stat(&self, path: &str) -> io::Result<Option<Stat>> {
+        let found = self.place(path).and_then(|(dir, name)| Ok(sys::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?));
+        match found {
+            Ok(stat) => {
+                let kind = match FileType::from_raw_mode(stat.st_mode) {
+                    FileType::RegularFile => FileKind::File,
+                    FileType::Directory => FileKind::Directory,
+                    _ => FileKind::Other,
+                };
+                Ok(Some(Stat { kind, bytes: u64::try_from(stat.st_size).unwrap_or(0) }))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn make_dir(&self, path: &str) -> io::Result<bool> {
+        let (dir, name) = self.place(path)?;
+        match sys::mkdirat(&dir, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) => {
+                sys::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Mode::from_raw_mode(stat.st_mode)).and_then(
+                    |mode| if mode.contains(Mode::RWXU) { Ok(()) } else { sys::chmodat(&dir, name, mode | Mode::RWXU, AtFlags::empty()) },
+                )?;
+                Ok(true)
+            }
+            Err(Errno::EXIST) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        let (dir, name) = self.place(path)?;
+        Ok(sys::unlinkat(&dir, name, AtFlags::empty())?)
+    }
+
+    fn remove_dir(&self, path: &str) -> io::Result<()> {
+        let (dir, name) = self.place(path)?;
+        Ok(sys::unlinkat(&dir, name, AtFlags::REMOVEDIR)?)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let ((from_dir, from), (to_dir, to)) = (self.place(from)?, self.place(to)?);
+        Ok(sys::renameat(&from_dir, from, &to_dir, to)?)
+    }
+
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
+        let ((from_dir, from), (to_dir, to)) = (self.place(from)?, self.place(to)?);
+        rename_new(&from_dir, from, &to_dir, to)
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<Listed>> {
+        let dir = self.dir(path)?;
+        let mut names = Vec::new();
+        for entry in sys::Dir::read_from(&dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => FileType::from_raw_mode(sys::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode),
+                known => known,
+            };
+            names.push(Listed {
+                name: name.to_string_lossy().into_owned(),
+                is_directory: kind == FileType::Directory,
+                is_utf8: name.to_str().is_ok(),
+            });
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn flush_dir(&self, path: &str) -> io::Result<()> {
+        Ok(sys::fsync(self.dir(path)?)?)
+    }
+
+    fn whole_flush(&self) -> io::Result<Option<Box<dyn WholeFlush>>> {
+        if !self.whole_flush {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(RealWhole(self.dir("")?))))
+    }
+
+    fn try_lock(&self, path: &str, mode: lock::Mode) -> io::Result<Option<FileLock>> {
+        let (dir, name) = self.place(path)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match sys::openat(&dir, name, flags, Mode::from_raw_mode(0o666)) {
+            Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Err(not_a_file("something else")),
+            other => other?,
+        };
+        if FileType::from_raw_mode(sys::fstat(&file)?.st_mode) != FileType::RegularFile {
+            return Err(not_a_file("something else"));
+        }
+        let Some(lock) = lock::try_lock(File::from(file), mode)? else { return Ok(None) };
+        // Whoever held the lock last may have removed the name after we opened it.
+        let held = sys::fstat(lock.file())?;
+        match sys::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(named) if (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino) => Ok(Some(lock)),
+            Ok(_) | Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn is_in_place(&self) -> io::Result<bool> {
+        let ours = sys::fstat(&self.root)?;
+        match sys::stat(&self.path) {
+            Ok(named) => Ok((named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino)),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn carrier(&self) -> io::Result<medium::Carrier> {
+        medium::carrier(&self.root)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is where the clock is reached")]
+    fn now(&self) -> Timestamp {
+        Timestamp::from_jiff(jiff::Timestamp::now())
+    }
+
+    fn uptime(&self) -> Duration {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is where waiting is reached")]
+    fn pause(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is where randomness is reached")]
+    fn random(&self) -> io::Result<[u8; 16]> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(io::Error::from)?;
+        Ok(bytes)
+    }
+
+    fn process(&self) -> Process {
+        let program = std::env::current_exe().ok().and_then(|exe| Some(exe.file_name()?.to_string_lossy().into_owned()));
+        Process {
+            pid: std::process::id(),
+            program: program.unwrap_or_default(),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            boot: medium::boot_id(),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn rename_new(from_dir: &OwnedFd, from: &str, to_dir: &OwnedFd, to: &str) -> io::Result<()> {
+    match sys::renameat_with(from_dir, from, to_dir, to, sys::RenameFlags::NOREPLACE) {
+        // Older kernels and some file systems do not know the flag.
+        Err(Errno::INVAL | Errno::NOSYS) => link_new(from_dir, from, to_dir, to),
+        other => Ok(other?),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn rename_new(from_dir: &OwnedFd, from: &str, to_dir: &OwnedFd, to: &str) -> io::Result<()> {
+    link_new(from_dir, from, to_dir, to)
+}
+
+/// Like a rename that replaces nothing: a second name, which fails if it is taken, then the first one removed.
+fn link_new(from_dir: &OwnedFd, from: &str, to_dir: &OwnedFd, to: &str) -> io::Result<()> {
+    sys::linkat(from_dir, from, to_dir, to, AtFlags::empty())?;
+    Ok(sys::unlinkat(from_dir, from, AtFlags::empty())?)
+}
+
+#[derive(Debug)]
+struct RealFile(File);
+
+impl Read for RealFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for RealFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl FsFile for RealFile {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    /// `POSIX_FADV_DONTNEED` begins the writing of dirty pages on Linux, as `sync_file_range` does, and needs no
+    /// unsafe code. It may drop clean pages too, and the pages of a file that is being written are not clean.
+    fn start_writeback(&self) {
+        #[cfg(target_os = "linux")]
+        let _ = sys::fadvise(&self.0, 0, None, sys::Advice::DontNeed);
+    }
+
+    fn flush_durably(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}
+
+#[derive(Debug)]
+struct RealWhole(OwnedFd);
+
+impl WholeFlush for RealWhole {
+    #[cfg(target_os = "linux")]
+    fn flush_durably(&self) -> io::Result<()> {
+        Ok(sys::syncfs(&self.0)?)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn flush_durably(&self) -> io::Result<()> {
+        Err(Errno::NOSYS.into())
+    }
+}

@@ -1,0 +1,156 @@
+//! Putting files from outside the store into a transaction.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::engine::content::PIECE;
+use crate::engine::publish::{Content, Planned};
+use crate::error::{Error, Problem, Result};
+use crate::fs::outside::{Source, Walk};
+use crate::hash::Blake3;
+use crate::path::StorePath;
+use crate::transaction::Transaction;
+
+/// How often a file that changes while it is read is read again.
+const TRIES: u32 = 3;
+
+/// How far something long has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Files done.
+    pub files_done: u64,
+    /// Files in all.
+    pub files_total: u64,
+    /// Bytes done.
+    pub bytes_done: u64,
+    /// Bytes in all.
+    pub bytes_total: u64,
+}
+
+/// Who wants to know how far something has come. It may be called from several threads.
+pub type ProgressFn = Arc<dyn Fn(&Progress) + Send + Sync>;
+
+/// How a directory is put into a transaction.
+#[derive(Clone, Default)]
+pub struct PutDir {
+    /// Whether paths that the directory does not have are removed.
+    pub prune: bool,
+    /// The folder of the store that it is put into; the whole store unless set.
+    pub into: Option<String>,
+    /// Whether symbolic links are followed. They are refused otherwise.
+    pub follow_links: bool,
+    /// Told of every file that has been read.
+    pub progress: Option<ProgressFn>,
+}
+
+impl std::fmt::Debug for PutDir {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { prune, into, follow_links, .. } = self;
+        f.debug_struct("PutDir").field("prune", prune).field("into", into).field("follow_links", follow_links).finish_non_exhaustive()
+    }
+}
+
+/// What was read of a directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct PutDirReport {
+    /// The number of files.
+    pub files: u64,
+    /// Their length, in bytes.
+    pub bytes: u64,
+}
+
+impl Transaction {
+    /// Puts a file from outside the store under a path. It is streamed, and never in memory as a whole.
+    ///
+    /// A file that changes while it is read is read again, and refused when it keeps changing.
+    ///
+    /// # Errors
+    /// `Invalid` when it is no path, not a regular file or keeps changing; `Io` when it cannot be read or staged.
+    pub fn put_file(&mut self, path: &str, file: impl AsRef<Path>) -> Result<()> {
+        self.put_source(StorePath::new(path)?, file.as_ref(), true).map(drop)
+    }
+
+    /// Puts every file below a directory, each under its name there.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the file, when something in it cannot be saved: a name that is no path of a store, a
+    /// symbolic link unless they are to be followed, a FIFO, a socket, a device, a store, or a file or folder that
+    /// changes while it is read. `Io` when something cannot be read or staged. The transaction may then hold a part
+    /// of the directory.
+    pub fn put_dir(&mut self, dir: impl AsRef<Path>, options: &PutDir) -> Result<PutDirReport> {
+        let walk = Walk::of(dir.as_ref(), self.base.engine.dir(), options.follow_links)?;
+        let folder = match options.into.as_deref().map(|into| into.trim_end_matches('/')) {
+            None | Some("") => String::new(),
+            Some(into) => format!("{}/", StorePath::new(into)?),
+        };
+        let named = walk.files.iter().map(|found| Ok((StorePath::new(&format!("{folder}{}", found.relative))?, found)));
+        let named: Vec<_> = named.collect::<Result<_>>()?;
+        let mut progress = Progress {
+            files_total: named.len() as u64,
+            bytes_total: walk.files.iter().map(|found| found.bytes).sum(),
+            ..Progress::default()
+        };
+        if options.prune {
+            for path in self.list(&folder)? {
+                if named.binary_search_by(|(named, _)| named.cmp(&path)).is_err() {
+                    self.remove(path.as_str())?;
+                }
+            }
+        }
+        for (path, found) in named {
+            progress.bytes_done += self.put_source(path, &found.file, options.follow_links)?;
+            progress.files_done += 1;
+            if let Some(tell) = &options.progress {
+                tell(&progress);
+            }
+        }
+        walk.check_unchanged()?;
+        Ok(PutDirReport { files: progress.files_done, bytes: progress.bytes_done })
+    }
+
+    /// Puts one file and gives its length.
+    fn put_source(&mut self, path: StorePath, file: &Path, follow: bool) -> Result<u64> {
+        for _ in 0..TRIES {
+            let mut source = Source::open(file, follow)?;
+            let cannot_read = |error| Error::io("cannot read", file.display().to_string(), error);
+            let bytes = source.bytes();
+            // What the base has already need not be written only to be compared.
+            if self.base_entry(&path).is_some_and(|live| live.bytes == bytes) {
+                let blake3 = self.hash(&mut source, file)?;
+                let same = self.base_entry(&path).filter(|live| live.blake3 == blake3).cloned();
+                if let Some(live) = same {
+                    if !source.is_unchanged().map_err(cannot_read)? {
+                        continue;
+                    }
+                    self.changes.insert(path, Planned::Link(live));
+                    return Ok(bytes);
+                }
+                source = Source::open(file, follow)?;
+            }
+            let (name, bytes, blake3) = self.stream(&path, &mut source, "cannot read the file for")?;
+            if source.is_unchanged().map_err(cannot_read)? && bytes == source.bytes() {
+                self.changes.insert(path, Planned::Write { bytes, blake3, content: Content::Staged(name) });
+                return Ok(bytes);
+            }
+            let _ = self.base.engine.storage().delete(&name);
+        }
+        Err(Problem::SourceChanged(file.into()).into())
+    }
+
+    fn hash(&self, source: &mut Source, file: &Path) -> Result<Blake3> {
+        let mut hasher = blake3::Hasher::new();
+        let mut piece = vec![0; PIECE];
+        loop {
+            self.base.engine.check_cancel()?;
+            let read = match io::Read::read(source, &mut piece) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => other.map_err(|error| Error::io("cannot read", file.display().to_string(), error))?,
+            };
+            let Some(bytes) = piece.get(..read).filter(|bytes| !bytes.is_empty()) else { return Ok(hasher.finalize().into()) };
+            hasher.update(bytes);
+        }
+    }
+}

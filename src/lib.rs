@@ -1,0 +1,35 @@
+//! genstore
+mod engine;
+mod error;
+mod export;
+mod format;
+mod fs;
+mod hash;
+mod history;
+mod import;
+mod path;
+mod revision;
+mod rollback;
+mod snapshot;
+mod storage;
+mod store;
+mod time;
+mod transaction;
+mod verify;
+
+pub use engine::finding::{Finding, FindingKind, RecoveryReport, Severity};
+pub use engine::validate::{Validator, json, json_as};
+pub use error::{ConflictingPath, Error, ErrorKind, LockHolder, Result};
+pub use export::{Export, ExportReport};
+pub use format::manifest::Kind;
+pub use fs::medium::Medium;
+pub use hash::{Blake3, HexError, StoreId};
+pub use history::{ChangeKind, Difference, History, HistoryEntry};
+pub use import::{Progress, ProgressFn, PutDir, PutDirReport};
+pub use path::{PART_MAX, PATH_MAX, StorePath};
+pub use revision::{Generation, IntoRevision, Revision};
+pub use snapshot::{FileEntry, FileReader, Provenance, Snapshot};
+pub use store::{Health, OpenOptions, Status, Store};
+pub use time::Timestamp;
+pub use transaction::{Commit, Transaction};
+pub use verify::{VerifyOptions, VerifyReport, VerifyScope};

@@ -1,0 +1,204 @@
+//! Generations and the ways to name one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Problem};
+use crate::time::Timestamp;
+
+/// The number of one committed state of a store, from 1 to 9 999 999 999.
+///
+/// Numbers only grow. One that was once seen on disk is never used again, so there may be gaps.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Generation(u64);
+
+impl Generation {
+    /// The lowest number.
+    pub const FIRST: Self = Self(1);
+    /// The highest number: ten digits, so that the names of manifests sort as their numbers do.
+    pub const MAX: Self = Self(9_999_999_999);
+
+    /// The generation with this number.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) when the number is 0 or has more than ten digits.
+    pub fn new(number: u64) -> Result<Self, Error> {
+        if (Self::FIRST.0..=Self::MAX.0).contains(&number) {
+            Ok(Self(number))
+        } else {
+            Err(Problem::BadRevision {
+                text: number.to_string(),
+                rule: "a generation is a number from 1 to 9999999999",
+            }
+            .into())
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The next number, or `None` at the end of the range.
+    pub(crate) const fn next(self) -> Option<Self> {
+        if self.0 < Self::MAX.0 { Some(Self(self.0 + 1)) } else { None }
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl TryFrom<u64> for Generation {
+    type Error = Error;
+
+    fn try_from(number: u64) -> Result<Self, Error> {
+        Self::new(number)
+    }
+}
+
+impl From<Generation> for u64 {
+    fn from(generation: Generation) -> Self {
+        generation.0
+    }
+}
+
+/// A way to name a generation.
+///
+/// As text: `latest`, `latest~2` (two generations before the newest), `41`, an RFC 3339 time such as
+/// `2026-11-22T10:00:00Z` (the newest generation that is not later) or a date such as `2026-11-22` (the newest
+/// generation made on or before that day, in UTC).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Revision {
+    /// The newest generation.
+    Latest,
+    /// So many generations before the newest, following parents.
+    Back(u64),
+    /// The generation with this number.
+    Generation(Generation),
+    /// The newest generation that is not later than this.
+    At(Timestamp),
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Latest => f.write_str("latest"),
+            Self::Back(steps) => write!(f, "latest~{steps}"),
+            Self::Generation(generation) => generation.fmt(f),
+            Self::At(time) => time.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Revision {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let bad = |rule| Error::from(Problem::BadRevision { text: text.to_owned(), rule });
+        if text == "latest" {
+            return Ok(Self::Latest);
+        }
+        if let Some(steps) = text.strip_prefix("latest~") {
+            return digits(steps).map(Self::Back).ok_or_else(|| bad("latest~ is followed by a number"));
+        }
+        if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
+            let rule = "a generation is a number from 1 to 9999999999";
+            let number = digits(text).ok_or_else(|| bad(rule))?;
+            return Generation::new(number).map(Self::Generation).map_err(|_| bad(rule));
+        }
+        if let Ok(date) = text.parse::<jiff::civil::Date>()
+            && text.len() == "2026-11-22".len()
+        {
+            return end_of(date).map(Self::At).ok_or_else(|| bad("the date must lie in the years 1 to 9998"));
+        }
+        text.parse().map(Self::At).map_err(|_| {
+            bad("a revision is a number, latest, latest~N, a date (2026-11-22) or a time with its offset (2026-11-22T10:00:00Z)")
+        })
+    }
+}
+
+fn digits(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// The last millisecond of a day in UTC.
+fn end_of(date: jiff::civil::Date) -> Option<Timestamp> {
+    let midnight = date.tomorrow().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+    let last = midnight.checked_sub(jiff::SignedDuration::from_millis(1)).ok()?;
+    Some(Timestamp::from_jiff(last))
+}
+
+/// What can stand where a revision is asked for: text, a [`Revision`] or a [`Generation`].
+pub trait IntoRevision {
+    /// The revision that is meant.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) when the text names none.
+    fn into_revision(self) -> Result<Revision, Error>;
+}
+
+impl IntoRevision for Revision {
+    fn into_revision(self) -> Result<Revision, Error> {
+        Ok(self)
+    }
+}
+
+impl IntoRevision for Generation {
+    fn into_revision(self) -> Result<Revision, Error> {
+        Ok(Revision::Generation(self))
+    }
+}
+
+impl IntoRevision for &str {
+    fn into_revision(self) -> Result<Revision, Error> {
+        self.parse()
+    }
+}
+
+impl IntoRevision for String {
+    fn into_revision(self) -> Result<Revision, Error> {
+        self.parse()
+    }
+}
+
+impl IntoRevision for &String {
+    fn into_revision(self) -> Result<Revision, Error> {
+        self.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_is_read() {
+        let read = |text: &str| text.parse::<Revision>().unwrap();
+        assert_eq!(read("latest"), Revision::Latest);
+        assert_eq!(read("latest~0"), Revision::Back(0));
+        assert_eq!(read("latest~12"), Revision::Back(12));
+        assert_eq!(read("41"), Revision::Generation(Generation::new(41).unwrap()));
+        assert_eq!(read("2026-11-22T10:00:00+02:00"), Revision::At("2026-11-22T08:00:00Z".parse().unwrap()));
+        assert_eq!(read("2026-11-22"), Revision::At("2026-11-22T23:59:59.999Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_names_no_generation_is_refused_with_the_rule() {
+        for text in ["", "0", "10000000000", "99999999999999999999", "-1", "latest~", "latest~-1", "latest~x", "yesterday", "2026-13-01", "2026-11-22T10:00:00", "9999-12-31"] {
+            let error = text.parse::<Revision>().expect_err(text);
+            assert_eq!(error.kind(), crate::ErrorKind::Invalid, "{text}");
+            assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
+        }
+    }
+}

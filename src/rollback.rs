@@ -1,0 +1,85 @@
+//! Bringing an earlier state back, as a new generation.
+
+use crate::engine::publish::Planned;
+use crate::engine::validate::compile;
+use crate::error::{Problem, Result};
+use crate::format::entry::Entry;
+use crate::path::StorePath;
+use crate::revision::IntoRevision;
+use crate::snapshot::Snapshot;
+use crate::store::Store;
+use crate::transaction::{Commit, Transaction};
+
+impl Store {
+    /// Brings the whole state of an earlier generation back, as a new generation of kind `rollback`. No bytes are
+    /// copied. When that state holds already, no generation is made.
+    ///
+    /// # Errors
+    /// As [`snapshot_at`](Store::snapshot_at), [`Transaction::restore`] and [`Transaction::commit`].
+    pub fn rollback(&self, revision: impl IntoRevision, message: &str) -> Result<Commit> {
+        let mut tx = self.begin()?;
+        tx.restore(&self.snapshot_at(revision)?, &[])?;
+        tx.commit(message)
+    }
+}
+
+impl Transaction {
+    /// Brings paths back to what they are in a snapshot: those that it has are put as they are there, those that it
+    /// does not have are removed. The generation will be of kind `rollback`.
+    ///
+    /// Each pattern is a path, a folder, or a glob in which `*` stays within one part of a path and `**` does not.
+    /// No pattern means everything. Every file that is brought back is read and checked first.
+    ///
+    /// # Errors
+    /// `Invalid` when a pattern is malformed or the snapshot is of another store; `NotFound` when a pattern matches
+    /// no path of either state; `Corrupt` when a file that would be brought back is damaged.
+    pub fn restore(&mut self, from: &Snapshot, patterns: &[&str]) -> Result<()> {
+        if from.engine.id() != self.base.engine.id() {
+            let rule = "only a snapshot of the same store can be brought back".to_owned();
+            return Err(Problem::Limit { what: format!("the snapshot of store {}", from.engine.id()), rule }.into());
+        }
+        let patterns: Vec<Pattern> = patterns.iter().map(|pattern| Pattern::new(pattern)).collect::<Result<_>>()?;
+        let wanted = |path: &StorePath| patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(path));
+        let (now, then) = (&self.base.head.table, &from.head.table);
+        for pattern in &patterns {
+            if !now.iter().chain(then.iter()).any(|entry| pattern.matches(&entry.path)) {
+                let (pattern, generation) = (pattern.text.clone(), from.generation());
+                return Err(Problem::NoMatch { pattern, generation }.into());
+            }
+        }
+        let differs = |entry: &&Entry| now.get(&entry.path).is_none_or(|live| live.blake3 != entry.blake3);
+        let back: Vec<&Entry> = then.iter().filter(|entry| wanted(&entry.path)).filter(differs).collect();
+        let gone: Vec<&Entry> = now.iter().filter(|entry| wanted(&entry.path) && then.get(&entry.path).is_none()).collect();
+        self.base.engine.check_links(back.iter().copied(), &from.head)?;
+        let back = back.into_iter().map(|entry| (entry.path.clone(), Planned::Link(entry.clone())));
+        let gone = gone.into_iter().map(|entry| (entry.path.clone(), Planned::Remove));
+        self.changes.extend(back.chain(gone));
+        // What others add to or take from the part that is brought back would make it another state.
+        if patterns.is_empty() {
+            self.lists.insert(String::new());
+        }
+        self.lists.extend(patterns.into_iter().map(|pattern| pattern.folder));
+        self.restores = Some(from.generation());
+        Ok(())
+    }
+}
+
+/// What a person writes to name some paths.
+struct Pattern {
+    text: String,
+    /// The text as a folder.
+    folder: String,
+    glob: globset::GlobMatcher,
+}
+
+impl Pattern {
+    fn new(text: &str) -> Result<Self> {
+        let text = text.trim_end_matches('/').to_owned();
+        Ok(Self { folder: format!("{text}/"), glob: compile(&text)?.compile_matcher(), text })
+    }
+
+    fn matches(&self, path: &StorePath) -> bool {
+        let path = path.as_str();
+        path == self.text || path.starts_with(&self.folder) || self.glob.is_match(path)
+    }
+}

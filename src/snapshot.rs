@@ -1,0 +1,230 @@
+//! A consistent view of one generation.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::engine::content::{self, Failed};
+use crate::engine::{Engine, Head};
+use crate::error::{Error, Problem, Result};
+use crate::format::entry::Entry;
+use crate::fs::FsFile;
+use crate::hash::Blake3;
+use crate::path::StorePath;
+use crate::revision::Generation;
+use crate::storage::directory::Pin;
+
+/// One generation, to be read as often and as long as wanted: what others save meanwhile does not show in it.
+///
+/// As long as it or a clone of it lives, retention removes none of its files. On a medium that cannot be written to,
+/// nothing can hold them.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) head: Arc<Head>,
+    pin: Option<Arc<Pin>>,
+}
+
+/// One file of a generation.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[non_exhaustive]
+pub struct FileEntry {
+    /// The logical path.
+    pub path: StorePath,
+    /// The length in bytes.
+    pub bytes: u64,
+    /// The hash of the content.
+    pub blake3: Blake3,
+    /// The generation that wrote the content.
+    pub generation: Generation,
+}
+
+impl From<&Entry> for FileEntry {
+    fn from(entry: &Entry) -> Self {
+        Self { path: entry.path.clone(), bytes: entry.bytes, blake3: entry.blake3, generation: entry.generation }
+    }
+}
+
+/// Where recovered content comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Provenance {
+    /// It is what the generation holds.
+    Current,
+    /// What the generation holds is damaged; this is from the newest generation before it in which it is good.
+    Recovered {
+        /// That generation.
+        generation: Generation,
+    },
+    /// There is no such path, or no good version of it is left: it is the caller's default.
+    Default,
+}
+
+impl fmt::Display for Provenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Current => f.write_str("current"),
+            Self::Recovered { generation } => write!(f, "recovered from generation {generation}"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn of(engine: &Arc<Engine>, head: Arc<Head>) -> Result<Self> {
+        let generation = head.link.generation;
+        let pin = engine.storage().pin(generation).map_err(|error| Error::io("cannot pin", format!("generation {generation}"), error))?;
+        Ok(Self { engine: Arc::clone(engine), head, pin: pin.map(Arc::new) })
+    }
+
+    /// The generation that is seen.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.head.link.generation
+    }
+
+    /// The number of files.
+    #[must_use]
+    pub fn files(&self) -> u64 {
+        self.head.table.files()
+    }
+
+    /// The length of all files, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.head.table.bytes()
+    }
+
+    /// What is known of a file without reading it; `None` when there is no such path.
+    #[must_use]
+    pub fn entry(&self, path: &str) -> Option<FileEntry> {
+        let path = StorePath::new(path).ok()?;
+        self.head.table.get(&path).map(FileEntry::from)
+    }
+
+    /// The files whose path begins with `prefix`, sorted by path. An empty prefix means all.
+    #[must_use]
+    pub fn list(&self, prefix: &str) -> Vec<FileEntry> {
+        self.head.table.list(prefix).into_iter().map(FileEntry::from).collect()
+    }
+
+    pub(crate) fn find(&self, path: &str) -> Result<&Entry> {
+        let checked = StorePath::new(path)?;
+        let missing = || Problem::NoSuchPath { path: path.to_owned(), generation: self.generation() }.into();
+        self.head.table.get(&checked).ok_or_else(missing)
+    }
+
+    fn failed(&self, entry: &Entry, failed: Failed) -> Error {
+        self.engine.failed(entry, self.head.link, failed)
+    }
+
+    /// The content of a file, all of it checked.
+    ///
+    /// # Errors
+    /// `NotFound`; `Corrupt` when the bytes are not the ones that were saved, with the newest intact version.
+    pub fn get(&self, path: &str) -> Result<Vec<u8>> {
+        let entry = self.find(path)?;
+        content::read(self.engine.storage(), entry).map_err(|failed| self.failed(entry, failed))
+    }
+
+    /// The content of a file, read as JSON.
+    ///
+    /// # Errors
+    /// As [`get`](Snapshot::get); `Invalid` when the intact content is not the JSON of a `T`.
+    pub fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let bytes = self.get(path)?;
+        serde_json::from_slice(&bytes).map_err(|source| {
+            let generation = self.find(path).map_or_else(|_| self.generation(), |entry| entry.generation);
+            match StorePath::new(path) {
+                Ok(path) => Problem::OtherJson { path, generation, source }.into(),
+                Err(error) => error,
+            }
+        })
+    }
+
+    /// A reader of a file of any size. All of it has been read and checked once when this returns, and it is checked
+    /// again on the way: the end is not reported if the bytes were not the ones that were saved.
+    ///
+    /// # Errors
+    /// As [`get`](Snapshot::get).
+    pub fn reader(&self, path: &str) -> Result<FileReader> {
+        let entry = self.find(path)?;
+        let opened = content::copy(self.engine.storage(), entry, &mut io::sink())
+            .and_then(|()| content::open(self.engine.storage(), entry));
+        let file = opened.map_err(|failed| self.failed(entry, failed))?;
+        Ok(FileReader { file, hasher: blake3::Hasher::new(), expected: entry.blake3, _pin: self.pin.clone() })
+    }
+
+    /// The content of a file or, when that is damaged, of the newest older version that is intact and that the
+    /// [validators](crate::OpenOptions::validate) accept, or `default` when there is no such path or no such
+    /// version. Says which. Never writes.
+    ///
+    /// # Errors
+    /// `Invalid` when it is no path; `Io` when the system cannot read just now.
+    pub fn get_or_recover(&self, path: &str, default: &[u8]) -> Result<(Vec<u8>, Provenance)> {
+        let recovered = self.recover(path, |bytes| Some(bytes.to_vec()))?;
+        Ok(recovered.unwrap_or_else(|| (default.to_vec(), Provenance::Default)))
+    }
+
+    /// As [`get_or_recover`](Snapshot::get_or_recover), where a version that is not the JSON of a `T` counts as
+    /// damaged.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn get_json_or_recover<T: DeserializeOwned>(&self, path: &str, default: impl FnOnce() -> T) -> Result<(T, Provenance)> {
+        let recovered = self.recover(path, |bytes| serde_json::from_slice(bytes).ok())?;
+        Ok(recovered.unwrap_or_else(|| (default(), Provenance::Default)))
+    }
+
+    fn recover<T>(&self, path: &str, read: impl Fn(&[u8]) -> Option<T>) -> Result<Option<(T, Provenance)>> {
+        let path = StorePath::new(path)?;
+        let Some(entry) = self.head.table.get(&path) else { return Ok(None) };
+        if let Some(value) = self.try_version(entry)?.and_then(|bytes| read(&bytes)) {
+            return Ok(Some((value, Provenance::Current)));
+        }
+        for (generation, older) in self.engine.versions(entry, self.head.link) {
+            let Some(bytes) = self.try_version(&older)? else { continue };
+            let accepted = self.engine.options().validators.check(&path, || Ok(Box::new(io::Cursor::new(bytes.clone()))));
+            if let (Ok(()), Some(value)) = (accepted, read(&bytes)) {
+                return Ok(Some((value, Provenance::Recovered { generation })));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The bytes of a version; `None` when they are damaged.
+    fn try_version(&self, entry: &Entry) -> Result<Option<Vec<u8>>> {
+        match content::read(self.engine.storage(), entry) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Failed::Damaged(_)) => Ok(None),
+            Err(Failed::Unknown(error) | Failed::Sink(error)) => Err(Error::io("cannot read", entry.path.as_str(), error)),
+        }
+    }
+}
+
+/// Reads one file of a snapshot. See [`Snapshot::reader`].
+#[derive(Debug)]
+pub struct FileReader {
+    file: Box<dyn FsFile>,
+    hasher: blake3::Hasher,
+    expected: Blake3,
+    /// Keeps the file from being removed while it is read.
+    _pin: Option<Arc<Pin>>,
+}
+
+impl Read for FileReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let read = self.file.read(buffer)?;
+        match buffer.get(..read) {
+            Some(bytes) if !bytes.is_empty() => self.hasher.update(bytes),
+            _ if Blake3::from(self.hasher.finalize()) == self.expected => return Ok(0),
+            _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "the file was changed while it was being read")),
+        };
+        Ok(read)
+    }
+}

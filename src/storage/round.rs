@@ -1,0 +1,152 @@
+//! One durability round: write everything first, start writeback on every file, then wait.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use super::Round;
+use crate::format::names::{Name, STAGING};
+use crate::fs::{Access, Fs, FsFile, WholeFlush};
+
+/// From this many files and directories on, one flush of the whole file system stands in for theirs, where the
+/// system allows it. Found by measurement: see `docs/durability.md`.
+const WHOLE_FROM: usize = 16;
+/// The most files that are held open until they are flushed.
+const OPEN_MAX: usize = 64;
+
+/// A round on a directory tree. `docs/durability.md` says why each flush is there.
+#[derive(Debug)]
+pub(crate) struct DirectoryRound {
+    fs: Arc<dyn Fs>,
+    /// Opened before the first write, so that it reports every error from then on.
+    whole: Option<Box<dyn WholeFlush>>,
+    /// Written and not flushed.
+    open: Vec<Box<dyn FsFile>>,
+    /// Files that were closed before they were flushed, as the flush of the whole will cover them.
+    closed: usize,
+    /// Directories that gained a name, or that hold one that did, up to the root.
+    dirs: BTreeSet<String>,
+    made_dirs: Vec<String>,
+    made: Vec<String>,
+    adopted: BTreeMap<String, String>,
+}
+
+impl DirectoryRound {
+    pub(crate) fn new(fs: Arc<dyn Fs>) -> io::Result<Self> {
+        let whole = fs.whole_flush()?;
+        let (dirs, made_dirs, made, adopted) = Default::default();
+        Ok(Self { fs, whole, open: Vec::new(), closed: 0, dirs, made_dirs, made, adopted })
+    }
+
+    /// Makes a new file with the directories above it, and writes it.
+    pub(crate) fn create(&mut self, path: &str, access: Access) -> io::Result<Box<dyn FsFile>> {
+        self.folders(path)?;
+        let file = self.fs.create(path, access)?;
+        self.made.push(path.to_owned());
+        Ok(file)
+    }
+
+    /// Takes a file that has been written to its end.
+    pub(crate) fn written(&mut self, file: Box<dyn FsFile>) -> io::Result<()> {
+        file.start_writeback();
+        self.open.push(file);
+        if self.open.len() <= OPEN_MAX {
+            return Ok(());
+        }
+        if self.whole.is_some() {
+            self.closed += self.open.len();
+            self.open.clear();
+            return Ok(());
+        }
+        self.flush_open()
+    }
+
+    fn flush_open(&mut self) -> io::Result<()> {
+        self.open.drain(..).try_for_each(|file| file.flush_durably())
+    }
+
+    /// Makes the directories above a path, and remembers that all of them are to be flushed.
+    ///
+    /// Also those that exist: another process may have made one and died before it flushed it. A directory in
+    /// which nothing is new costs next to nothing to flush.
+    fn folders(&mut self, path: &str) -> io::Result<()> {
+        let Some((dir, _)) = path.rsplit_once('/') else {
+            self.dirs.insert(String::new());
+            return Ok(());
+        };
+        if self.dirs.contains(dir) {
+            return Ok(());
+        }
+        self.dirs.insert(String::new());
+        for folder in crate::path::folders(path) {
+            if self.dirs.contains(folder) {
+                continue;
+            }
+            if self.fs.make_dir(folder)? {
+                self.made_dirs.push(folder.to_owned());
+            }
+            self.dirs.insert(folder.to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Round for DirectoryRound {
+    fn put(&mut self, name: &Name, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self.create(&name.to_string(), Access::ReadOnly)?;
+        file.write_all(bytes)?;
+        self.written(file)
+    }
+
+    fn stage(&mut self) -> io::Result<(Name, Box<dyn FsFile>)> {
+        let [a, b, c, d, e, f, g, h, ..] = self.fs.random()?;
+        let name = Name::Staged(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
+        let path = name.to_string();
+        // The name itself need not be durable: the file gets another one before anything refers to it.
+        self.fs.make_dir(STAGING)?;
+        let file = self.fs.create(&path, Access::ReadOnly)?;
+        self.made.push(path);
+        Ok((name, file))
+    }
+
+    fn staged(&mut self, file: Box<dyn FsFile>) -> io::Result<()> {
+        self.written(file)
+    }
+
+    fn adopt(&mut self, staged: &Name, name: &Name) -> io::Result<()> {
+        let (from, to) = (staged.to_string(), name.to_string());
+        self.folders(&to)?;
+        self.fs.rename_new(&from, &to)?;
+        self.dirs.insert(STAGING.to_owned());
+        self.adopted.insert(to, from);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let waiting = self.open.len() + self.dirs.len();
+        if let Some(whole) = &self.whole
+            && (self.closed > 0 || waiting >= WHOLE_FROM)
+        {
+            whole.flush_durably()?;
+            self.open.clear();
+        } else {
+            self.flush_open()?;
+            self.dirs.iter().try_for_each(|dir| self.fs.flush_dir(dir))?;
+        }
+        self.dirs.clear();
+        Ok(())
+    }
+
+    fn discard(&mut self) {
+        self.open.clear();
+        for (to, from) in std::mem::take(&mut self.adopted) {
+            let _ = self.fs.rename_new(&to, &from);
+        }
+        for path in self.made.drain(..) {
+            let _ = self.fs.remove(&path);
+        }
+        for dir in self.made_dirs.drain(..).rev() {
+            let _ = self.fs.remove_dir(&dir);
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! Opening a store, and the handle on it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::engine::chain;
+use crate::engine::create;
+use crate::engine::finding::{Finding, FindingKind, RecoveryReport, Severity};
+use crate::engine::validate::Validator;
+use crate::engine::{Engine, Options};
+use crate::error::{Error, Result};
+use crate::format::names::{DATA, MANIFESTS};
+use crate::format::pointer::Link;
+use crate::fs::medium::Medium;
+use crate::hash::StoreId;
+use crate::revision::{Generation, IntoRevision};
+use crate::snapshot::Snapshot;
+use crate::time::Timestamp;
+use crate::transaction::Transaction;
+
+/// How long a writer waits for another one unless it is told otherwise.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// A handle on a store.
+///
+/// A clone is cheap and is the same handle. Handles may be used from several threads, and a store may be open in
+/// several processes.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(crate) engine: Arc<Engine>,
+    medium: Option<Arc<Medium>>,
+}
+
+impl Store {
+    /// Opens the store in `dir` with the default [`options`](Store::options).
+    ///
+    /// Opening changes nothing on disk. When the pointer or the newest manifest is damaged, the newest generation
+    /// whose chain verifies is served for reading, and [`recovery`](Store::recovery) says what was wrong.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no store, `Unsupported` when it is in a newer format, `Corrupt` when no generation
+    /// can be read.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::options().open(dir)
+    }
+
+    /// Makes a store in `dir`, which must not exist or be empty. It is durable when this returns.
+    ///
+    /// # Errors
+    /// `Invalid` when the directory is not empty, `Unsupported` when the medium does not keep what a store needs:
+    /// see [`OpenOptions::force_medium`].
+    pub fn create(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::options().create(dir)
+    }
+
+    /// Opens the store in `dir`, or makes one there if the directory does not exist or is empty.
+    ///
+    /// Several processes may call this at once: one makes the store and all open it.
+    ///
+    /// # Errors
+    /// As [`open`](Store::open) and [`create`](Store::create).
+    pub fn open_or_create(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::options().open_or_create(dir)
+    }
+
+    /// The options with which a store can be opened or made.
+    #[must_use]
+    pub fn options() -> OpenOptions {
+        OpenOptions::default()
+    }
+
+    /// The directory of the store, as it was given.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.engine.dir()
+    }
+
+    /// What tells this store from any other.
+    #[must_use]
+    pub fn id(&self) -> StoreId {
+        self.engine.id()
+    }
+
+    /// What making the store found out about the medium; `None` unless this handle made it.
+    #[must_use]
+    pub fn medium(&self) -> Option<&Medium> {
+        self.medium.as_deref()
+    }
+
+    /// What the last look at the store found damaged on the way to its newest generation. `None` when nothing was.
+    #[must_use]
+    pub fn recovery(&self) -> Option<RecoveryReport> {
+        match self.engine.refresh() {
+            Ok(head) => head.recovery.clone(),
+            Err(_) => self.engine.known().recovery.clone(),
+        }
+    }
+
+    /// Begins a transaction on the newest generation. Nobody is kept from anything until it commits.
+    ///
+    /// # Errors
+    /// `Poisoned` after a commit with an unknown outcome, `Corrupt` when the store was replaced under this handle.
+    pub fn begin(&self) -> Result<Transaction> {
+        self.engine.poison().check()?;
+        Ok(Transaction::new(self.snapshot()?))
+    }
+
+    /// A consistent view of the newest generation.
+    ///
+    /// It never waits for a writer. Another process may see a generation an instant before it is durable.
+    ///
+    /// # Errors
+    /// `Corrupt` when the store was replaced under this handle or nothing in it can be read.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        Snapshot::of(&self.engine, self.engine.refresh()?)
+    }
+
+    /// A consistent view of an earlier generation, named by a number, `latest`, `latest~2`, a date or a time.
+    ///
+    /// # Errors
+    /// `Invalid` when that is no revision, `NotFound` when there is no such generation, `Corrupt` when the way there
+    /// is damaged.
+    pub fn snapshot_at(&self, revision: impl IntoRevision) -> Result<Snapshot> {
+        let head = self.engine.refresh()?;
+        let link = chain::find(self.engine.storage(), self.id(), head.link, revision.into_revision()?)?;
+        if link == head.link {
+            return Snapshot::of(&self.engine, head);
+        }
+        Snapshot::of(&self.engine, Arc::new(self.engine.state_at(link)?))
+    }
+
+    /// The number of the generation that a revision names.
+    ///
+    /// # Errors
+    /// As [`snapshot_at`](Store::snapshot_at).
+    pub fn resolve(&self, revision: impl IntoRevision) -> Result<Generation> {
+        Ok(self.find(revision)?.generation)
+    }
+
+    pub(crate) fn find(&self, revision: impl IntoRevision) -> Result<Link> {
+        let revision = revision.into_revision()?;
+        chain::find(self.engine.storage(), self.id(), self.engine.refresh()?.link, revision)
+    }
+
+    /// Where the store stands: its newest generation, its health, and the saves that were begun and never finished.
+    ///
+    /// Looks at the names of everything in the store and at the contents of nothing.
+    ///
+    /// # Errors
+    /// As [`snapshot`](Store::snapshot), and `Io`.
+    pub fn status(&self) -> Result<Status> {
+        let head = self.engine.refresh()?;
+        let (findings, degraded) = match &head.recovery {
+            Some(report) => (report.findings.clone(), report.degraded),
+            None => (Vec::new(), false),
+        };
+        let mut status = Status {
+            store: self.id(),
+            generation: head.link.generation,
+            time: head.time,
+            message: head.message.clone(),
+            files: head.table.files(),
+            bytes: head.table.bytes(),
+            health: if degraded { Health::Degraded } else { Health::Ok },
+            interrupted: Vec::new(),
+            findings,
+        };
+        for folder in [MANIFESTS, DATA] {
+            let found = self.engine.storage().scan(folder).map_err(|error| Error::io("cannot list", folder, error))?;
+            let generations = found.iter().filter_map(|scanned| scanned.name.as_ref()?.generation());
+            status.interrupted.extend(generations.filter(|generation| *generation > head.link.generation));
+        }
+        status.interrupted.sort_unstable();
+        status.interrupted.dedup();
+        // Another writer may have finished one of them since the pointer was read.
+        let now = self.engine.refresh()?.link.generation;
+        status.interrupted.retain(|generation| *generation > now);
+        Ok(status)
+    }
+}
+
+/// Where a store stands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// The id of the store.
+    pub store: StoreId,
+    /// The newest generation.
+    pub generation: Generation,
+    /// When it was made.
+    pub time: Timestamp,
+    /// Why it was made.
+    pub message: String,
+    /// The number of its files.
+    pub files: u64,
+    /// Their length, in bytes.
+    pub bytes: u64,
+    /// Whether it is the last one that was saved.
+    pub health: Health,
+    /// The numbers of saves above it that were begun and not committed: interrupted, or going on just now.
+    pub interrupted: Vec<Generation>,
+    /// What was found damaged on the way to it.
+    pub findings: Vec<Finding>,
+}
+
+/// Whether a store serves what was saved last.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// It does.
+    Ok,
+    /// Its pointer or newest manifest is damaged: it serves the newest generation that verifies, and saves nothing.
+    Degraded,
+}
+
+impl Status {
+    /// The interrupted saves as findings.
+    #[must_use]
+    pub fn interrupted_findings(&self) -> Vec<Finding> {
+        self.interrupted.iter().map(|generation| interrupted(*generation)).collect()
+    }
+}
+
+pub(crate) fn interrupted(generation: Generation) -> Finding {
+    Finding {
+        severity: Severity::Note,
+        kind: FindingKind::InterruptedSave,
+        path: None,
+        generation: Some(generation),
+        detail: "a save was begun under this number and not committed; what it wrote is kept".into(),
+    }
+}
+
+/// How a store is opened or made.
+#[derive(Clone)]
+pub struct OpenOptions {
+    options: Options,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        let (author, validators, cancel, lock_witness) = Default::default();
+        let (lock_wait, force_medium, checkpoint_thread) = (LOCK_WAIT, false, true);
+        Self { options: Options { lock_wait, author, validators, cancel, force_medium, lock_witness, checkpoint_thread } }
+    }
+}
+
+impl std::fmt::Debug for OpenOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Options { lock_wait, author, validators, force_medium, .. } = &self.options;
+        f.debug_struct("OpenOptions")
+            .field("lock_wait", lock_wait)
+            .field("author", author)
+            .field("validators", validators)
+            .field("force_medium", force_medium)
+            .finish_non_exhaustive()
+    }
+}
+
+impl OpenOptions {
+    /// How long a commit waits for another writer before it fails with `Busy`. 30 seconds unless set; zero means not
+    /// at all.
+    #[must_use]
+    pub fn lock_wait(mut self, wait: Duration) -> Self {
+        self.options.lock_wait = wait;
+        self
+    }
+
+    /// Who saves, unless a transaction says otherwise. Empty unless set.
+    #[must_use]
+    pub fn author(mut self, author: &str) -> Self {
+        self.options.author = author.to_owned();
+        self
+    }
+
+    /// Shows every file whose path matches `glob` to `validator` before it is saved, and before an older version of
+    /// it is served in place of a damaged one. `*` stays within one part of a path, `**` does not.
+    ///
+    /// # Errors
+    /// `Invalid` when the glob is malformed.
+    pub fn validate(mut self, glob: &str, validator: impl Validator + 'static) -> Result<Self> {
+        self.options.validators.add(glob, Arc::new(validator))?;
+        Ok(self)
+    }
+
+    /// A flag that ends a commit: once it is true, everything in progress stops before its pointer is swapped,
+    /// removes what it wrote and fails with an error that [is interrupted](Error::is_interrupted).
+    #[must_use]
+    pub fn cancel(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.options.cancel = Some(flag);
+        self
+    }
+
+    /// Whether to make a store on a medium that is refused: a network file system, or one that fails the tests of
+    /// what a commit needs. What it lacks is then among the [warnings](Medium::warnings).
+    #[must_use]
+    pub const fn force_medium(mut self, force: bool) -> Self {
+        self.options.force_medium = force;
+        self
+    }
+
+    /// Lends a second process to the test of the medium's locks: told the path of a file that this process holds
+    /// locked, it says whether that second process was refused the lock. Without one, a second descriptor of this
+    /// process stands in.
+    #[must_use]
+    pub fn lock_witness(mut self, witness: impl Fn(&Path) -> std::io::Result<bool> + Send + Sync + 'static) -> Self {
+        self.options.lock_witness = Some(Arc::new(witness));
+        self
+    }
+
+    /// See [`Store::open`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(self, dir: impl AsRef<Path>) -> Result<Store> {
+        let engine = create::open(dir.as_ref(), self.options)?;
+        Ok(Store { engine: Arc::new(engine), medium: None })
+    }
+
+    /// See [`Store::create`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create(self, dir: impl AsRef<Path>) -> Result<Store> {
+        let (engine, medium) = create::create(dir.as_ref(), self.options)?;
+        Ok(Store { engine: Arc::new(engine), medium: Some(Arc::new(medium)) })
+    }
+
+    /// See [`Store::open_or_create`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_or_create(self, dir: impl AsRef<Path>) -> Result<Store> {
+        let dir = dir.as_ref();
+        match self.clone().open(dir) {
+            Err(error) if error.is_vacant() => {}
+            other => return other,
+        }
+        match self.clone().create(dir) {
+            Err(error) if error.is_taken() => self.open(dir),
+            other => other,
+        }
+    }
+}
+
+impl From<Engine> for Store {
+    fn from(engine: Engine) -> Self {
+        Self { engine: Arc::new(engine), medium: None }
+    }
+}

@@ -1,0 +1,364 @@
+//! Staged changes on a base generation, which become one generation or nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::engine::commit::{Outcome, Proposal};
+use crate::engine::content;
+use crate::engine::publish::{Content, Draft, Planned};
+use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::format::entry::Entry;
+use crate::format::manifest::Kind;
+use crate::format::names::Name;
+use crate::hash::Blake3;
+use crate::path::StorePath;
+use crate::revision::Generation;
+use crate::snapshot::Snapshot;
+use crate::storage::Round;
+
+/// Up to this length, in bytes, content that is in memory already stays there until the commit.
+const INLINE_MAX: usize = 64 << 10;
+/// The most that one transaction keeps in memory, in bytes.
+const INLINE_TOTAL_MAX: usize = 8 << 20;
+
+/// Changes that are to become one generation.
+///
+/// Nothing of it shows before [`commit`](Transaction::commit), and dropping it leaves nothing behind. It keeps
+/// nobody from anything: if somebody else changes the same paths first, the commit fails with `Conflict`.
+#[derive(Debug)]
+#[must_use = "a transaction that is dropped saves nothing"]
+pub struct Transaction {
+    pub(crate) base: Snapshot,
+    pub(crate) changes: BTreeMap<StorePath, Planned>,
+    pub(crate) reads: BTreeSet<StorePath>,
+    pub(crate) lists: BTreeSet<String>,
+    pub(crate) restores: Option<Generation>,
+    overwrite: bool,
+    author: Option<String>,
+    metadata: BTreeMap<String, Value>,
+    /// The content that is not in memory.
+    staging: Option<Box<dyn Round>>,
+    inline: usize,
+}
+
+/// What a commit did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Commit {
+    /// The generation that holds what was to be saved.
+    pub generation: Generation,
+    /// Whether that is a new one. `false` when the newest held the same already.
+    pub changed: bool,
+    /// The number of paths that it put.
+    pub put: u64,
+    /// The number of paths that it removed.
+    pub removed: u64,
+    /// The length of the content that was written for it, in bytes. Content that was there already is not written.
+    pub bytes: u64,
+}
+
+impl Transaction {
+    pub(crate) const fn new(base: Snapshot) -> Self {
+        Self {
+            base,
+            changes: BTreeMap::new(),
+            reads: BTreeSet::new(),
+            lists: BTreeSet::new(),
+            restores: None,
+            overwrite: false,
+            author: None,
+            metadata: BTreeMap::new(),
+            staging: None,
+            inline: 0,
+        }
+    }
+
+    /// The generation that the changes are made on.
+    #[must_use]
+    pub fn base(&self) -> Generation {
+        self.base.generation()
+    }
+
+    /// Says who saves.
+    pub fn author(&mut self, author: &str) -> &mut Self {
+        self.author = Some(author.to_owned());
+        self
+    }
+
+    /// Notes something in the manifest, in a field of the application's own.
+    pub fn metadata(&mut self, key: &str, value: Value) -> &mut Self {
+        self.metadata.insert(key.to_owned(), value);
+        self
+    }
+
+    /// Whether to win over what somebody else has saved under the same paths since the base. `false` unless set.
+    pub const fn overwrite(&mut self, yes: bool) -> &mut Self {
+        self.overwrite = yes;
+        self
+    }
+
+    /// Puts these bytes under a path.
+    ///
+    /// # Errors
+    /// `Invalid` when it is no path; `Io` when the content could not be staged.
+    pub fn put(&mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Result<()> {
+        let path = StorePath::new(path)?;
+        let bytes = bytes.into();
+        if bytes.len() > INLINE_MAX || self.inline + bytes.len() > INLINE_TOTAL_MAX {
+            return self.stage(path, bytes.as_slice(), "cannot read");
+        }
+        self.inline += bytes.len();
+        let (blake3, length) = (Blake3::of(&bytes), bytes.len() as u64);
+        self.changes.insert(path, Planned::Write { bytes: length, blake3, content: Content::Inline(bytes) });
+        Ok(())
+    }
+
+    /// Puts a value as JSON under a path: indented by two spaces, with a line feed at the end.
+    ///
+    /// # Errors
+    /// As [`put`](Transaction::put); `Invalid` when the value cannot be written as JSON.
+    pub fn put_json<T: Serialize + ?Sized>(&mut self, path: &str, value: &T) -> Result<()> {
+        let checked = StorePath::new(path)?;
+        let mut bytes = serde_json::to_vec_pretty(value).map_err(|source| Problem::NotJson { path: checked, source })?;
+        bytes.push(b'\n');
+        self.put(path, bytes)
+    }
+
+    /// Puts all that a reader gives under a path. The content goes through a staging file in the store and is never
+    /// in memory as a whole.
+    ///
+    /// # Errors
+    /// `Invalid` when it is no path; `Io` when the reader fails or the content could not be staged. The path is then
+    /// as it was before the call.
+    pub fn put_reader(&mut self, path: &str, reader: impl Read) -> Result<()> {
+        self.stage(StorePath::new(path)?, reader, "cannot read the content for")
+    }
+
+    /// Streams content into a staging file and plans to put it under the path.
+    pub(crate) fn stage(&mut self, path: StorePath, reader: impl Read, action: &'static str) -> Result<()> {
+        let (name, bytes, blake3) = self.stream(&path, reader, action)?;
+        self.changes.insert(path, Planned::Write { bytes, blake3, content: Content::Staged(name) });
+        Ok(())
+    }
+
+    /// Streams content into a staging file.
+    pub(crate) fn stream(&mut self, path: &StorePath, mut reader: impl Read, action: &'static str) -> Result<(Name, u64, Blake3)> {
+        let engine = &self.base.engine;
+        let cannot_stage = |error| Error::io("cannot stage", path.as_str(), error);
+        let round = match &mut self.staging {
+            Some(round) => round,
+            none => none.insert(engine.storage().round().map_err(cannot_stage)?),
+        };
+        let (name, mut file) = round.stage().map_err(cannot_stage)?;
+        let (mut hasher, mut bytes) = (blake3::Hasher::new(), 0);
+        let mut piece = vec![0; content::PIECE];
+        let mut copy = || loop {
+            engine.check_cancel()?;
+            let read = match reader.read(&mut piece) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => other.map_err(|error| Error::io(action, path.as_str(), error))?,
+            };
+            let Some(read) = piece.get(..read).filter(|read| !read.is_empty()) else { return Ok(()) };
+            hasher.update(read);
+            bytes += read.len() as u64;
+            file.write_all(read).map_err(cannot_stage)?;
+        };
+        match copy() {
+            Ok(()) => {
+                round.staged(file).map_err(cannot_stage)?;
+                Ok((name, bytes, hasher.finalize().into()))
+            }
+            Err(error) => {
+                drop(file);
+                let _ = engine.storage().delete(&name);
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives a file another path. Its bytes are not copied.
+    ///
+    /// # Errors
+    /// `Invalid` when one of the two is no path; `NotFound` when there is nothing under the first.
+    pub fn rename(&mut self, from: &str, to: &str) -> Result<()> {
+        let (from, to) = (StorePath::new(from)?, StorePath::new(to)?);
+        let entry = match self.changes.get(&from) {
+            None => self.base.find(from.as_str())?.clone(),
+            Some(Planned::Link(entry)) => entry.clone(),
+            Some(Planned::Remove) => return Err(self.missing(&from)),
+            Some(Planned::Write { .. }) => {
+                let planned = self.changes.remove(&from);
+                self.forget(from);
+                self.changes.extend(planned.map(|planned| (to, planned)));
+                return Ok(());
+            }
+        };
+        self.forget(from);
+        self.changes.insert(to.clone(), Planned::Link(entry.renamed(to)));
+        Ok(())
+    }
+
+    /// Removes a path. What earlier generations hold under it stays.
+    ///
+    /// # Errors
+    /// `Invalid` when it is no path; `NotFound` when there is nothing under it.
+    pub fn remove(&mut self, path: &str) -> Result<()> {
+        let path = StorePath::new(path)?;
+        match self.changes.get(&path) {
+            Some(Planned::Remove) => return Err(self.missing(&path)),
+            Some(_) => {}
+            None => drop(self.base.find(path.as_str())?),
+        }
+        self.forget(path);
+        Ok(())
+    }
+
+    /// Plans that nothing is under the path.
+    fn forget(&mut self, path: StorePath) {
+        self.changes.remove(&path);
+        if self.base.head.table.get(&path).is_some() {
+            self.changes.insert(path, Planned::Remove);
+        }
+    }
+
+    fn missing(&self, path: &StorePath) -> Error {
+        Problem::NoSuchPath { path: path.to_string(), generation: self.base() }.into()
+    }
+
+    /// The content of a path as this transaction leaves it. What is read from the base is remembered: if somebody
+    /// else changes it first, the commit fails with `Conflict`.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn get(&mut self, path: &str) -> Result<Vec<u8>> {
+        let checked = StorePath::new(path)?;
+        let engine = &self.base.engine;
+        match self.changes.get(&checked) {
+            Some(Planned::Remove) => Err(self.missing(&checked)),
+            Some(Planned::Write { content: Content::Inline(bytes), .. }) => Ok(bytes.clone()),
+            Some(Planned::Write { content: Content::Staged(name), bytes, .. }) => {
+                let cannot_read = |error| Error::io("cannot read", name.to_string(), error);
+                let mut content = Vec::with_capacity(usize::try_from(*bytes).unwrap_or(0));
+                engine.storage().open(name).and_then(|mut file| file.read_to_end(&mut content)).map_err(cannot_read)?;
+                Ok(content)
+            }
+            Some(Planned::Link(entry)) => {
+                content::read(engine.storage(), entry).map_err(|failed| engine.failed(entry, self.base.head.link, failed))
+            }
+            None => {
+                self.reads.insert(checked);
+                self.base.get(path)
+            }
+        }
+    }
+
+    /// The content of a path as this transaction leaves it, read as JSON.
+    ///
+    /// # Errors
+    /// As [`get`](Transaction::get) and [`Snapshot::get_json`].
+    pub fn get_json<T: DeserializeOwned>(&mut self, path: &str) -> Result<T> {
+        let bytes = self.get(path)?;
+        let (path, generation) = (StorePath::new(path)?, self.base());
+        serde_json::from_slice(&bytes).map_err(|source| Problem::OtherJson { path, generation, source }.into())
+    }
+
+    /// Whether there is something under a path as this transaction leaves it. Remembered like a read.
+    ///
+    /// # Errors
+    /// `Invalid` when it is no path.
+    pub fn contains(&mut self, path: &str) -> Result<bool> {
+        let path = StorePath::new(path)?;
+        match self.changes.get(&path) {
+            Some(planned) => Ok(!matches!(planned, Planned::Remove)),
+            None => {
+                let found = self.base.head.table.get(&path).is_some();
+                self.reads.insert(path);
+                Ok(found)
+            }
+        }
+    }
+
+    /// The paths that begin with `prefix` as this transaction leaves them, sorted. If somebody else adds or removes
+    /// one first, the commit fails with `Conflict`.
+    ///
+    /// # Errors
+    /// None so far.
+    pub fn list(&mut self, prefix: &str) -> Result<Vec<StorePath>> {
+        let mut paths: BTreeSet<StorePath> = self.base.head.table.list(prefix).into_iter().map(|entry| entry.path.clone()).collect();
+        for (path, planned) in self.changes.iter().filter(|(path, _)| path.as_str().starts_with(prefix)) {
+            match planned {
+                Planned::Remove => paths.remove(path),
+                _ => paths.insert(path.clone()),
+            };
+        }
+        self.lists.insert(prefix.to_owned());
+        Ok(paths.into_iter().collect())
+    }
+
+    /// What the transaction takes over from the base or an earlier generation: nothing, or an entry.
+    pub(crate) fn base_entry(&self, path: &StorePath) -> Option<&Entry> {
+        self.base.head.table.get(path)
+    }
+
+    /// Makes the changes the next generation. It is durable when this returns `Ok`.
+    ///
+    /// If the store has moved on since the base and nobody changed what this transaction wrote or read, it is made
+    /// on the newest generation instead. When nothing differs from that, no generation is made.
+    ///
+    /// # Errors
+    /// * `Conflict`, with the paths, when somebody else changed them first.
+    /// * `Busy` when another writer held the lock for too long.
+    /// * `Invalid` when a rule or a validator refuses it.
+    /// * `Corrupt` when the store is damaged and must be repaired first.
+    /// * `Io` when the system refused; nothing was saved, and the handle stays usable.
+    /// * `CommitOutcomeUnknown` when the disk failed at the very end: the generation may have become durable or not.
+    ///   The handle is then `Poisoned` until the store is opened again.
+    pub fn commit(mut self, message: &str) -> Result<Commit> {
+        let engine = &self.base.engine;
+        engine.poison().check()?;
+        if let Some(round) = &mut self.staging {
+            round.flush().map_err(|error| Error::io("cannot flush", "the staged content", error))?;
+        }
+        let draft = Draft {
+            kind: if self.restores.is_some() { Kind::Rollback } else { Kind::Commit },
+            author: self.author.take().unwrap_or_else(|| engine.options().author.clone()),
+            message: message.to_owned(),
+            metadata: std::mem::take(&mut self.metadata),
+            restores: self.restores,
+            changes: std::mem::take(&mut self.changes),
+        };
+        let (reads, lists) = (std::mem::take(&mut self.reads), std::mem::take(&mut self.lists));
+        let proposal = Proposal { base: &self.base.head, draft, reads, lists, overwrite: self.overwrite };
+        let outcome = engine.commit(proposal);
+        if outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::CommitOutcomeUnknown) {
+            // What was staged may be all that is left of the save.
+            self.staging = None;
+        }
+        outcome.map(Commit::of)
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if let Some(round) = &mut self.staging {
+            round.discard();
+        }
+    }
+}
+
+impl Commit {
+    fn of(outcome: Outcome) -> Self {
+        let made = outcome.made.unwrap_or_default();
+        Self {
+            generation: outcome.generation,
+            changed: outcome.made.is_some(),
+            put: made.put,
+            removed: made.removed,
+            bytes: made.bytes,
+        }
+    }
+}

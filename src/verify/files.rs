@@ -1,0 +1,87 @@
+//! Reading stored files on several threads and comparing them with what was saved.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::VerifyOptions;
+use crate::engine::content::{self, Check};
+use crate::engine::finding::{Finding, FindingKind, Severity};
+use crate::error::{Error, Result};
+use crate::format::entry::Entry;
+use crate::format::names::Name;
+use crate::import::Progress;
+use crate::store::Store;
+
+/// The most threads that are ever used.
+const THREADS_MAX: usize = 64;
+
+/// What the threads share.
+struct Shared {
+    findings: Vec<Finding>,
+    progress: Progress,
+    failure: Option<Error>,
+}
+
+pub(super) fn check(store: &Store, files: &BTreeMap<Name, Entry>, options: &VerifyOptions) -> Result<Vec<Finding>> {
+    let work: Vec<(&Name, &Entry)> = files.iter().collect();
+    let progress = Progress {
+        files_total: work.len() as u64,
+        bytes_total: work.iter().map(|(_, entry)| entry.bytes).sum(),
+        ..Progress::default()
+    };
+    let shared = Mutex::new(Shared { findings: Vec::new(), progress, failure: None });
+    let next = AtomicUsize::new(0);
+    let one_thread = || {
+        while let Some((name, entry)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if !check_one(store, name, entry, options, &shared) {
+                return;
+            }
+        }
+    };
+    let threads = match options.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(THREADS_MAX).min(work.len()) {
+            scope.spawn(one_thread);
+        }
+        one_thread();
+    });
+    let shared = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+    shared.failure.map_or(Ok(shared.findings), Err)
+}
+
+/// Checks one file. Says whether to go on.
+fn check_one(store: &Store, name: &Name, entry: &Entry, options: &VerifyOptions, shared: &Mutex<Shared>) -> bool {
+    let storage = store.engine.storage();
+    let checked = store.engine.check_cancel().map(|()| {
+        if options.quick { content::check_length(storage, entry) } else { content::check(storage, entry) }
+    });
+    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let checked = match checked {
+        Err(error) => Err(error),
+        Ok(Check::Unknown(error)) => Err(Error::io("cannot read", name.to_string(), error)),
+        Ok(Check::Intact) => Ok(None),
+        Ok(Check::Damaged(damage)) => Ok(Some(damage)),
+    };
+    match checked {
+        Err(error) => {
+            shared.failure.get_or_insert(error);
+        }
+        Ok(Some(damage)) => {
+            let kind = if damage.is_missing { FindingKind::FileMissing } else { FindingKind::FileDamaged };
+            let path = Some(entry.stored_path().to_string());
+            let (severity, generation) = (Severity::Error, Some(entry.generation));
+            shared.findings.push(Finding { severity, kind, path, generation, detail: damage.detail });
+        }
+        Ok(None) => {}
+    }
+    shared.progress.files_done += 1;
+    shared.progress.bytes_done += entry.bytes;
+    if let Some(tell) = &options.progress {
+        tell(&shared.progress);
+    }
+    shared.failure.is_none()
+}

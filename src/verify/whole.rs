@@ -1,0 +1,195 @@
+//! The check of everything: the whole chain, every table on the way, every checkpoint, and every name that belongs
+//! to none of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Work;
+use crate::engine::chain::Chain;
+use crate::engine::finding::{Finding, FindingKind, Severity};
+use crate::engine::load::{self, Fault};
+use crate::engine::table::Table;
+use crate::error::{Error, Result};
+use crate::format::names::{CHECKPOINTS, DATA, FOLDERS, LOCKS, MANIFESTS, Name, STAGING};
+use crate::format::pointer::Link;
+use crate::revision::Generation;
+use crate::snapshot::Snapshot;
+use crate::storage::{Scanned, Storage};
+use crate::store::{Store, interrupted};
+
+/// The chain as far as it could be followed, oldest first.
+struct Followed {
+    links: BTreeMap<Generation, Link>,
+    /// Ranges of numbers that a damaged manifest hides, each exclusive at both ends.
+    hidden: Vec<(u64, u64)>,
+}
+
+impl Followed {
+    fn hides(&self, generation: Generation) -> bool {
+        self.hidden.iter().any(|(low, high)| (*low + 1..*high).contains(&generation.get()))
+    }
+}
+
+pub(super) fn collect(store: &Store, head: &Snapshot, work: &mut Work) -> Result<()> {
+    let storage = store.engine.storage();
+    head.head.table.iter().for_each(|entry| work.add(entry));
+    let followed = follow(store, head.head.link, work)?;
+    let tables = replay(store, &followed, work)?;
+    work.generations = followed.links.len() as u64;
+    checkpoints(store, &followed, tables, work)?;
+    let unnamed = unnamed(storage, &followed, work)?;
+    // What another writer has begun or finished since the head was read is not left over.
+    let now = store.engine.refresh()?.link.generation;
+    let is_new = |generation: Generation| generation > head.generation() && generation <= now;
+    let kept = unnamed.into_iter().filter(|finding| !finding.generation.is_some_and(is_new));
+    work.findings.extend(kept);
+    Ok(())
+}
+
+/// Goes back along the chain and notes where it is broken.
+fn follow(store: &Store, head: Link, work: &mut Work) -> Result<Followed> {
+    let mut followed = Followed { links: BTreeMap::new(), hidden: Vec::new() };
+    let mut broken_at = None;
+    for found in Chain::new(store.engine.storage(), store.id(), head) {
+        match found {
+            Ok((link, _)) => {
+                if let Some(high) = broken_at.take() {
+                    followed.hidden.push((link.generation.get(), high));
+                }
+                followed.links.insert(link.generation, link);
+            }
+            Err(fault) => {
+                broken_at = followed.links.keys().next().map(|lowest| lowest.get());
+                work.note(fault)?;
+            }
+        }
+    }
+    followed.hidden.extend(broken_at.map(|high| (0, high)));
+    for (low, high) in &followed.hidden {
+        let detail = format!("generations above {low} and below {high} cannot be reached from the newest");
+        let (severity, kind, path) = (Severity::Error, FindingKind::ChainBroken, None);
+        work.findings.push(Finding { severity, kind, path, generation: Generation::new(*high).ok(), detail });
+    }
+    Ok(followed)
+}
+
+/// Makes every table in turn, collecting the files of each, and gives the tables at which there is a checkpoint.
+fn replay(store: &Store, followed: &Followed, work: &mut Work) -> Result<BTreeMap<Generation, Table>> {
+    let storage = store.engine.storage();
+    let wanted: BTreeSet<Generation> = scan(storage, CHECKPOINTS)?.into_iter().filter_map(checkpoint_of).collect();
+    let mut tables = BTreeMap::new();
+    let mut current: Option<(Link, Table)> = None;
+    for link in followed.links.values() {
+        let manifest = match load::manifest(storage, *link) {
+            Ok(manifest) => manifest,
+            Err(fault) => {
+                work.note(fault)?;
+                continue;
+            }
+        };
+        load::puts(&manifest).for_each(|(entry, _)| work.add(entry));
+        let before = match (manifest.parent, current.take()) {
+            (None, _) => Some(Table::default()),
+            (Some(parent), Some((at, table))) if parent == at => Some(table),
+            _ => None,
+        };
+        let table = match before {
+            Some(mut table) => load::advance(&mut table, &manifest).map(|()| Some(table)),
+            // Above a gap the chain goes on at a checkpoint, which holds files of generations that it hides.
+            None => load::checkpoint(storage, store.id(), *link).inspect(|found| {
+                found.iter().flat_map(Table::iter).for_each(|entry| work.add(entry));
+            }),
+        };
+        match table {
+            Ok(Some(table)) => {
+                if wanted.contains(&link.generation) {
+                    tables.insert(link.generation, table.clone());
+                }
+                current = Some((*link, table));
+            }
+            Ok(None) => {}
+            Err(fault) => work.note(fault)?,
+        }
+    }
+    Ok(tables)
+}
+
+fn checkpoint_of(scanned: Scanned) -> Option<Generation> {
+    match scanned.name {
+        Some(Name::Checkpoint(generation)) => Some(generation),
+        _ => None,
+    }
+}
+
+/// Compares every checkpoint with the table that the manifests give.
+fn checkpoints(store: &Store, followed: &Followed, tables: BTreeMap<Generation, Table>, work: &mut Work) -> Result<()> {
+    for (generation, table) in tables {
+        let Some(link) = followed.links.get(&generation) else { continue };
+        match load::checkpoint(store.engine.storage(), store.id(), *link) {
+            Ok(Some(found)) if found.iter().eq(table.iter()) => {}
+            Ok(Some(_)) => {
+                let (name, detail) = (Name::Checkpoint(generation), "it is not the table that the manifests give");
+                let mut finding = Finding::new(Severity::Warning, FindingKind::CheckpointDamaged, &name, detail);
+                finding.generation = Some(generation);
+                work.findings.push(finding);
+            }
+            Ok(None) => {}
+            Err(Fault::Fatal(error)) => return Err(error),
+            Err(fault) => work.note(fault)?,
+        }
+    }
+    Ok(())
+}
+
+/// Finds every name in the store that the chain does not account for.
+fn unnamed(storage: &dyn Storage, followed: &Followed, work: &Work) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let mut unfinished = BTreeSet::new();
+    for folder in [MANIFESTS, CHECKPOINTS, DATA, STAGING, LOCKS] {
+        for found in scan(storage, folder)? {
+            let detail = match &found.name {
+                Some(Name::Manifest(generation)) if followed.links.contains_key(generation) => continue,
+                Some(Name::Checkpoint(generation)) if followed.links.contains_key(generation) => continue,
+                Some(name @ Name::Data(..)) if work.files.contains_key(name) => continue,
+                Some(Name::WriterLock | Name::Pin(_)) => continue,
+                Some(Name::Manifest(generation) | Name::Data(_, generation) | Name::Checkpoint(generation)) => {
+                    if followed.hides(*generation) || is_damaged(work, *generation) {
+                        continue;
+                    }
+                    if !followed.links.contains_key(generation) && found.name != Some(Name::Checkpoint(*generation)) {
+                        unfinished.insert(*generation);
+                    }
+                    "no generation names it"
+                }
+                Some(Name::Staged(_)) => "it is content of a transaction that is going on or was interrupted",
+                _ => "its name is none that the store gives",
+            };
+            findings.push(stray(found.path, found.name.and_then(|name| name.generation()), detail));
+        }
+    }
+    for listed in storage.system().list("").map_err(|error| Error::io("cannot list", "the store", error))? {
+        let detail = match listed.name.as_str() {
+            "CURRENT" => continue,
+            name if FOLDERS.contains(&name) && listed.is_directory => continue,
+            "CURRENT.next" => "it is the pointer of a save that is going on or was interrupted",
+            _ => "its name is none that the store gives",
+        };
+        findings.push(stray(listed.name, None, detail));
+    }
+    findings.extend(unfinished.into_iter().map(interrupted));
+    Ok(findings)
+}
+
+/// Whether the manifest of this number was found damaged: its files are then no strays.
+fn is_damaged(work: &Work, generation: Generation) -> bool {
+    let is_manifest = |kind| matches!(kind, FindingKind::ManifestDamaged | FindingKind::ManifestMissing);
+    work.findings.iter().any(|finding| is_manifest(finding.kind) && finding.generation == Some(generation))
+}
+
+fn stray(path: String, generation: Option<Generation>, detail: &str) -> Finding {
+    let (severity, kind) = (Severity::Note, FindingKind::Stray);
+    Finding { severity, kind, path: Some(path), generation, detail: detail.into() }
+}
+
+fn scan(storage: &dyn Storage, folder: &str) -> Result<Vec<Scanned>> {
+    storage.scan(folder).map_err(|error| Error::io("cannot list", folder, error))
+}
