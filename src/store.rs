@@ -312,6 +312,13 @@ impl OpenOptions {
         self
     }
 
+    /// Whether checkpoints are written by a thread of their own, as they are unless set.
+    #[cfg(test)]
+    pub(crate) const fn checkpoint_thread(mut self, own: bool) -> Self {
+        self.options.checkpoint_thread = own;
+        self
+    }
+
     /// See [`Store::open`].
     ///
     /// # Errors
@@ -344,6 +351,12 @@ impl OpenOptions {
             Err(error) if error.is_taken() => self.open(dir),
             other => other,
         }
+    }
+}
+
+impl From<OpenOptions> for Options {
+    fn from(options: OpenOptions) -> Self {
+        options.options
     }
 }
 

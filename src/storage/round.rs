@@ -140,7 +140,10 @@ impl Round for DirectoryRound {
     fn discard(&mut self) {
         self.open.clear();
         for (to, from) in std::mem::take(&mut self.adopted) {
-            let _ = self.fs.rename_new(&to, &from);
+            // Even that may need space that is not there.
+            if self.fs.rename_new(&to, &from).is_err() {
+                let _ = self.fs.remove(&to);
+            }
         }
         for path in self.made.drain(..) {
             let _ = self.fs.remove(&path);

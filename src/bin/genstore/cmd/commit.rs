@@ -1,0 +1,31 @@
+//! `genstore commit`
+
+use genstore::PutDir;
+
+use crate::args;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Out;
+use crate::progress::Bar;
+
+pub(crate) fn run(args: args::Commit, context: &Context, out: &mut Out) -> Result<(), Failure> {
+    let store = if args.init {
+        let store = context.options(&args.save.writer).open_or_create(context.dir()?)?;
+        context.tell_medium(store.medium());
+        store
+    } else {
+        context.open_to_write(&args.save.writer)?
+    };
+    let mut transaction = store.begin()?;
+    let bar = Bar::new(context, "reading");
+    let options = PutDir {
+        prune: args.prune,
+        into: args.into,
+        follow_links: args.follow_links,
+        progress: bar.callback(),
+    };
+    transaction.put_dir(&args.dir, &options)?;
+    let commit = transaction.commit(&args.save.message)?;
+    drop(bar);
+    out.commit(context, &commit)
+}

@@ -1,0 +1,48 @@
+//! `genstore export`
+
+use std::io::Write;
+use std::sync::Arc;
+
+use genstore::Export;
+use serde_json::json;
+
+use crate::args;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Out, bytes, count};
+use crate::progress::Bar;
+use crate::signal;
+
+pub(crate) fn run(args: &args::Export, context: &Context, out: &mut Out) -> Result<(), Failure> {
+    let store = context.open()?;
+    let snapshot = store.snapshot_at(args.at.at.as_str())?;
+    signal::watch(context.stop());
+    let bar = Bar::new(context, "writing");
+    let options = Export {
+        skip_damaged: args.skip_damaged,
+        progress: bar.callback(),
+        cancel: Some(Arc::clone(context.stop())),
+        ..Export::default()
+    };
+    let report = snapshot.export(&args.dir, &options)?;
+    drop(bar);
+    let generation = snapshot.generation();
+    let damaged: Vec<_> = report.damaged.into_iter().map(Failure::from).collect();
+    if !damaged.is_empty() {
+        context.report_damage();
+    }
+    if context.json {
+        return out.json(&json!({
+            "generation": generation.get(),
+            "files": report.files,
+            "bytes": report.bytes,
+            "damaged": damaged.iter().map(Failure::facts).collect::<Vec<_>>(),
+        }));
+    }
+    damaged.iter().for_each(|failure| failure.print(false));
+    if !context.quiet {
+        let (files, size) = (count(report.files, "file"), bytes(report.bytes));
+        writeln!(out, "generation {generation}: {files}, {size}, written to {}", args.dir.display())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! `genstore log`
+
+use std::io::Write;
+
+use genstore::{HistoryEntry, Kind};
+use serde_json::json;
+
+use crate::args;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{MARK, Out, clean, columns, fit, time};
+
+pub(crate) fn run(args: &args::Log, context: &Context, out: &mut Out) -> Result<(), Failure> {
+    let store = context.open()?;
+    let mut history = match &args.path {
+        Some(path) => store.history_of(path)?,
+        None => store.history()?,
+    };
+    let width = columns();
+    // The newest comes first, so its number is the widest.
+    let mut number = 0;
+    let (mut shown, mut damaged) = (0, None);
+    while args.limit.is_none_or(|limit| shown < limit) {
+        let entry = match history.next() {
+            Some(Ok(entry)) => entry,
+            // What lies below the damage is still history; the damage is told last.
+            Some(Err(error)) => {
+                damaged = damaged.or(Some(error));
+                continue;
+            }
+            None => break,
+        };
+        shown += 1;
+        if context.json {
+            out.json(&json!({
+                "generation": entry.generation.get(),
+                "kind": entry.kind,
+                "time": entry.time.to_string(),
+                "author": entry.author,
+                "message": entry.message,
+                "put": entry.put.len(),
+                "removed": entry.removed.len(),
+                "parent": entry.parent.map(|parent| parent.get()),
+                "manifest": entry.manifest.to_string(),
+            }))?;
+        } else {
+            number = number.max(entry.generation.to_string().len());
+            line(&entry, number, width, out)?;
+        }
+    }
+    match (&args.path, damaged) {
+        (_, Some(error)) => Err(error.into()),
+        (Some(path), None) if shown == 0 && args.limit != Some(0) => Err(Failure::not_found(
+            path,
+            format!("no generation ever put or removed {path}"),
+            "genstore ls shows the paths there are",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// One line, never wider than the terminal: the message gives way.
+fn line(entry: &HistoryEntry, number: usize, width: usize, out: &mut Out) -> Result<(), Failure> {
+    let generation = format!("{:>number$}", entry.generation.get());
+    let changes = format!("+{} -{}", entry.put.len(), entry.removed.len());
+    let author = clean(&entry.author);
+    let kind = match entry.kind {
+        Kind::Commit => String::new(),
+        other => format!("[{other}] "),
+    };
+    // The first line of a message is its title; `show` has the rest.
+    let mut message = entry.message.lines();
+    let title = clean(message.next().unwrap_or_default());
+    let more = if message.next().is_some() { " …" } else { "" };
+    let rest = format!("  {}  {:<8}  {changes:>9}  {kind}{title}{more}", time(&entry.time), fit(&author, 8));
+    let rest = fit(rest.trim_end(), width.saturating_sub(generation.len()));
+    Ok(writeln!(out, "{}{rest}", out.paint(MARK, &generation))?)
+}

@@ -1,0 +1,19 @@
+//! `genstore rm`
+
+use crate::args;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Out;
+
+pub(crate) fn run(mut args: args::Rm, context: &Context, out: &mut Out) -> Result<(), Failure> {
+    // Naming a path twice is no reason to fail.
+    args.paths.sort_unstable();
+    args.paths.dedup();
+    let store = context.open_to_write(&args.save.writer)?;
+    let mut transaction = store.begin()?;
+    for path in &args.paths {
+        transaction.remove(path)?;
+    }
+    let commit = transaction.commit(&args.save.message)?;
+    out.commit(context, &commit)
+}

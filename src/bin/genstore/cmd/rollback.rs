@@ -1,0 +1,16 @@
+//! `genstore rollback`
+
+use crate::args;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Out;
+
+pub(crate) fn run(args: &args::Rollback, context: &Context, out: &mut Out) -> Result<(), Failure> {
+    let store = context.open_to_write(&args.save.writer)?;
+    let old = store.snapshot_at(args.revision.as_str())?;
+    let mut transaction = store.begin()?;
+    let patterns: Vec<_> = args.paths.iter().map(String::as_str).collect();
+    transaction.restore(&old, &patterns)?;
+    let commit = transaction.commit(&args.save.message)?;
+    out.commit(context, &commit)
+}

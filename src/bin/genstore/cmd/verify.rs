@@ -1,0 +1,60 @@
+//! `genstore verify`
+
+use std::io::Write;
+
+use genstore::{Finding, Severity, VerifyOptions, VerifyScope};
+
+use crate::args;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{MARK, MINUS, Out, PLUS, bytes, clean, count};
+use crate::progress::Bar;
+
+pub(crate) fn run(args: &args::Verify, context: &Context, out: &mut Out) -> Result<(), Failure> {
+    let store = context.open()?;
+    let scope = match &args.at {
+        Some(revision) => VerifyScope::Generation(store.resolve(revision.as_str())?),
+        None if args.all => VerifyScope::All,
+        None => VerifyScope::Head,
+    };
+    let bar = Bar::new(context, "checking");
+    let options = VerifyOptions { scope, quick: args.quick, progress: bar.callback(), ..VerifyOptions::default() };
+    let report = store.verify(&options)?;
+    drop(bar);
+    if !report.ok {
+        context.report_damage();
+    }
+    if context.json {
+        return out.json(&report);
+    }
+    for finding in &report.findings {
+        line(finding, out)?;
+    }
+    if context.quiet {
+        return Ok(());
+    }
+    let verdict = if report.ok { out.paint(PLUS, "ok") } else { out.paint(MINUS, "damaged") };
+    let read = if args.quick { "looked at; contents not read" } else { "read" };
+    writeln!(
+        out,
+        "{verdict}: {}, {}, {} {read}",
+        count(report.generations, "generation"),
+        count(report.files, "file"),
+        bytes(report.bytes)
+    )?;
+    Ok(())
+}
+
+/// Severity, kind, path, generation, detail.
+pub(crate) fn line(finding: &Finding, out: &mut Out) -> Result<(), Failure> {
+    let style = match finding.severity {
+        Severity::Error => MINUS,
+        _ => MARK,
+    };
+    let severity = out.paint(style, format!("{:<7}", finding.severity.to_string()));
+    let path = finding.path.as_deref().unwrap_or("-");
+    let generation = finding.generation.map_or_else(|| "-".to_owned(), |generation| generation.to_string());
+    let kind = finding.kind.to_string();
+    writeln!(out, "{severity}  {kind}  {}  generation {generation}  {}", clean(path), clean(&finding.detail))?;
+    Ok(())
+}

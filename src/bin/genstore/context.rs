@@ -1,0 +1,126 @@
+//! What every command needs: which store, how to speak, and whether somebody asked to stop.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use genstore::{Medium, OpenOptions, RecoveryReport, Store};
+use serde_json::json;
+
+use crate::args::{Global, Writer};
+use crate::failure::Failure;
+use crate::output::{clean, note};
+use crate::{signal, witness};
+
+pub(crate) struct Context {
+    store: Option<PathBuf>,
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
+    stop: Arc<AtomicBool>,
+    damage: Cell<bool>,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global) -> Self {
+        let named = || environment("GENSTORE_STORE").map(PathBuf::from);
+        Self {
+            store: global.store.or_else(named),
+            json: global.json,
+            quiet: global.quiet,
+            stop: Arc::default(),
+            damage: Cell::new(false),
+        }
+    }
+
+    pub(crate) fn dir(&self) -> Result<&Path, Failure> {
+        self.store.as_deref().ok_or_else(|| {
+            Failure::usage("no store was named", "give --store DIR or set the environment variable GENSTORE_STORE")
+        })
+    }
+
+    /// To read. A store that had to be recovered is read all the same, with a warning and its own exit code.
+    pub(crate) fn open(&self) -> Result<Store, Failure> {
+        let store = Store::options().open(self.dir()?)?;
+        self.tell_recovery(store.recovery());
+        Ok(store)
+    }
+
+    pub(crate) fn open_to_write(&self, writer: &Writer) -> Result<Store, Failure> {
+        let store = self.options(writer).open(self.dir()?)?;
+        self.tell_recovery(store.recovery());
+        Ok(store)
+    }
+
+    /// From here on a signal stops the work cleanly instead of ending the program.
+    pub(crate) fn options(&self, writer: &Writer) -> OpenOptions {
+        signal::watch(&self.stop);
+        let options = Store::options()
+            .author(&author(writer))
+            .cancel(Arc::clone(&self.stop))
+            .lock_witness(|file: &Path| witness::ask(file));
+        match writer.lock_wait {
+            Some(wait) => options.lock_wait(wait),
+            None => options,
+        }
+    }
+
+    pub(crate) fn stop(&self) -> &Arc<AtomicBool> {
+        &self.stop
+    }
+
+    pub(crate) fn was_interrupted(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn report_damage(&self) {
+        self.damage.set(true);
+    }
+
+    pub(crate) fn found_damage(&self) -> bool {
+        self.damage.get()
+    }
+
+    /// Under --json the warnings are part of what `init` prints.
+    pub(crate) fn tell_medium(&self, medium: Option<&Medium>) {
+        if self.quiet || self.json {
+            return;
+        }
+        for warning in medium.iter().flat_map(|medium| &medium.warnings) {
+            note(&format!("genstore: warning: {}", clean(warning)));
+        }
+    }
+
+    /// Said even under --quiet: what is read now may be older than the last save.
+    fn tell_recovery(&self, report: Option<RecoveryReport>) {
+        let Some(report) = report else { return };
+        if report.degraded {
+            self.report_damage();
+        }
+        if self.json {
+            return note(&json!({ "warning": report }).to_string());
+        }
+        for found in &report.findings {
+            let name = found.path.as_deref().unwrap_or("the store");
+            note(&format!("genstore: warning: {}: {}: {}", found.kind, clean(name), clean(&found.detail)));
+        }
+        if report.degraded {
+            let serving = report.serving;
+            note(&format!(
+                "genstore: warning: this is generation {serving}, the newest that is intact; a later save may be \
+                 missing, and nothing on disk was changed; genstore verify --all shows what is damaged."
+            ));
+        }
+    }
+}
+
+fn author(writer: &Writer) -> String {
+    let user = || environment("USER").or_else(|| environment("USERNAME"))?.into_string().ok();
+    writer.author.clone().or_else(user).unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Set but empty is as good as not set.
+fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}

@@ -1,0 +1,216 @@
+//! Everything that ends a command early, as one sentence or one JSON object.
+
+use std::io;
+
+use serde_json::{Value, json};
+
+use crate::exit;
+use crate::output::{clean, note};
+
+pub(crate) enum Failure {
+    /// The library refused or failed, and knows why.
+    Store(Box<genstore::Error>),
+    /// The command itself did.
+    Own(Own),
+    /// The result could not be printed.
+    Output(io::Error),
+}
+
+pub(crate) struct Own {
+    kind: &'static str,
+    code: u8,
+    message: String,
+    consequence: &'static str,
+    advice: String,
+    path: Option<String>,
+}
+
+impl From<genstore::Error> for Failure {
+    fn from(error: genstore::Error) -> Self {
+        Self::Store(Box::new(error))
+    }
+}
+
+/// `?` on an I/O error means output, as the command does no other I/O without naming the file.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::Own(Own {
+            kind: "usage",
+            code: exit::USAGE,
+            message: message.into(),
+            consequence: "nothing was done",
+            advice: advice.into(),
+            path: None,
+        })
+    }
+
+    pub(crate) fn not_found(path: &str, message: String, advice: &str) -> Self {
+        Self::Own(Own {
+            kind: "not_found",
+            code: exit::NOT_FOUND,
+            message,
+            consequence: "nothing was done",
+            advice: advice.to_owned(),
+            path: Some(path.to_owned()),
+        })
+    }
+
+    pub(crate) fn file(path: &std::path::Path, doing: &str, error: &io::Error) -> Self {
+        let path = path.to_string_lossy().into_owned();
+        Self::Own(Own {
+            kind: "io",
+            code: exit::FAILED,
+            message: format!("{doing} {path} failed: {error}"),
+            consequence: "the store is as it was",
+            advice: "check the path and its permissions".to_owned(),
+            path: Some(path),
+        })
+    }
+
+    /// The reader checks the bytes once more on the way, and says `InvalidData` when they are others by then.
+    pub(crate) fn reading(path: &str, error: &io::Error) -> Self {
+        let damaged = error.kind() == io::ErrorKind::InvalidData;
+        Self::Own(Own {
+            kind: if damaged { "corrupt" } else { "io" },
+            code: if damaged { exit::DAMAGE } else { exit::FAILED },
+            message: format!("reading {path} failed: {error}"),
+            consequence: "what was printed is not the whole file",
+            advice: "run genstore verify".to_owned(),
+            path: Some(path.to_owned()),
+        })
+    }
+
+    /// clap answers in paragraphs: what is wrong, perhaps a tip, the usage, a pointer to the help.
+    pub(crate) fn from_usage(stop: &clap::Error) -> Self {
+        let text = stop.to_string();
+        let mut message = Vec::new();
+        let mut usage = None;
+        for paragraph in text.split("\n\n") {
+            let line = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+            if let Some(line) = line.strip_prefix("Usage: ") {
+                usage = Some(line.to_owned());
+            } else if let Some(line) = line.strip_prefix("error: ") {
+                message.push(line.to_owned());
+            } else if let Some(tip) = line.strip_prefix("tip: ") {
+                message.push(format!("({tip})"));
+            }
+        }
+        let advice = match usage {
+            Some(usage) => format!("the usage is {usage}, and --help says more"),
+            None => "--help says more".to_owned(),
+        };
+        Self::usage(message.join(" "), advice)
+    }
+
+    /// The reader of our output has gone, as `head` does: that is no failure of ours.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// After a signal, an operation that failed with nothing worse than I/O failed because of it.
+    pub(crate) fn seen_with(self, interrupted: bool) -> Self {
+        match &self {
+            Self::Store(error)
+                if error.is_interrupted() || (interrupted && error.kind() == genstore::ErrorKind::Io) =>
+            {
+                Self::Own(Own {
+                    kind: "interrupted",
+                    code: exit::INTERRUPTED,
+                    message: "stopped by a signal".to_owned(),
+                    consequence: "nothing was saved and the store is as it was",
+                    advice: "run the same command again".to_owned(),
+                    path: error.path().map(str::to_owned),
+                })
+            }
+            _ => self,
+        }
+    }
+
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Store(error) => exit::code(error.kind()),
+            Self::Own(own) => own.code,
+            Self::Output(_) => exit::FAILED,
+        }
+    }
+
+    pub(crate) fn print(&self, json: bool) {
+        let facts = self.facts();
+        if json {
+            return note(&json!({ "error": facts }).to_string());
+        }
+        let part = |key: &str| facts.get(key).and_then(Value::as_str).unwrap_or_default().trim_end_matches('.').to_owned();
+        let parts = [part("message"), part("consequence"), part("advice")];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        note(&format!("genstore: {}.", clean(&parts.join("; "))));
+    }
+
+    /// Every key is always there, so that a script need not ask first.
+    pub(crate) fn facts(&self) -> Value {
+        let own = |kind: &str, message: &str, consequence: &str, advice: &str, path: Option<&str>| {
+            json!({
+                "kind": kind, "message": message, "path": path, "generation": null, "expected": null,
+                "found": null, "intact": null, "conflicts": [], "holder": null,
+                "consequence": consequence, "advice": advice,
+            })
+        };
+        match self {
+            Self::Store(error) => store_facts(error),
+            Self::Own(it) => own(it.kind, &it.message, it.consequence, &it.advice, it.path.as_deref()),
+            Self::Output(error) => own(
+                "io",
+                &format!("the result could not be printed: {error}"),
+                "what the command did in the store stays done",
+                "see where standard output goes, and run genstore status to see where the store stands",
+                None,
+            ),
+        }
+    }
+}
+
+fn store_facts(error: &genstore::Error) -> Value {
+    let conflicts: Vec<_> = error
+        .conflicts()
+        .iter()
+        .map(|conflict| json!({ "path": conflict.path.as_str(), "generation": conflict.generation.get() }))
+        .collect();
+    let holder = error.holder().map(|holder| {
+        json!({
+            "pid": holder.pid, "host": holder.host,
+            "since": holder.since.to_string(), "program": holder.program,
+        })
+    });
+    json!({
+        "kind": error.kind().as_str(),
+        "message": whole_message(error),
+        "path": error.path(),
+        "generation": error.generation().map(|generation| generation.get()),
+        "expected": error.expected(),
+        "found": error.found(),
+        "intact": error.intact().map(|generation| generation.get()),
+        "conflicts": conflicts,
+        "holder": holder,
+        "consequence": error.consequence(),
+        "advice": error.advice(),
+    })
+}
+
+/// With the causes that the message does not name yet, such as what the operating system said.
+fn whole_message(error: &genstore::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = inner.source();
+    }
+    message
+}

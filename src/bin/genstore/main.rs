@@ -1,0 +1,80 @@
+//! The command `genstore`: every verb of the library that a person or a script needs, and nothing else.
+//!
+//! Each verb is one file in `cmd/`. This file parses, runs and turns the result into an exit code.
+
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::panic
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the library keeps to its own file system, clock and environment; a command line is where those come from"
+)]
+
+mod args;
+mod cmd;
+mod content;
+mod context;
+mod exit;
+mod failure;
+mod jsondiff;
+mod output;
+mod progress;
+mod signal;
+mod stdin;
+mod witness;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use context::Context;
+use failure::Failure;
+use output::Out;
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == witness::COMMAND) {
+        return ExitCode::from(witness::answer(words.next()));
+    }
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(stop) => return refuse(&stop),
+    };
+    let context = Context::new(cli.global);
+    let mut out = Out::new(context.json);
+    let result = cmd::run(cli.command, &context, &mut out);
+    // What was printed before a failure is still worth reading, so it goes out first.
+    let flushed = out.finish().map_err(Failure::from);
+    match result.and(flushed) {
+        Ok(()) if context.found_damage() => ExitCode::from(exit::DAMAGE),
+        Ok(()) => ExitCode::from(exit::DONE),
+        Err(failure) if failure.is_closed_pipe() => ExitCode::from(exit::DONE),
+        Err(failure) => {
+            let failure = failure.seen_with(context.was_interrupted());
+            failure.print(context.json);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// Help and version are answers, not errors; everything else that clap refuses is a usage error.
+fn refuse(stop: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
+    if matches!(stop.kind(), DisplayHelp | DisplayVersion) {
+        return match stop.print() {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::from(exit::FAILED),
+            _ => ExitCode::from(exit::DONE),
+        };
+    }
+    // clap could not tell us whether --json was given, because it did not finish.
+    let json = std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json");
+    let failure = Failure::from_usage(stop);
+    failure.print(json);
+    ExitCode::from(failure.code())
+}

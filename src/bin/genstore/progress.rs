@@ -1,0 +1,49 @@
+//! A bar on standard error for work that takes long.
+
+use std::io::{IsTerminal, stderr};
+use std::sync::Arc;
+
+use genstore::{Progress, ProgressFn};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::context::Context;
+
+/// Cleared when dropped, so that it never mixes with the result.
+pub(crate) struct Bar(Option<ProgressBar>);
+
+impl Bar {
+    /// Nothing is drawn under --quiet or --json, nor where standard error is not a terminal.
+    pub(crate) fn new(context: &Context, doing: &'static str) -> Self {
+        if context.quiet || context.json || !stderr().is_terminal() {
+            return Self(None);
+        }
+        let bar = ProgressBar::new(0).with_message(doing);
+        // Only a wrong template fails here; the bar then keeps its plain look.
+        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent:>3}%  {prefix}") {
+            bar.set_style(style);
+        }
+        Self(Some(bar))
+    }
+
+    pub(crate) fn callback(&self) -> Option<ProgressFn> {
+        let bar = self.0.clone()?;
+        Some(Arc::new(move |step: &Progress| {
+            // Bytes tell more about the time left; a store of empty files has only its files to count.
+            let (done, total) = match step.bytes_total {
+                0 => (step.files_done, step.files_total),
+                bytes => (step.bytes_done, bytes),
+            };
+            bar.set_length(total);
+            bar.set_position(done);
+            bar.set_prefix(format!("{}/{} files", step.files_done, step.files_total));
+        }))
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Standard input that can be interrupted: a read that waits for a pipe cannot be woken by a flag.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+const CHUNK: usize = 256 * 1024;
+/// How late a signal may be noticed.
+const POLL: Duration = Duration::from_millis(50);
+
+/// A chunk; an empty one is the end of the input.
+type Piece = io::Result<Vec<u8>>;
+
+pub(crate) struct Stdin {
+    pieces: Receiver<Piece>,
+    current: io::Cursor<Vec<u8>>,
+    ended: bool,
+    stop: Arc<AtomicBool>,
+}
+
+impl Stdin {
+    pub(crate) fn new(stop: &Arc<AtomicBool>) -> Self {
+        let (sender, pieces) = sync_channel(4);
+        thread::spawn(move || feed(&sender));
+        Self { pieces, current: io::Cursor::default(), ended: false, stop: Arc::clone(stop) }
+    }
+}
+
+fn feed(sender: &SyncSender<Piece>) {
+    let mut stdin = io::stdin().lock();
+    loop {
+        let mut piece = Vec::new();
+        let read = stdin.by_ref().take(CHUNK as u64).read_to_end(&mut piece);
+        let last = !matches!(read, Ok(length) if length > 0);
+        // A receiver that is gone has its reasons; there is nobody left to tell.
+        if sender.send(read.map(|_| piece)).is_err() || last {
+            return;
+        }
+    }
+}
+
+impl Read for Stdin {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.stop.load(Ordering::SeqCst) {
+                // Not `Interrupted`: callers answer that by trying again.
+                return Err(io::Error::other("stopped by a signal"));
+            }
+            let copied = self.current.read(buffer)?;
+            if copied > 0 || self.ended || buffer.is_empty() {
+                return Ok(copied);
+            }
+            match self.pieces.recv_timeout(POLL) {
+                Ok(Ok(piece)) => {
+                    self.ended = piece.is_empty();
+                    self.current = io::Cursor::new(piece);
+                }
+                Ok(Err(error)) => return Err(error),
+                Err(RecvTimeoutError::Timeout) => {}
+                // The reading thread died without an end: half an input must not pass for a whole one.
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(io::Error::other("standard input ended without notice"));
+                }
+            }
+        }
+    }
+}

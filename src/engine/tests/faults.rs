@@ -1,0 +1,243 @@
+//! Every operation of a save fails once, and for ever; the process dies at every operation.
+
+use std::collections::BTreeMap;
+
+use rustix::io::Errno;
+
+use super::{Bed, contents};
+use crate::error::{ErrorKind, Result};
+use crate::fs::fault::{Op, Plan};
+use crate::store::Store;
+use crate::transaction::Commit;
+
+type State = BTreeMap<String, Vec<u8>>;
+
+fn any(_: &Op) -> bool {
+    true
+}
+
+/// A store with some history.
+fn begun() -> (Bed, Store) {
+    let (bed, store) = Bed::store();
+    let mut tx = store.begin().unwrap();
+    for path in ["a.json", "folder/b.json", "folder/c.json", "gone.json"] {
+        tx.put(path, format!("first {path}")).unwrap();
+    }
+    tx.commit("first").unwrap();
+    (bed, store)
+}
+
+/// A save that uses every way in.
+fn save(store: &Store) -> Result<Commit> {
+    let mut tx = store.begin()?;
+    tx.put("a.json", "second a")?;
+    tx.put_reader("new/deep/d.json", "second d".as_bytes())?;
+    tx.put_reader("folder/b.json", "first folder/b.json".as_bytes())?;
+    tx.rename("folder/c.json", "moved/c.json")?;
+    tx.remove("gone.json")?;
+    tx.commit("second")
+}
+
+fn first() -> State {
+    ["a.json", "folder/b.json", "folder/c.json", "gone.json"].map(|path| (path.to_owned(), format!("first {path}").into_bytes())).into()
+}
+
+fn second() -> State {
+    [("a.json", "second a"), ("new/deep/d.json", "second d"), ("folder/b.json", "first folder/b.json"), ("moved/c.json", "first folder/c.json")]
+        .map(|(path, content)| (path.to_owned(), content.as_bytes().to_vec()))
+        .into()
+}
+
+/// The number of operations of a save that match.
+fn operations(matches: fn(&Op) -> bool, whole: bool) -> usize {
+    let (bed, store) = begun();
+    bed.fs.offer_whole(whole);
+    bed.fs.plan(Some(Plan { after: usize::MAX, errno: 0, for_ever: false, matches }));
+    assert_eq!(save(&store).unwrap().generation.get(), 3);
+    bed.fs.seen()
+}
+
+/// Runs the save with a fault and checks everything that must hold whatever became of it.
+fn check(plan: Plan, whole: bool) {
+    let case = format!("{plan:?}");
+    let (bed, store) = begun();
+    bed.fs.offer_whole(whole);
+    let before = bed.tree();
+    bed.fs.take_trace();
+    bed.fs.plan(Some(plan));
+    let saved = save(&store);
+    bed.fs.plan(None);
+    let trace = bed.fs.take_trace();
+    let swapped = trace.iter().any(|op| matches!(op, Op::Rename(_, to) if to == "CURRENT"));
+    match &saved {
+        Ok(commit) => {
+            assert_eq!(commit.generation.get(), 3, "{case}");
+            assert_eq!(contents(&store), second(), "{case}");
+        }
+        Err(error) if swapped => {
+            assert_eq!(error.kind(), ErrorKind::CommitOutcomeUnknown, "{case}: {error}");
+            assert_eq!(error.generation().unwrap().get(), 3, "{case}");
+            let after_swap = trace.iter().skip_while(|op| !matches!(op, Op::Rename(_, to) if to == "CURRENT"));
+            assert!(!after_swap.clone().any(|op| matches!(op, Op::Remove(name) if !name.starts_with("locks/"))), "{case}: something was deleted: {trace:?}");
+            assert_eq!(store.begin().unwrap_err().kind(), ErrorKind::Poisoned, "{case}");
+            assert_eq!(store.clone().rollback("1", "no").unwrap_err().kind(), ErrorKind::Poisoned, "{case}");
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Io, "{case}: {error}");
+            assert_eq!(contents(&store), first(), "{case}");
+            if !plan.for_ever || !(plan.matches)(&Op::Remove(String::new())) {
+                assert_eq!(bed.tree(), before, "{case}: something was left behind");
+            }
+            // The handle stays usable.
+            assert!(save(&store).unwrap().generation.get() > 2, "{case}");
+            assert_eq!(contents(&store), second(), "{case}");
+        }
+    }
+    assert_flushes_are_not_retried(&trace, &case);
+    settle(&bed, &case, saved.is_ok() || !swapped);
+}
+
+/// No file and no directory is flushed again after its flush has failed in the same save.
+fn assert_flushes_are_not_retried(trace: &[Op], case: &str) {
+    let files: Vec<&Op> = trace.iter().filter(|op| matches!(op, Op::Flush(_))).collect();
+    let distinct: std::collections::BTreeSet<String> = files.iter().map(|op| format!("{op:?}")).collect();
+    assert_eq!(files.len(), distinct.len(), "{case}: a file was flushed twice: {trace:?}");
+}
+
+/// Whoever opens the store next finds one of the two states, whole, and can save.
+fn settle(bed: &Bed, case: &str, is_second: bool) {
+    let store = bed.open().unwrap_or_else(|error| panic!("{case}: {error}"));
+    assert_eq!(store.recovery(), None, "{case}");
+    let found = contents(&store);
+    assert!(found == second() || (!is_second && found == first()), "{case}: {found:?}");
+    let head = store.snapshot().unwrap().generation();
+    let seen = store.status().unwrap().interrupted.into_iter().max().unwrap_or(head);
+    let mut tx = store.begin().unwrap();
+    tx.put("after", "the fault").unwrap();
+    let commit = tx.commit("after").unwrap();
+    assert!(commit.generation > seen, "{case}: number {} was used again", commit.generation);
+    let report = store.verify(&crate::verify::VerifyOptions { scope: crate::verify::VerifyScope::All, ..Default::default() }).unwrap();
+    assert!(report.ok, "{case}: {:?}", report.findings);
+}
+
+#[test]
+fn no_space_no_quota_no_descriptors_once_and_for_ever() {
+    for (errno, matches) in [
+        (Errno::NOSPC, Op::allocates as fn(&Op) -> bool),
+        (Errno::DQUOT, Op::allocates),
+        (Errno::MFILE, Op::opens),
+        (Errno::NFILE, Op::opens),
+    ] {
+        for for_ever in [false, true] {
+            for after in 0..operations(matches, false) {
+                check(Plan { after, errno: errno.raw_os_error(), for_ever, matches }, false);
+            }
+        }
+    }
+}
+
+/// Of operations that change something: a read that fails with `EIO` is damage of what is read.
+#[test]
+fn input_and_output_errors_once_and_for_ever() {
+    for errno in [Errno::IO, Errno::ACCESS, Errno::ROFS] {
+        for for_ever in [false, true] {
+            for after in 0..operations(Op::changes, false) {
+                check(Plan { after, errno: errno.raw_os_error(), for_ever, matches: Op::changes }, false);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flush_of_the_whole_fails() {
+    let is_whole = |op: &Op| matches!(op, Op::FlushWhole | Op::OpenWhole);
+    for for_ever in [false, true] {
+        for after in 0..operations(is_whole, true).max(1) {
+            check(Plan { after, errno: Errno::IO.raw_os_error(), for_ever, matches: is_whole }, true);
+        }
+    }
+}
+
+/// From one operation on, nothing can be done any more: the process is dead.
+#[test]
+fn the_process_dies_at_every_operation_of_a_save() {
+    let mut interrupted = 0;
+    for after in 0..operations(any, false) {
+        let (bed, store) = begun();
+        bed.fs.plan(Some(Plan { after, errno: Errno::IO.raw_os_error(), for_ever: true, matches: any }));
+        let acknowledged = save(&store).is_ok();
+        drop(store);
+        bed.fs.plan(None);
+        interrupted += bed.open().unwrap().status().unwrap().interrupted.len();
+        settle_either(&bed, acknowledged);
+    }
+    assert!(interrupted > 0, "no crash left an interrupted save behind");
+}
+
+fn settle_either(bed: &Bed, acknowledged: bool) {
+    let found = contents(&bed.open().unwrap());
+    assert!(found == second() || (!acknowledged && found == first()), "{found:?}");
+    settle(bed, "dead", found == second());
+}
+
+#[test]
+fn the_process_dies_at_every_operation_of_init() {
+    let bed = Bed::empty();
+    bed.fs.plan(Some(Plan { after: usize::MAX, errno: 0, for_ever: false, matches: any }));
+    bed.create().unwrap();
+    let operations = bed.fs.seen();
+    let mut made_at_once = 0;
+    for after in 0..operations {
+        let bed = Bed::empty();
+        bed.fs.plan(Some(Plan { after, errno: Errno::IO.raw_os_error(), for_ever: true, matches: any }));
+        assert!(bed.create().is_err(), "the crash after {after} operations was not noticed");
+        bed.fs.plan(None);
+        let store = match bed.create() {
+            Ok(store) => store,
+            Err(error) => {
+                assert!(error.is_taken(), "after {after}: {error}");
+                made_at_once += 1;
+                bed.open().unwrap()
+            }
+        };
+        assert_eq!(store.recovery(), None);
+        assert_eq!(contents(&store), State::new(), "after {after}");
+        let mut tx = store.begin().unwrap();
+        tx.put("a", "1").unwrap();
+        tx.commit("works").unwrap();
+    }
+    assert!((1..operations).contains(&made_at_once), "{made_at_once} of {operations}");
+}
+
+#[test]
+fn a_disk_that_fills_up_during_init_leaves_something_that_can_be_made() {
+    let bed = Bed::empty();
+    bed.fs.plan(Some(Plan { after: usize::MAX, errno: 0, for_ever: false, matches: Op::allocates }));
+    bed.create().unwrap();
+    for after in 0..bed.fs.seen() {
+        let bed = Bed::empty();
+        let errno = Errno::NOSPC.raw_os_error();
+        bed.fs.plan(Some(Plan { after, errno, for_ever: true, matches: Op::allocates }));
+        let error = bed.create().unwrap_err();
+        let is_known = matches!(error.kind(), ErrorKind::Io | ErrorKind::CommitOutcomeUnknown | ErrorKind::Unsupported);
+        assert!(is_known, "after {after}: {error:?}");
+        bed.fs.plan(None);
+        bed.create().or_else(|_| bed.open()).unwrap();
+    }
+}
+
+/// A checkpoint that cannot be written costs nothing but time.
+#[test]
+fn a_checkpoint_that_fails_does_not_fail_the_commit() {
+    let (bed, store) = Bed::store();
+    let is_checkpoint = |op: &Op| matches!(op, Op::Rename(_, to) if to.starts_with("checkpoints/"));
+    bed.fs.plan(Some(Plan { after: 0, errno: Errno::NOSPC.raw_os_error(), for_ever: true, matches: is_checkpoint }));
+    for round in 0..40 {
+        let mut tx = store.begin().unwrap();
+        tx.put("a", format!("{round}")).unwrap();
+        tx.commit("save").unwrap();
+    }
+    assert!(bed.fs.seen() > 0, "no checkpoint was due");
+    assert!(!bed.tree().keys().any(|name| name.starts_with("checkpoints/") || name.starts_with("staging/")));
+    assert_eq!(contents(&bed.open().unwrap())["a"], b"39");
+}

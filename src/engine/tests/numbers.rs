@@ -1,0 +1,102 @@
+//! Numbers are never used twice, and times never go backwards.
+
+use std::fs;
+
+use super::Bed;
+use crate::store::Store;
+
+fn save(store: &Store, path: &str) -> u64 {
+    let mut tx = store.begin().unwrap();
+    tx.put(path, format!("{path} and more")).unwrap();
+    tx.commit("save").unwrap().generation.get()
+}
+
+fn plant(bed: &Bed, path: &str) {
+    let path = bed.path().join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the test puts something past the store")]
+    fs::write(path, "left by a crash").unwrap();
+}
+
+#[test]
+fn a_manifest_that_is_there_already_takes_its_number() {
+    let (bed, store) = Bed::store();
+    plant(&bed, "manifests/0000000002.json");
+    plant(&bed, "manifests/0000000003.json");
+    assert_eq!(save(&store, "a"), 4);
+    assert_eq!(bed.tree()["manifests/0000000003.json"].as_deref(), Some(b"left by a crash".as_slice()));
+    assert_eq!(bed.tree()["manifests/0000000002.json"].as_deref(), Some(b"left by a crash".as_slice()));
+    assert_eq!(store.status().unwrap().interrupted, []);
+    assert_eq!(save(&store, "a b"), 5);
+}
+
+#[test]
+fn a_file_of_the_same_path_takes_its_number_too() {
+    let (bed, store) = Bed::store();
+    plant(&bed, "data/a.g2");
+    assert_eq!(save(&store, "a"), 3);
+    assert!(!bed.tree().contains_key("manifests/0000000002.json"), "what the first try wrote is gone");
+    assert_eq!(bed.tree()["data/a.g2"].as_deref(), Some(b"left by a crash".as_slice()));
+}
+
+#[test]
+fn after_the_machine_has_stopped_every_name_is_looked_at() {
+    let (bed, store) = Bed::store();
+    assert_eq!(save(&store, "a"), 2);
+    // The crash lost the manifest and kept one file, of a path that the next save does not touch.
+    plant(&bed, "data/other/path.g7");
+    bed.fs.set_boot("the next start");
+    assert_eq!(save(&bed.open().unwrap(), "b"), 8);
+    let trace_is_long = |bed: &Bed| bed.fs.take_trace().iter().any(|op| matches!(op, crate::fs::fault::Op::List(dir) if dir == "data"));
+    assert!(trace_is_long(&bed));
+    assert_eq!(save(&bed.open().unwrap(), "c"), 9);
+    assert!(!trace_is_long(&bed), "once after a start is enough");
+}
+
+#[test]
+fn a_number_that_a_failed_save_began_to_use_is_not_used_again() {
+    let (bed, store) = Bed::store();
+    let enospc = rustix::io::Errno::NOSPC.raw_os_error();
+    let is_pointer = |op: &crate::fs::fault::Op| matches!(op, crate::fs::fault::Op::Create(name) if name == "CURRENT.next");
+    bed.fs.plan(Some(crate::fs::fault::Plan { after: 0, errno: enospc, for_ever: false, matches: is_pointer }));
+    let mut tx = store.begin().unwrap();
+    tx.put("a", "1").unwrap();
+    tx.commit("fails").unwrap_err();
+    bed.fs.plan(None);
+    assert_eq!(save(&bed.open().unwrap(), "a"), 3);
+}
+
+#[test]
+fn a_note_that_makes_no_sense_is_not_believed() {
+    let (bed, store) = Bed::store();
+    assert_eq!(save(&store, "a"), 2);
+    let lock = bed.path().join("locks/writer");
+    for note in ["", "{", "{\"next\":9999999999}", "\0\0\0\0"] {
+        #[expect(clippy::disallowed_methods, reason = "the test puts something past the store")]
+        fs::write(&lock, note).unwrap();
+        let before = store.snapshot().unwrap().generation().get();
+        assert_eq!(save(&store, &format!("n{before}")), before + 1);
+    }
+    #[expect(clippy::disallowed_methods, reason = "the test looks at the disk past the store")]
+    let note = String::from_utf8(fs::read(&lock).unwrap()).unwrap();
+    let far = note.replace("\"next\":7", "\"next\":9999999999");
+    assert_ne!(far, note);
+    #[expect(clippy::disallowed_methods, reason = "the test puts something past the store")]
+    fs::write(&lock, far).unwrap();
+    assert_eq!(save(&store, "z"), 7);
+}
+
+#[test]
+fn a_clock_that_goes_backwards_makes_no_generation_older_than_its_parent() {
+    let (bed, store) = Bed::store();
+    for (now, time) in [
+        ("2035-01-01T00:00:00Z", "2035-01-01T00:00:00.000Z"),
+        ("1970-01-01T00:00:00Z", "2035-01-01T00:00:00.000Z"),
+        ("2038-01-19T03:14:08Z", "2038-01-19T03:14:08.000Z"),
+        ("1901-01-01T00:00:00Z", "2038-01-19T03:14:08.000Z"),
+    ] {
+        bed.fs.set_now(now);
+        save(&store, now.split('T').next().unwrap());
+        assert_eq!(store.entry("latest").unwrap().time.to_string(), time, "{now}");
+    }
+}
