@@ -102,6 +102,8 @@ pub(crate) enum Problem {
     NotADirectory(PathBuf),
     #[error("{} is not empty", .0.display())]
     DirectoryNotEmpty(PathBuf),
+    #[error("{} lies in the store", .0.display())]
+    InStore(PathBuf),
     #[error("{} is a store already", .0.display())]
     AlreadyAStore(PathBuf),
     #[error("{path:?} is not a path a store can hold: {rule}")]
@@ -116,9 +118,9 @@ pub(crate) enum Problem {
     Limit { what: String, rule: String },
     #[error("{path} was refused by the validator for {pattern:?}: {detail}")]
     Refused { path: StorePath, pattern: String, detail: String },
-    #[error("{path} cannot be written as JSON")]
+    #[error("{path} cannot be written as JSON: {source}")]
     NotJson { path: StorePath, source: serde_json::Error },
-    #[error("{path} of generation {generation} is intact but not the JSON that was asked for")]
+    #[error("{path} of generation {generation} is intact but not the JSON that was asked for: {source}")]
     OtherJson { path: StorePath, generation: Generation, source: serde_json::Error },
     #[error("{} cannot be saved: {rule}", .file.display())]
     BadSource { file: PathBuf, rule: String },
@@ -126,6 +128,8 @@ pub(crate) enum Problem {
     SourceChanged(PathBuf),
     #[error("{path} is not in generation {generation}")]
     NoSuchPath { path: String, generation: Generation },
+    #[error("{0} was removed earlier in this transaction")]
+    RemovedHere(StorePath),
     #[error("{pattern:?} matches no path in generation {generation}")]
     NoMatch { pattern: String, generation: Generation },
     #[error("revision {revision} does not exist: {detail}")]
@@ -141,6 +145,7 @@ pub(crate) enum Problem {
         detail: String,
         expected: String,
         found: String,
+        is_missing: bool,
         intact: Option<Generation>,
     },
     #[error("{name} is damaged: {detail}")]
@@ -205,9 +210,10 @@ impl Error {
         Problem::Io { action, name: name.into(), source }.into()
     }
 
-    /// Whether a store could be made where none was found.
+    /// Whether no store was found.
     pub(crate) fn is_vacant(&self) -> bool {
-        matches!(&*self.0, Problem::NoDirectory(_) | Problem::EmptyDirectory(_) | Problem::UnfinishedInit(_))
+        use Problem as P;
+        matches!(&*self.0, P::NoDirectory(_) | P::EmptyDirectory(_) | P::UnfinishedInit(_) | P::NotAStore(_))
     }
 
     /// Whether a store was found where one was to be made.
@@ -225,11 +231,13 @@ impl Error {
             | P::NotAStore(_)
             | P::UnfinishedInit(_)
             | P::NoSuchPath { .. }
+            | P::RemovedHere(_)
             | P::NoMatch { .. }
             | P::NoSuchRevision { .. } => ErrorKind::NotFound,
             P::NotADirectory(_)
             | P::DirectoryNotEmpty(_)
             | P::AlreadyAStore(_)
+            | P::InStore(_)
             | P::BadPath { .. }
             | P::PathsCollide { .. }
             | P::BadRevision { .. }
@@ -263,8 +271,9 @@ impl Error {
         use Problem as P;
         match &*self.0 {
             P::NoDirectory(_) | P::EmptyDirectory(_) | P::NotAStore(_) | P::UnfinishedInit(_) => "nothing was read or changed",
-            P::NoSuchPath { .. } | P::NoMatch { .. } | P::NoSuchRevision { .. } => "the store is as it was",
+            P::NoSuchPath { .. } | P::RemovedHere(_) | P::NoMatch { .. } | P::NoSuchRevision { .. } => "the store is as it was",
             P::OtherJson { .. } => "its bytes are what was saved",
+            P::DamagedFile { is_missing: true, .. } => "every other file can still be read, and nothing was changed",
             P::DamagedFile { .. } => "every other file can still be read, and the damaged one was left as evidence",
             P::DamagedMetadata { .. } | P::NothingIntact { .. } => "nothing on disk was changed, and the damaged file is evidence",
             P::Degraded { .. } => "the newest intact generation can still be read, and nothing on disk was changed",
@@ -286,7 +295,7 @@ impl Error {
             P::NoDirectory(_) | P::EmptyDirectory(_) => "check the name, or make a store there with init".into(),
             P::NotAStore(_) => "check the name; if a store was here, bring its CURRENT and manifests back from a copy".into(),
             P::UnfinishedInit(_) => "run init again, which completes it".into(),
-            P::NotADirectory(_) | P::DirectoryNotEmpty(_) => "name an empty directory or one that does not exist".into(),
+            P::NotADirectory(_) | P::DirectoryNotEmpty(_) | P::InStore(_) => "name a directory outside the store that is empty or does not exist".into(),
             P::AlreadyAStore(_) => "open it, or name another directory".into(),
             P::BadPath { .. } | P::PathsCollide { .. } => "rename it".into(),
             P::BadRevision { .. } => "see the history for the generations there are".into(),
@@ -296,6 +305,7 @@ impl Error {
             P::OtherJson { .. } => "compare it with an earlier generation, and roll back if it is a bad edit".into(),
             P::BadSource { .. } => "move it out of what is being saved, or mend it".into(),
             P::SourceChanged(_) => "stop whatever is writing to it, then save again".into(),
+            P::RemovedHere(_) => "put it again first, or leave it out".into(),
             P::NoSuchPath { .. } | P::NoMatch { .. } => "list the paths of that generation, or look the path up in the history".into(),
             P::NoSuchRevision { .. } => "see the history for the generations there are".into(),
             P::Conflict { .. } => "read those paths again, decide, and save again".into(),
@@ -331,6 +341,7 @@ impl Error {
         match &*self.0 {
             P::BadPath { path, .. } | P::NoSuchPath { path, .. } => Some(path),
             P::PathsCollide { path, .. }
+            | P::RemovedHere(path)
             | P::Refused { path, .. }
             | P::NotJson { path, .. }
             | P::OtherJson { path, .. }
@@ -343,6 +354,7 @@ impl Error {
             | P::NotADirectory(path)
             | P::DirectoryNotEmpty(path)
             | P::AlreadyAStore(path)
+            | P::InStore(path)
             | P::SourceChanged(path)
             | P::BadSource { file: path, .. } => path.to_str(),
             P::Conflict { paths, .. } => paths.first().map(|conflict| conflict.path.as_str()),

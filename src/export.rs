@@ -54,12 +54,13 @@ impl Snapshot {
     /// `Invalid` when the directory is not empty; `Corrupt` when a file is damaged, unless those are to be left out;
     /// `Io`. Nothing is left behind then.
     pub fn export(&self, dir: impl AsRef<Path>, options: &Export) -> Result<ExportReport> {
-        let dir = dir.as_ref();
+        let dir = &outside::absolute(dir.as_ref())?;
         match outside::place(dir)? {
             Place::Occupied => return Err(Problem::DirectoryNotEmpty(dir.into()).into()),
             Place::NotADirectory => return Err(Problem::NotADirectory(dir.into()).into()),
             Place::Empty | Place::Missing => {}
         }
+        outside::check_not_in(dir, self.engine.dir())?;
         let failed = |error| Error::io("cannot export to", dir.display().to_string(), error);
         if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             outside::make_dirs(parent)?;

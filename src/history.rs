@@ -81,7 +81,11 @@ impl fmt::Display for HistoryEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let first_line = self.message.lines().next().unwrap_or_default();
         let (put, removed) = (self.put.len(), self.removed.len());
-        write!(f, "{} {} {} {} +{put} -{removed} {first_line}", self.generation, self.time, self.kind, self.author)
+        write!(f, "{} {} {}", self.generation, self.time, self.kind)?;
+        if !self.author.is_empty() {
+            write!(f, " {}", self.author)?;
+        }
+        write!(f, " +{put} -{removed} {first_line}")
     }
 }
 
@@ -145,6 +149,16 @@ pub enum ChangeKind {
     Removed,
     /// Both have it, with other content.
     Modified,
+}
+
+impl fmt::Display for ChangeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Modified => "modified",
+        })
+    }
 }
 
 /// One path that differs between two generations.

@@ -1,4 +1,60 @@
-//! genstore
+//! Saves plain files that must change together as numbered, checksummed generations.
+//!
+//! A [`Store`] is a directory. A [`Transaction`] stages changes to any number of files and commits them as one
+//! [`Generation`]: all of them become visible at once and durably, or nothing does. Nothing is overwritten, so a
+//! [`Snapshot`] reads any generation, [`Store::diff`] compares two, [`Store::rollback`] brings one back as a new
+//! generation, and [`Store::history`] tells what happened.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let dir = dir.path().join("settings");
+//! let store = genstore::Store::open_or_create(&dir)?;
+//!
+//! let mut tx = store.begin()?;
+//! tx.put("stores/downtown.json", r#"{"delivery":"thursday"}"#)?;
+//! tx.put("schedule.json", r#"{"thursday":["downtown"]}"#)?;
+//! let first = tx.commit("the first plan")?;
+//!
+//! let mut tx = store.begin()?;
+//! tx.put("stores/downtown.json", r#"{"delivery":"friday"}"#)?;
+//! tx.put("schedule.json", r#"{"friday":["downtown"]}"#)?;
+//! tx.commit("move Downtown to Friday")?;
+//!
+//! assert_eq!(store.snapshot()?.get("schedule.json")?, br#"{"friday":["downtown"]}"#);
+//! store.rollback(first.generation, "Friday was a mistake")?;
+//! assert_eq!(store.snapshot()?.get("schedule.json")?, br#"{"thursday":["downtown"]}"#);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where to look
+//!
+//! | to | see |
+//! |---|---|
+//! | open or make a store, with validators and limits | [`Store`], [`OpenOptions`] |
+//! | save | [`Transaction`], [`Commit`] |
+//! | read, also from damaged files | [`Snapshot`], [`Provenance`] |
+//! | name a generation | [`Revision`] |
+//! | see and compare what happened | [`HistoryEntry`], [`Difference`] |
+//! | undo | [`Store::rollback`], [`Transaction::restore`] |
+//! | check | [`Store::status`], [`Store::verify`], [`RecoveryReport`] |
+//! | react to a failure | [`Error`], [`ErrorKind`] |
+//!
+//! # Durability
+//!
+//! [`Transaction::commit`] returns `Ok` only when the generation survives a power cut, as far as the disk keeps its
+//! own promises; `docs/durability.md` says what is flushed, why, and what is assumed. Nothing here prints, reads the
+//! environment, or starts a thread other than the one that writes a checkpoint after a commit has returned.
+//!
+//! # Features
+//!
+//! `cli` (on by default) builds the command `genstore`; a program that only needs the library turns default features
+//! off.
+
+#[cfg(not(unix))]
+compile_error!("genstore needs a system on which a directory can be flushed: see docs/durability.md for what is missing elsewhere");
+
 mod engine;
 mod error;
 mod export;
@@ -33,3 +89,8 @@ pub use store::{Health, OpenOptions, Status, Store};
 pub use time::Timestamp;
 pub use transaction::{Commit, Transaction};
 pub use verify::{VerifyOptions, VerifyReport, VerifyScope};
+
+/// The examples of the README, which are tested with those here.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -176,8 +176,9 @@ impl Store {
         }
         status.interrupted.sort_unstable();
         status.interrupted.dedup();
-        // Another writer may have finished one of them since the pointer was read.
-        let now = self.engine.refresh()?.link.generation;
+        // Another writer may have finished one of them since the pointer was read, and what an intact pointer names
+        // was committed even if it cannot be read.
+        let now = self.engine.refresh()?.link.generation.max(self.engine.pointed_at().unwrap_or(Generation::FIRST));
         status.interrupted.retain(|generation| *generation > now);
         Ok(status)
     }

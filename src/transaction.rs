@@ -189,7 +189,7 @@ impl Transaction {
         let entry = match self.changes.get(&from) {
             None => self.base.find(from.as_str())?.clone(),
             Some(Planned::Link(entry)) => entry.clone(),
-            Some(Planned::Remove) => return Err(self.missing(&from)),
+            Some(Planned::Remove) => return Err(removed(&from)),
             Some(Planned::Write { .. }) => {
                 let planned = self.changes.remove(&from);
                 self.forget(from);
@@ -209,7 +209,7 @@ impl Transaction {
     pub fn remove(&mut self, path: &str) -> Result<()> {
         let path = StorePath::new(path)?;
         match self.changes.get(&path) {
-            Some(Planned::Remove) => return Err(self.missing(&path)),
+            Some(Planned::Remove) => return Err(removed(&path)),
             Some(_) => {}
             None => drop(self.base.find(path.as_str())?),
         }
@@ -225,10 +225,6 @@ impl Transaction {
         }
     }
 
-    fn missing(&self, path: &StorePath) -> Error {
-        Problem::NoSuchPath { path: path.to_string(), generation: self.base() }.into()
-    }
-
     /// The content of a path as this transaction leaves it. What is read from the base is remembered: if somebody
     /// else changes it first, the commit fails with `Conflict`.
     ///
@@ -238,7 +234,7 @@ impl Transaction {
         let checked = StorePath::new(path)?;
         let engine = &self.base.engine;
         match self.changes.get(&checked) {
-            Some(Planned::Remove) => Err(self.missing(&checked)),
+            Some(Planned::Remove) => Err(removed(&checked)),
             Some(Planned::Write { content: Content::Inline(bytes), .. }) => Ok(bytes.clone()),
             Some(Planned::Write { content: Content::Staged(name), bytes, .. }) => {
                 let cannot_read = |error| Error::io("cannot read", name.to_string(), error);
@@ -340,6 +336,10 @@ impl Transaction {
         }
         outcome.map(Commit::of)
     }
+}
+
+fn removed(path: &StorePath) -> Error {
+    Problem::RemovedHere(path.clone()).into()
 }
 
 impl Drop for Transaction {

@@ -5,6 +5,7 @@ use std::io::Read;
 
 use super::chain::Chain;
 use super::content;
+use super::finding::Finding;
 use super::publish::{Content, Draft, Planned, publish};
 use super::table::Table;
 use super::{Engine, Head};
@@ -56,7 +57,7 @@ impl Engine {
     pub(crate) fn commit(&self, mut proposal: Proposal<'_>) -> Result<Outcome> {
         self.poison().check()?;
         self.validate(&proposal.draft)?;
-        let mut writer = self.lock_writer()?;
+        let writer = self.lock_writer()?;
         let head = self.refresh()?;
         check_healthy(&head)?;
         if head.link != proposal.base.link && !proposal.overwrite {
@@ -66,7 +67,7 @@ impl Engine {
         if proposal.draft.changes.is_empty() {
             return Ok(Outcome { generation: head.link.generation, made: None });
         }
-        let published = publish(self, &mut writer, self.id(), Some(&head), &proposal.draft)?;
+        let published = publish(self, &writer, self.id(), Some(&head), &proposal.draft)?;
         drop(writer);
         let made = size(&proposal.draft);
         let head = self.checkpoint_if_due(published);
@@ -138,7 +139,8 @@ impl Engine {
 fn check_healthy(head: &Head) -> Result<()> {
     match &head.recovery {
         Some(report) if report.degraded => {
-            let detail = report.findings.first().map_or_else(String::new, ToString::to_string);
+            let told = |finding: &Finding| format!("{}: {}", finding.path.as_deref().unwrap_or("the history"), finding.detail);
+            let detail = report.findings.first().map(told).unwrap_or_default();
             Err(Problem::Degraded { detail, serving: report.serving }.into())
         }
         _ => Ok(()),

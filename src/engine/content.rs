@@ -136,6 +136,7 @@ impl Engine {
             detail: damage.detail,
             expected: damage.expected,
             found: damage.found,
+            is_missing: damage.is_missing,
             intact: intact.map(|(generation, _)| generation),
         }
         .into()

@@ -133,7 +133,7 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
     let random = fs.random().map_err(|error| Error::io("cannot choose an id for", dir.display().to_string(), error))?;
     let id = StoreId::from_bytes(random);
     let engine = Engine::unborn(Arc::clone(&storage), dir.into(), id, options.clone(), fs.now());
-    let mut writer = engine.lock_writer()?;
+    let writer = engine.lock_writer()?;
     // Another process may have made the store while this one waited.
     check_vacant(&*storage, dir)?;
     let medium = medium::probe(&*fs, dir, options.force_medium, options.lock_witness.as_deref())?;
@@ -146,7 +146,7 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
         restores: None,
         changes: BTreeMap::new(),
     };
-    let head = publish(&engine, &mut writer, id, None, &draft)?;
+    let head = publish(&engine, &writer, id, None, &draft)?;
     drop(writer);
     engine.remember(head);
     Ok((engine, medium))

@@ -1,5 +1,6 @@
 //! The writer lock: waiting for it, saying who has it, and the number that its next holder may use.
 
+use std::io;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Engine;
 use crate::error::{Error, LockHolder, Problem, Result};
 use crate::format::names::{DATA, MANIFESTS, Name};
+use crate::fs::Process;
 use crate::fs::lock::FileLock;
 use crate::revision::Generation;
 use crate::storage::Storage;
@@ -26,15 +28,16 @@ struct Note {
     since: Timestamp,
     /// Names that a crash of the machine left can be anywhere: they are looked for once after every start.
     boot: Option<String>,
-    /// The lowest number that nobody has begun to use since then.
-    next: Generation,
+    /// The lowest number that nobody has begun to use since then, once that is known.
+    next: Option<Generation>,
 }
 
 /// The writer lock, held until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Writer {
     lock: FileLock,
-    note: Option<Note>,
+    /// What the holders since the start of the machine have noted.
+    next: Option<Generation>,
 }
 
 impl Engine {
@@ -46,8 +49,13 @@ impl Engine {
         let mut pause: u64 = 1;
         loop {
             if let Some(lock) = storage.try_lock_writer().map_err(failed)? {
-                let note = lock.note().ok().and_then(|note| serde_json::from_slice(&note).ok());
-                return Ok(Writer { lock, note });
+                let note: Option<Note> = lock.note().ok().and_then(|note| serde_json::from_slice(&note).ok());
+                let boot = system.process().boot;
+                let next = note.filter(|note| note.boot.is_some() && note.boot == boot).and_then(|note| note.next);
+                let writer = Writer { lock, next };
+                // For whoever waits meanwhile: without it they are told less, and nothing else.
+                let _ = writer.sign(storage, next);
+                return Ok(writer);
             }
             self.check_cancel()?;
             let waited = system.uptime().saturating_sub(start);
@@ -74,30 +82,29 @@ impl Writer {
     /// While the machine runs, every writer leaves the number after its own in the note before it makes any name, and
     /// takes the number by making the manifest's name first. What a crash of the machine left is found by looking at
     /// every name, once after each start.
-    pub(crate) fn next_number(&mut self, storage: &dyn Storage, head: Option<Generation>) -> Result<Generation> {
+    pub(crate) fn next_number(&self, storage: &dyn Storage, head: Option<Generation>) -> Result<Generation> {
         let after_head = match head {
             None => Generation::FIRST,
             Some(head) => head.next().ok_or_else(out_of_numbers)?,
         };
-        let process = storage.system().process();
-        let noted = self.note.take().filter(|note| note.boot.is_some() && note.boot == process.boot).map(|note| note.next);
         let believable = |next: &Generation| next.get() <= after_head.get().saturating_add(SKIP_MAX);
-        match noted.filter(believable) {
+        match self.next.filter(believable) {
             Some(next) => Ok(next.max(after_head)),
             None => Ok(highest(storage)?.map_or(Ok(after_head), |seen| seen.next().ok_or_else(out_of_numbers))?.max(after_head)),
         }
     }
 
-    /// Notes down who holds the lock and that `number` is being used.
+    /// Notes down that `number` is being used.
     pub(crate) fn take_number(&self, storage: &dyn Storage, number: Generation) -> Result<()> {
-        let system = storage.system();
-        let process = system.process();
-        let (pid, program, host, boot) = (process.pid, process.program, process.host, process.boot);
         let next = number.next().ok_or_else(out_of_numbers)?;
+        self.sign(storage, Some(next)).map_err(|error| Error::io("cannot write", Name::WriterLock.to_string(), error))
+    }
+
+    fn sign(&self, storage: &dyn Storage, next: Option<Generation>) -> io::Result<()> {
+        let system = storage.system();
+        let Process { pid, program, host, boot } = system.process();
         let note = Note { pid, program, host, since: system.now(), boot, next };
-        let failed = |error| Error::io("cannot write", Name::WriterLock.to_string(), error);
-        let text = serde_json::to_vec(&note).map_err(|error| failed(error.into()))?;
-        self.lock.set_note(&text).map_err(failed)
+        self.lock.set_note(&serde_json::to_vec(&note)?)
     }
 }
 

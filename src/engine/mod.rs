@@ -181,6 +181,11 @@ impl Engine {
         }
     }
 
+    /// The generation that the pointer names, whether or not that can be read; `None` when the pointer cannot.
+    pub(crate) fn pointed_at(&self) -> Option<Generation> {
+        load::pointer(self.storage()).ok().map(|pointer| pointer.head.generation)
+    }
+
     /// The state at an earlier link of the chain.
     pub(crate) fn state_at(&self, link: Link) -> Result<Head> {
         let loaded = || {

@@ -68,7 +68,7 @@ enum Failure {
 /// # Errors
 /// Of kind `CommitOutcomeUnknown`, and the handle is poisoned, once the pointer may have been swapped. Otherwise
 /// nothing was saved.
-pub(crate) fn publish(engine: &Engine, writer: &mut Writer, id: StoreId, head: Option<&Head>, draft: &Draft) -> Result<Head> {
+pub(crate) fn publish(engine: &Engine, writer: &Writer, id: StoreId, head: Option<&Head>, draft: &Draft) -> Result<Head> {
     let storage = engine.storage();
     let mut number = writer.next_number(storage, head.map(|head| head.link.generation))?;
     for _ in 0..NUMBERS_MAX {
@@ -157,7 +157,11 @@ fn taken(number: Generation) -> Error {
 }
 
 fn unwritable(error: &FormatError) -> Error {
-    Problem::Limit { what: "this save".into(), rule: error.to_string() }.into()
+    let rule = match error {
+        FormatError::Rule(rule) => rule.clone(),
+        other => other.to_string(),
+    };
+    Problem::Limit { what: "this save".into(), rule }.into()
 }
 
 /// The bytes of a manifest, once they are known to read back as what they were made from.

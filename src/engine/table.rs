@@ -107,8 +107,10 @@ impl Table {
             }
         }
         let mut result = self.clone();
-        result.apply(changes.iter()).map_err(|error| Problem::Limit { what: "this save".into(), rule: error.to_string() })?;
-        Ok(result)
+        match result.apply(changes.iter()) {
+            Ok(()) => Ok(result),
+            Err(error) => Err(Problem::Limit { what: "this save".into(), rule: error.to_string() }.into()),
+        }
     }
 
     fn check_folders(&self, path: &StorePath) -> Result<(), Error> {

@@ -10,6 +10,9 @@ use crate::revision::Generation;
 /// The longest file, in bytes: what a signed 64-bit offset can reach.
 pub(crate) const FILE_MAX: u64 = i64::MAX.unsigned_abs();
 
+/// The most files in one store.
+pub(crate) const FILES_MAX: u64 = 10_000_000;
+
 /// One line of the file table: a path and the bytes that are live under it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Entry {

@@ -8,7 +8,7 @@ use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::entry::Entry;
+use super::entry::{Entry, FILES_MAX};
 use super::json::{self, Extra};
 use super::pointer::Link;
 use super::{FORMAT, FormatError, checksum};
@@ -219,6 +219,9 @@ impl Manifest {
         if self.changes.len() > CHANGES_MAX {
             return rule("a generation must not have more than 1000000 changes");
         }
+        if self.files > FILES_MAX {
+            return rule("a store must not have more than 10000000 files");
+        }
         for pair in self.changes.windows(2) {
             if let [one, two] = pair
                 && one.path() >= two.path()
@@ -385,6 +388,7 @@ mod tests {
             ("\"kind\":\"rollback\"", "\"kind\":\"prank\"", "unknown variant"),
             ("\"time\":\"2026", "\"time\":\"x2026", "JSON"),
             ("\"files\":2", "\"files\":-2", "JSON"),
+            ("\"files\":2", "\"files\":10000001", "10000000 files"),
             ("\"files\":2", "\"files\":18446744073709551616", "JSON"),
             ("\"bytes\":3", "\"bytes\":9223372036854775808", "more than a file can have"),
             ("\"bytes\":3", "\"bytes\":18446744073709551615", "more than a file can have"),

@@ -97,7 +97,7 @@ fn classify(magic: u64) -> (String, Verdict) {
 }
 
 /// The kind of file system that a descriptor is on, as `linux/magic.h` numbers it.
-#[expect(clippy::unnecessary_cast, reason = "the type differs between systems")]
+#[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "the type differs between systems")]
 fn magic(root: &OwnedFd) -> io::Result<u64> {
     #[cfg(target_os = "linux")]
     return Ok(sys::fstatfs(root)?.f_type as u64 & 0xFFFF_FFFF);

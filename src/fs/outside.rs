@@ -201,9 +201,14 @@ pub(crate) fn place(dir: &Path) -> Result<Place> {
     }
 }
 
+/// A name from the root on, without looking at the disk.
+pub(crate) fn absolute(dir: &Path) -> Result<PathBuf> {
+    std::path::absolute(dir).map_err(|error| cannot_read(dir, error))
+}
+
 /// Makes a directory and those above it, durably.
 pub(crate) fn make_dirs(dir: &Path) -> Result<()> {
-    let dir = &std::path::absolute(dir).map_err(|error| cannot_read(dir, error))?;
+    let dir = &absolute(dir)?;
     fs::create_dir_all(dir).map_err(|error| Error::io("cannot make", dir.display().to_string(), error))?;
     // Which of them existed before, and whether those were durable, cannot be known: all are flushed that can be.
     for above in dir.ancestors().skip(1) {
@@ -216,16 +221,46 @@ pub(crate) fn make_dirs(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Fails when `dir`, which need not exist, would lie in the store.
+pub(crate) fn check_not_in(dir: &Path, store: &Path) -> Result<()> {
+    let absolute = absolute(dir)?;
+    let store = fs::canonicalize(store).map_err(|error| cannot_read(store, error))?;
+    let above = absolute.ancestors().find_map(|above| fs::canonicalize(above).ok());
+    if above.is_some_and(|above| above.starts_with(store)) {
+        return Err(Problem::InStore(dir.into()).into());
+    }
+    Ok(())
+}
+
 /// Gives a finished directory its name, durably. What has that name already must be an empty directory.
+///
+/// The directory that the process works in is filled instead of replaced, as whoever works in it would be left in
+/// one that is gone.
 pub(crate) fn publish_dir(from: &Path, to: &Path) -> io::Result<()> {
-    #[expect(clippy::disallowed_methods, reason = "this is where the disk outside a store is reached")]
-    fs::rename(from, to)?;
-    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::options().read(true).open(parent)?.sync_all()
+    let place = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+    let flush = |dir: &Path| File::options().read(true).open(dir)?.sync_all();
+    if place(to).is_some_and(|to| Some(to) == place(Path::new("."))) {
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            rename(&entry.path(), &to.join(entry.file_name()))?;
+        }
+        return flush(to);
+    }
+    rename(from, to)?;
+    flush(beside(to))
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where the disk outside a store is reached")]
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
+/// The directory that a name is in.
+fn beside(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Makes an unfinished directory beside `dir`, which goes away with the value.
 pub(crate) fn unfinished_dir(dir: &Path) -> io::Result<tempfile::TempDir> {
-    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    tempfile::Builder::new().prefix(".genstore-export-").tempdir_in(parent)
+    tempfile::Builder::new().prefix(".genstore-export-").tempdir_in(beside(dir))
 }

@@ -16,6 +16,9 @@ use crate::snapshot::Snapshot;
 use crate::storage::{Scanned, Storage};
 use crate::store::{Store, interrupted};
 
+/// How many names of an interrupted save are told.
+const NAMES_SHOWN: usize = 5;
+
 /// The chain as far as it could be followed, oldest first.
 struct Followed {
     links: BTreeMap<Generation, Link>,
@@ -32,7 +35,11 @@ impl Followed {
 pub(super) fn collect(store: &Store, head: &Snapshot, work: &mut Work) -> Result<()> {
     let storage = store.engine.storage();
     head.head.table.iter().for_each(|entry| work.add(entry));
-    let followed = follow(store, head.head.link, work)?;
+    let mut followed = follow(store, head.head.link, work)?;
+    if let Some(pointed_at) = store.engine.pointed_at().filter(|_| head.head.is_degraded()) {
+        // They were committed, and cannot be read.
+        followed.hidden.push((head.generation().get(), pointed_at.get() + 1));
+    }
     let tables = replay(store, &followed, work)?;
     work.generations = followed.links.len() as u64;
     checkpoints(store, &followed, tables, work)?;
@@ -143,7 +150,7 @@ fn checkpoints(store: &Store, followed: &Followed, tables: BTreeMap<Generation, 
 /// Finds every name in the store that the chain does not account for.
 fn unnamed(storage: &dyn Storage, followed: &Followed, work: &Work) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    let mut unfinished = BTreeSet::new();
+    let mut unfinished: BTreeMap<Generation, Vec<String>> = BTreeMap::new();
     for folder in [MANIFESTS, CHECKPOINTS, DATA, STAGING, LOCKS] {
         for found in scan(storage, folder)? {
             let detail = match &found.name {
@@ -151,15 +158,16 @@ fn unnamed(storage: &dyn Storage, followed: &Followed, work: &Work) -> Result<Ve
                 Some(Name::Checkpoint(generation)) if followed.links.contains_key(generation) => continue,
                 Some(name @ Name::Data(..)) if work.files.contains_key(name) => continue,
                 Some(Name::WriterLock | Name::Pin(_)) => continue,
-                Some(Name::Manifest(generation) | Name::Data(_, generation) | Name::Checkpoint(generation)) => {
-                    if followed.hides(*generation) || is_damaged(work, *generation) {
-                        continue;
-                    }
-                    if !followed.links.contains_key(generation) && found.name != Some(Name::Checkpoint(*generation)) {
-                        unfinished.insert(*generation);
-                    }
-                    "no generation names it"
+                Some(Name::Manifest(generation) | Name::Data(_, generation))
+                    if followed.hides(*generation) || is_damaged(work, *generation) =>
+                {
+                    continue;
                 }
+                Some(Name::Manifest(generation) | Name::Data(_, generation)) if !followed.links.contains_key(generation) => {
+                    unfinished.entry(*generation).or_default().push(found.path);
+                    continue;
+                }
+                Some(Name::Manifest(_) | Name::Data(..) | Name::Checkpoint(_)) => "no generation names it",
                 Some(Name::Staged(_)) => "it is content of a transaction that is going on or was interrupted",
                 _ => "its name is none that the store gives",
             };
@@ -175,7 +183,14 @@ fn unnamed(storage: &dyn Storage, followed: &Followed, work: &Work) -> Result<Ve
         };
         findings.push(stray(listed.name, None, detail));
     }
-    findings.extend(unfinished.into_iter().map(interrupted));
+    for (generation, names) in unfinished {
+        let mut finding = interrupted(generation);
+        let more = names.len().saturating_sub(NAMES_SHOWN);
+        let shown = names.iter().take(NAMES_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        finding.detail = format!("{}: {shown}{more}", finding.detail);
+        findings.push(finding);
+    }
     Ok(findings)
 }
 

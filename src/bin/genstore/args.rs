@@ -52,12 +52,16 @@ pub(crate) enum Command {
     /// Save a directory as one generation
     ///
     /// Files that did not change are not written again. Where nothing changed, no generation is made.
-    #[command(after_long_help = "Example:\n  genstore commit ./settings --init --prune -m \"opening hours for winter\"")]
+    #[command(
+        after_long_help = "Example:\n  genstore commit ./settings --init --prune -m \"opening hours for winter\""
+    )]
     Commit(Commit),
     /// Save one file
     ///
     /// FILE is the file to read; `-`, or no FILE, is standard input.
-    #[command(after_long_help = "Example:\n  genstore put stores/downtown.json downtown.json -m \"Downtown opens on Friday\"")]
+    #[command(
+        after_long_help = "Example:\n  genstore put stores/downtown.json downtown.json -m \"Downtown opens on Friday\""
+    )]
     Put(Put),
     /// Remove files
     ///
@@ -97,13 +101,17 @@ pub(crate) enum Command {
     ///
     /// JSON documents are compared by value and shown by JSON pointer, other text by lines, other bytes by
     /// size and hash. Text above 1 MiB and JSON above 8 MiB is shown by size and hash as well.
-    #[command(after_long_help = "Examples:\n  genstore diff latest~1\n  genstore diff 41 42 stores/downtown.json\n  genstore diff 41 stores --summary")]
+    #[command(
+        after_long_help = "Examples:\n  genstore diff latest~1\n  genstore diff 41 42 stores/downtown.json\n  genstore diff 41 stores --summary"
+    )]
     Diff(Diff),
     /// Bring back an earlier state, as a new generation
     ///
     /// With PATH (a file, a folder or a pattern such as `stores/*.json`), only that part. No bytes are
     /// copied, and the generations in between stay in the history.
-    #[command(after_long_help = "Example:\n  genstore rollback latest~1 stores/downtown.json -m \"Friday was a mistake\"")]
+    #[command(
+        after_long_help = "Example:\n  genstore rollback latest~1 stores/downtown.json -m \"Friday was a mistake\""
+    )]
     Rollback(Rollback),
     /// Say where the store stands
     ///
@@ -307,10 +315,9 @@ fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
-    text.parse::<jiff::SignedDuration>()
-        .ok()
-        .and_then(|span| Duration::try_from(span).ok())
-        .ok_or_else(|| "a number of seconds is wanted, or a length of time with its unit, such as 30s or 2m".to_owned())
+    text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok()).ok_or_else(
+        || "a number of seconds is wanted, or a length of time with its unit, such as 30s or 2m".to_owned(),
+    )
 }
 
 #[cfg(test)]

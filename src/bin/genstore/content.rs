@@ -18,7 +18,11 @@ const VALUE_LIMIT: usize = 160;
 
 pub(crate) enum Content {
     /// Both sides are JSON. The texts are there for when the values turn out equal.
-    Json { from: Value, to: Value, texts: Option<(String, String)> },
+    Json {
+        from: Value,
+        to: Value,
+        texts: Option<(String, String)>,
+    },
     Text(String, String),
     /// Nothing but size and hash, and why.
     Opaque(&'static str),
@@ -71,7 +75,8 @@ fn text(bytes: Vec<u8>) -> Option<String> {
 }
 
 fn json(out: &mut Out, change: &jsondiff::Change<'_>) -> io::Result<()> {
-    let pointer = if change.pointer.is_empty() { "(the whole document)".into() } else { clean(&change.pointer) };
+    let pointer =
+        if change.pointer.is_empty() { "(the whole document)".into() } else { clean(&change.pointer) };
     let old = change.from.map(|value| out.paint(MINUS, short(value)));
     let new = change.to.map(|value| out.paint(PLUS, short(value)));
     match (old, new) {

@@ -36,7 +36,10 @@ impl Context {
 
     pub(crate) fn dir(&self) -> Result<&Path, Failure> {
         self.store.as_deref().ok_or_else(|| {
-            Failure::usage("no store was named", "give --store DIR or set the environment variable GENSTORE_STORE")
+            Failure::usage(
+                "no store was named",
+                "give --store DIR or set the environment variable GENSTORE_STORE",
+            )
         })
     }
 

@@ -145,7 +145,9 @@ impl Failure {
         if json {
             return note(&json!({ "error": facts }).to_string());
         }
-        let part = |key: &str| facts.get(key).and_then(Value::as_str).unwrap_or_default().trim_end_matches('.').to_owned();
+        let part = |key: &str| {
+            facts.get(key).and_then(Value::as_str).unwrap_or_default().trim_end_matches('.').to_owned()
+        };
         let parts = [part("message"), part("consequence"), part("advice")];
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         note(&format!("genstore: {}.", clean(&parts.join("; "))));

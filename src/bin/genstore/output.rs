@@ -61,7 +61,12 @@ impl Out {
             return Ok(writeln!(self, "nothing changed: generation {generation} holds this state already")?);
         }
         let (put, removed) = (count(commit.put, "file"), commit.removed);
-        Ok(writeln!(self, "generation {}: {put} put, {removed} removed, {}", commit.generation, bytes(commit.bytes))?)
+        Ok(writeln!(
+            self,
+            "generation {}: {put} put, {removed} removed, {}",
+            commit.generation,
+            bytes(commit.bytes)
+        )?)
     }
 }
 

@@ -22,10 +22,10 @@ pub(crate) struct Stdin {
 }
 
 impl Stdin {
-    pub(crate) fn new(stop: &Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(stop: &Arc<AtomicBool>) -> io::Result<Self> {
         let (sender, pieces) = sync_channel(4);
-        thread::spawn(move || feed(&sender));
-        Self { pieces, current: io::Cursor::default(), ended: false, stop: Arc::clone(stop) }
+        thread::Builder::new().spawn(move || feed(&sender))?;
+        Ok(Self { pieces, current: io::Cursor::default(), ended: false, stop: Arc::clone(stop) })
     }
 }
 

@@ -27,7 +27,11 @@ pub(crate) fn run(args: args::Diff, context: &Context, out: &mut Out) -> Result<
         if !known(&from) && !known(&to) {
             return Err(Failure::not_found(
                 &path,
-                format!("neither generation {} nor {} has {path}, and it is no revision", from.generation(), to.generation()),
+                format!(
+                    "neither generation {} nor {} has {path}, and it is no revision",
+                    from.generation(),
+                    to.generation()
+                ),
                 "genstore ls and genstore log show what there is",
             ));
         }
@@ -80,8 +84,12 @@ fn object(found: &Difference, content: Option<&Content>) -> Value {
 fn print(found: &Difference, content: Option<&Content>, out: &mut Out) -> Result<(), Failure> {
     let path = clean(found.path.as_str());
     match (&found.from, &found.to) {
-        (None, Some(new)) => writeln!(out, "{}", out.paint(PLUS, format!("added     {path}  {}", bytes(new.bytes))))?,
-        (Some(old), None) => writeln!(out, "{}", out.paint(MINUS, format!("removed   {path}  {}", bytes(old.bytes))))?,
+        (None, Some(new)) => {
+            writeln!(out, "{}", out.paint(PLUS, format!("added     {path}  {}", bytes(new.bytes))))?
+        }
+        (Some(old), None) => {
+            writeln!(out, "{}", out.paint(MINUS, format!("removed   {path}  {}", bytes(old.bytes))))?
+        }
         (Some(old), Some(new)) => {
             let sizes = format!("{} -> {}", bytes(old.bytes), bytes(new.bytes));
             writeln!(out, "{}  {sizes}", out.paint(STRONG, format!("modified  {path}")))?;

@@ -14,7 +14,13 @@ pub(crate) fn run(args: &args::Ls, context: &Context, out: &mut Out) -> Result<(
         if context.json {
             out.json(&entry)?;
         } else {
-            writeln!(out, "{:>12}  {:>6}  {}", entry.bytes, entry.generation.get(), clean(entry.path.as_str()))?;
+            writeln!(
+                out,
+                "{:>12}  {:>6}  {}",
+                entry.bytes,
+                entry.generation.get(),
+                clean(entry.path.as_str())
+            )?;
         }
     }
     Ok(())

@@ -14,7 +14,11 @@ pub(crate) fn run(args: &args::Put, context: &Context, out: &mut Out) -> Result<
     let mut transaction = store.begin()?;
     match args.file.as_deref() {
         Some(file) if file != Path::new("-") => transaction.put_file(&args.path, file)?,
-        _ => transaction.put_reader(&args.path, Stdin::new(context.stop()))?,
+        _ => {
+            let input = Stdin::new(context.stop())
+                .map_err(|error| Failure::file(Path::new("-"), "reading standard input as", &error))?;
+            transaction.put_reader(&args.path, input)?;
+        }
     }
     let commit = transaction.commit(&args.save.message)?;
     out.commit(context, &commit)

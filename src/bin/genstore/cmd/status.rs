@@ -33,9 +33,9 @@ pub(crate) fn run(context: &Context, out: &mut Out) -> Result<(), Failure> {
         writeln!(out, "interrupted {}", numbers.join(", "))?;
         writeln!(
             out,
-            "\nA save that was cut off left its files under that number. It was never committed and is\n\
-             never read, and the number is not used again. The files may be the rest of somebody's edit;\n\
-             nothing deletes them."
+            "\nA save was begun under each of these numbers and not committed: it was cut off, or is going on\n\
+             just now. What it wrote is never read, and no number is used again. After a crash those files\n\
+             may be the rest of somebody's edit; nothing deletes them."
         )?;
     }
     Ok(())

@@ -18,7 +18,8 @@ pub(crate) fn run(args: &args::Verify, context: &Context, out: &mut Out) -> Resu
         None => VerifyScope::Head,
     };
     let bar = Bar::new(context, "checking");
-    let options = VerifyOptions { scope, quick: args.quick, progress: bar.callback(), ..VerifyOptions::default() };
+    let options =
+        VerifyOptions { scope, quick: args.quick, progress: bar.callback(), ..VerifyOptions::default() };
     let report = store.verify(&options)?;
     drop(bar);
     if !report.ok {
@@ -55,6 +56,11 @@ pub(crate) fn line(finding: &Finding, out: &mut Out) -> Result<(), Failure> {
     let path = finding.path.as_deref().unwrap_or("-");
     let generation = finding.generation.map_or_else(|| "-".to_owned(), |generation| generation.to_string());
     let kind = finding.kind.to_string();
-    writeln!(out, "{severity}  {kind}  {}  generation {generation}  {}", clean(path), clean(&finding.detail))?;
+    writeln!(
+        out,
+        "{severity}  {kind}  {}  generation {generation}  {}",
+        clean(path),
+        clean(&finding.detail)
+    )?;
     Ok(())
 }

@@ -1,0 +1,173 @@
+//! What must not get into a store, each with its own message, and stores that may not be written.
+#![cfg(all(feature = "cli", unix))]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail where it stands"
+)]
+
+mod common;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+
+use common::{Sandbox, assert_sentence, finish, tree};
+
+/// A store with one file, and a directory `in` with another.
+fn ready() -> Sandbox {
+    let sandbox = Sandbox::with_store();
+    sandbox.put("kept.txt", "kept");
+    sandbox.write("in/good.txt", "good");
+    sandbox
+}
+
+/// Committing `in` is refused with a sentence that has these words, and the store stays as it was.
+#[track_caller]
+fn refused(sandbox: &Sandbox, said: &[&str]) {
+    let before = sandbox.store_bytes();
+    let sentence = sandbox.fails(7, &["commit", "in", "-m", "m"]);
+    for words in said {
+        assert!(sentence.contains(words), "{words}: {sentence}");
+    }
+    assert_eq!(sandbox.store_bytes(), before, "the store changed");
+}
+
+#[test]
+fn a_name_that_is_not_utf8() {
+    let sandbox = ready();
+    sandbox.write(OsStr::from_bytes(b"in/caf\xe9.txt"), "latin-1");
+    refused(&sandbox, &["UTF-8"]);
+}
+
+#[test]
+fn a_symbolic_link_unless_asked_to_follow() {
+    let sandbox = ready();
+    sandbox.write("elsewhere.txt", "elsewhere");
+    symlink("../elsewhere.txt", sandbox.path("in/link.txt")).unwrap();
+    refused(&sandbox, &["link.txt", "symbolic link"]);
+    sandbox.ok(&["commit", "in", "-m", "m", "--follow-links"]);
+    assert_eq!(sandbox.ok(&["cat", "link.txt"]), "elsewhere");
+}
+
+#[test]
+fn a_fifo() {
+    let sandbox = ready();
+    let made = std::process::Command::new("mkfifo").arg(sandbox.path("in/pipe")).status().unwrap();
+    assert!(made.success());
+    refused(&sandbox, &["pipe", "FIFO"]);
+}
+
+#[test]
+fn a_socket() {
+    let sandbox = ready();
+    let _listener = UnixListener::bind(sandbox.path("in/socket")).unwrap();
+    refused(&sandbox, &["socket"]);
+}
+
+#[test]
+fn names_that_other_systems_cannot_hold() {
+    for (name, rule) in [("in/nul.txt", "nul.txt"), ("in/a:b", ":"), ("in/dot.", "dot."), ("in/x.g7", ".g")] {
+        let sandbox = ready();
+        sandbox.write(name, "x");
+        refused(&sandbox, &[rule]);
+    }
+}
+
+#[test]
+fn two_names_that_differ_only_in_case() {
+    let sandbox = ready();
+    sandbox.write("in/Good.txt", "other");
+    if fs::read_dir(sandbox.path("in")).unwrap().count() == 2 {
+        refused(&sandbox, &["good.txt", "Good.txt", "case"]);
+    }
+}
+
+#[test]
+fn the_store_itself() {
+    let sandbox = Sandbox::with_store();
+    let before = sandbox.store_bytes();
+    assert!(sandbox.fails(7, &["commit", ".", "-m", "m"]).contains("store"));
+    assert!(sandbox.fails(7, &["commit", "store", "-m", "m"]).contains("store"));
+    assert_eq!(sandbox.store_bytes(), before);
+}
+
+#[test]
+fn a_directory_that_is_not_there_or_is_a_file() {
+    let sandbox = ready();
+    let before = sandbox.store_bytes();
+    for (code, words) in [
+        (1, &["commit", "nowhere", "-m", "m"][..]),
+        (7, &["commit", "in/good.txt", "-m", "m"]),
+        (1, &["put", "a", "nowhere", "-m", "m"]),
+    ] {
+        let sentence = sandbox.fails(code, words);
+        assert!(sentence.contains("nowhere") || sentence.contains("in/good.txt"), "{sentence}");
+    }
+    assert_eq!(sandbox.store_bytes(), before);
+}
+
+#[test]
+fn put_saves_regular_files_only() {
+    let sandbox = ready();
+    for (what, said) in [("in", "directory"), ("/dev/zero", "device")] {
+        let sentence = sandbox.fails(7, &["put", "a", what, "-m", "m"]);
+        assert!(sentence.contains(said), "{what}: {sentence}");
+    }
+}
+
+#[test]
+fn an_unreadable_file() {
+    let sandbox = ready();
+    let secret = sandbox.write("in/secret.txt", "secret");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
+    open_to_all(&sandbox);
+    let before = sandbox.store_bytes();
+    let run = finish(&mut sandbox.unprivileged(&["commit", "in", "-m", "m"]));
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert_sentence(&run.stderr);
+    assert!(run.stderr.contains("secret.txt") && run.stderr.contains("ermission denied"), "{}", run.stderr);
+    assert_eq!(sandbox.store_bytes(), before);
+}
+
+#[test]
+fn a_read_only_store_can_be_read_but_not_written() {
+    let sandbox = ready();
+    for (name, bytes) in tree(&sandbox.store()) {
+        let mode = if bytes.is_none() { 0o555 } else { 0o444 };
+        fs::set_permissions(sandbox.store().join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    fs::set_permissions(sandbox.store(), fs::Permissions::from_mode(0o555)).unwrap();
+    let before = sandbox.store_bytes();
+    for words in [
+        &["cat", "kept.txt"][..],
+        &["ls"],
+        &["log"],
+        &["show", "2"],
+        &["diff", "1", "2"],
+        &["status"],
+        &["verify"],
+    ] {
+        let run = finish(&mut sandbox.unprivileged(words));
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{words:?}");
+    }
+    let run = finish(&mut sandbox.unprivileged(&["commit", "in", "-m", "m"]));
+    assert_eq!((run.code, run.stdout.as_slice()), (1, &b""[..]), "{}", run.stderr);
+    assert_sentence(&run.stderr);
+    assert!(run.stderr.contains("ermission denied"), "{}", run.stderr);
+    assert_eq!(sandbox.store_bytes(), before);
+    fs::set_permissions(sandbox.store(), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// The other user must be able to write to the store, so that only the thing under test stops it.
+fn open_to_all(sandbox: &Sandbox) {
+    for (name, bytes) in tree(&sandbox.store()) {
+        let mode = if bytes.is_none() { 0o777 } else { 0o666 };
+        fs::set_permissions(sandbox.store().join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    fs::set_permissions(sandbox.store(), fs::Permissions::from_mode(0o777)).unwrap();
+}
