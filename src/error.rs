@@ -149,7 +149,13 @@ pub(crate) enum Problem {
         intact: Option<Generation>,
     },
     #[error("{name} is damaged: {detail}")]
-    DamagedMetadata { name: String, generation: Option<Generation>, detail: String, expected: Option<String>, found: Option<String> },
+    DamagedMetadata {
+        name: String,
+        generation: Option<Generation>,
+        detail: String,
+        expected: Option<String>,
+        found: Option<String>,
+    },
     #[error("no generation of the store at {} can be read: {detail}", .dir.display())]
     NothingIntact { dir: PathBuf, detail: String },
     #[error("nothing can be saved while the store is damaged: {detail}")]
@@ -158,13 +164,18 @@ pub(crate) enum Problem {
     OtherStore { dir: PathBuf, expected: StoreId, found: StoreId },
     #[error("the directory {} was moved or replaced since this handle opened it", .0.display())]
     DirectoryReplaced(PathBuf),
-    #[error("the history under this handle was replaced: generation {known}, which it had read, is no longer a part of it")]
+    #[error(
+        "the history under this handle was replaced: generation {known}, which it had read, is no longer a part of it"
+    )]
     HistoryReplaced { known: Generation },
     #[error("{name} is written in format {format}; this program reads format 1")]
     NewerFormat { name: String, format: u64 },
     #[error("a store on {filesystem} is refused: {reason}")]
     MediumRefused { filesystem: String, reason: String },
-    #[allow(dead_code, reason = "retention, which expires snapshots, comes later; the kind is part of the agreed interface")]
+    #[allow(
+        dead_code,
+        reason = "retention, which expires snapshots, comes later; the kind is part of the agreed interface"
+    )]
     #[error("the files of generation {generation} were removed by retention")]
     SnapshotExpired { generation: Generation },
     #[error("whether generation {generation} survives a power cut is not known: {step} failed")]
@@ -270,17 +281,33 @@ impl Error {
     pub fn consequence(&self) -> &'static str {
         use Problem as P;
         match &*self.0 {
-            P::NoDirectory(_) | P::EmptyDirectory(_) | P::NotAStore(_) | P::UnfinishedInit(_) => "nothing was read or changed",
-            P::NoSuchPath { .. } | P::RemovedHere(_) | P::NoMatch { .. } | P::NoSuchRevision { .. } => "the store is as it was",
+            P::NoDirectory(_) | P::EmptyDirectory(_) | P::NotAStore(_) | P::UnfinishedInit(_) => {
+                "nothing was read or changed"
+            }
+            P::NoSuchPath { .. } | P::RemovedHere(_) | P::NoMatch { .. } | P::NoSuchRevision { .. } => {
+                "the store is as it was"
+            }
             P::OtherJson { .. } => "its bytes are what was saved",
-            P::DamagedFile { is_missing: true, .. } => "every other file can still be read, and nothing was changed",
-            P::DamagedFile { .. } => "every other file can still be read, and the damaged one was left as evidence",
-            P::DamagedMetadata { .. } | P::NothingIntact { .. } => "nothing on disk was changed, and the damaged file is evidence",
-            P::Degraded { .. } => "the newest intact generation can still be read, and nothing on disk was changed",
-            P::OtherStore { .. } | P::DirectoryReplaced(_) | P::HistoryReplaced { .. } => "nothing was read from it or saved to it",
+            P::DamagedFile { is_missing: true, .. } => {
+                "every other file can still be read, and nothing was changed"
+            }
+            P::DamagedFile { .. } => {
+                "every other file can still be read, and the damaged one was left as evidence"
+            }
+            P::DamagedMetadata { .. } | P::NothingIntact { .. } => {
+                "nothing on disk was changed, and the damaged file is evidence"
+            }
+            P::Degraded { .. } => {
+                "the newest intact generation can still be read, and nothing on disk was changed"
+            }
+            P::OtherStore { .. } | P::DirectoryReplaced(_) | P::HistoryReplaced { .. } => {
+                "nothing was read from it or saved to it"
+            }
             P::NewerFormat { .. } => "the store was left as it is",
             P::SnapshotExpired { .. } => "newer generations can still be read",
-            P::OutcomeUnknown { .. } => "the store is at that generation or at the one before it, whole, and nothing was deleted",
+            P::OutcomeUnknown { .. } => {
+                "the store is at that generation or at the one before it, whole, and nothing was deleted"
+            }
             P::Poisoned(_) => "this call did nothing",
             P::Io { action, .. } if is_reading(action) => "the store is as it was",
             _ => "nothing was saved, and the store is as it was",
@@ -292,34 +319,52 @@ impl Error {
     pub fn advice(&self) -> String {
         use Problem as P;
         match &*self.0 {
-            P::NoDirectory(_) | P::EmptyDirectory(_) => "check the name, or make a store there with init".into(),
-            P::NotAStore(_) => "check the name; if a store was here, bring its CURRENT and manifests back from a copy".into(),
+            P::NoDirectory(_) | P::EmptyDirectory(_) => {
+                "check the name, or make a store there with init".into()
+            }
+            P::NotAStore(_) => {
+                "check the name; if a store was here, bring its CURRENT and manifests back from a copy".into()
+            }
             P::UnfinishedInit(_) => "run init again, which completes it".into(),
-            P::NotADirectory(_) | P::DirectoryNotEmpty(_) | P::InStore(_) => "name a directory outside the store that is empty or does not exist".into(),
+            P::NotADirectory(_) | P::DirectoryNotEmpty(_) | P::InStore(_) => {
+                "name a directory outside the store that is empty or does not exist".into()
+            }
             P::AlreadyAStore(_) => "open it, or name another directory".into(),
             P::BadPath { .. } | P::PathsCollide { .. } => "rename it".into(),
             P::BadRevision { .. } => "see the history for the generations there are".into(),
             P::BadPattern { .. } => "correct the pattern".into(),
             P::Limit { .. } => "save less at once".into(),
             P::Refused { .. } | P::NotJson { .. } => "correct its content".into(),
-            P::OtherJson { .. } => "compare it with an earlier generation, and roll back if it is a bad edit".into(),
+            P::OtherJson { .. } => {
+                "compare it with an earlier generation, and roll back if it is a bad edit".into()
+            }
             P::BadSource { .. } => "move it out of what is being saved, or mend it".into(),
             P::SourceChanged(_) => "stop whatever is writing to it, then save again".into(),
             P::RemovedHere(_) => "put it again first, or leave it out".into(),
-            P::NoSuchPath { .. } | P::NoMatch { .. } => "list the paths of that generation, or look the path up in the history".into(),
+            P::NoSuchPath { .. } | P::NoMatch { .. } => {
+                "list the paths of that generation, or look the path up in the history".into()
+            }
             P::NoSuchRevision { .. } => "see the history for the generations there are".into(),
             P::Conflict { .. } => "read those paths again, decide, and save again".into(),
             P::Busy { .. } => "try again, or wait longer".into(),
             P::DamagedFile { path, intact: Some(intact), .. } => {
-                format!("{path} is intact in generation {intact}: look at it there, and roll that path back to it if it is good")
+                format!(
+                    "{path} is intact in generation {intact}: look at it there, and roll that path back to it if it is good"
+                )
             }
             P::DamagedFile { path, intact: None, .. } => {
                 format!("no intact version of {path} is left in this store: bring it back from a copy")
             }
-            P::DamagedMetadata { .. } => "run verify to see what else is damaged, and copy the store before anything else".into(),
-            P::NothingIntact { .. } => "copy the directory before anything else, then bring a copy of the store back".into(),
+            P::DamagedMetadata { .. } => {
+                "run verify to see what else is damaged, and copy the store before anything else".into()
+            }
+            P::NothingIntact { .. } => {
+                "copy the directory before anything else, then bring a copy of the store back".into()
+            }
             P::Degraded { serving, .. } => {
-                format!("copy the store, then export generation {serving} or bring the damaged file back from a copy")
+                format!(
+                    "copy the store, then export generation {serving} or bring the damaged file back from a copy"
+                )
             }
             P::OtherStore { .. } | P::DirectoryReplaced(_) | P::HistoryReplaced { .. } => {
                 "find out who replaced it, then open the store again to work with what is there now".into()
@@ -327,7 +372,9 @@ impl Error {
             P::NewerFormat { .. } => "use a newer version of this program".into(),
             P::MediumRefused { .. } => "put the store on a local disk, or force it if you accept that".into(),
             P::SnapshotExpired { .. } => "take a new snapshot".into(),
-            P::OutcomeUnknown { .. } => "find out why the disk failed, open the store again and see which generation it is at".into(),
+            P::OutcomeUnknown { .. } => {
+                "find out why the disk failed, open the store again and see which generation it is at".into()
+            }
             P::Poisoned(_) => "open the store again".into(),
             P::Cancelled => "run it again when you want it saved".into(),
             P::Io { source, .. } => io_advice(source),
@@ -438,7 +485,9 @@ impl Error {
 
 /// The actions that only read: their failure says nothing about a save.
 fn is_reading(action: &str) -> bool {
-    action.starts_with("cannot read") || action.starts_with("cannot list") || action.starts_with("cannot export")
+    action.starts_with("cannot read")
+        || action.starts_with("cannot list")
+        || action.starts_with("cannot export")
 }
 
 fn io_advice(source: &io::Error) -> String {

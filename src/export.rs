@@ -29,7 +29,10 @@ pub struct Export {
 
 impl std::fmt::Debug for Export {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Export").field("prefix", &self.prefix).field("skip_damaged", &self.skip_damaged).finish_non_exhaustive()
+        f.debug_struct("Export")
+            .field("prefix", &self.prefix)
+            .field("skip_damaged", &self.skip_damaged)
+            .finish_non_exhaustive()
     }
 }
 

@@ -118,7 +118,8 @@ impl History {
                     return;
                 }
                 Ok((link, manifest)) => {
-                    let wanted = |path| manifest.changes.binary_search_by(|change| change.path().cmp(path)).is_ok();
+                    let wanted =
+                        |path| manifest.changes.binary_search_by(|change| change.path().cmp(path)).is_ok();
                     if self.only.as_ref().is_none_or(wanted) {
                         self.ready.push_back(Ok(HistoryEntry::of(link, manifest)));
                     }
@@ -227,7 +228,11 @@ fn differences(from: &Head, to: &Head) -> Vec<Difference> {
         Some(new) => Some((ChangeKind::Modified, Some(old), Some(new))),
         None => Some((ChangeKind::Removed, Some(old), None)),
     });
-    let added = to.table.iter().filter(|new| from.table.get(&new.path).is_none()).map(|new| (ChangeKind::Added, None, Some(new)));
+    let added = to
+        .table
+        .iter()
+        .filter(|new| from.table.get(&new.path).is_none())
+        .map(|new| (ChangeKind::Added, None, Some(new)));
     let mut differences: Vec<Difference> = removed_or_modified
         .chain(added)
         .filter_map(|(change, from, to)| {

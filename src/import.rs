@@ -48,7 +48,11 @@ pub struct PutDir {
 impl std::fmt::Debug for PutDir {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { prune, into, follow_links, .. } = self;
-        f.debug_struct("PutDir").field("prune", prune).field("into", into).field("follow_links", follow_links).finish_non_exhaustive()
+        f.debug_struct("PutDir")
+            .field("prune", prune)
+            .field("into", into)
+            .field("follow_links", follow_links)
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,7 +90,10 @@ impl Transaction {
             None | Some("") => String::new(),
             Some(into) => format!("{}/", StorePath::new(into)?),
         };
-        let named = walk.files.iter().map(|found| Ok((StorePath::new(&format!("{folder}{}", found.relative))?, found)));
+        let named = walk
+            .files
+            .iter()
+            .map(|found| Ok((StorePath::new(&format!("{folder}{}", found.relative))?, found)));
         let named: Vec<_> = named.collect::<Result<_>>()?;
         let mut progress = Progress {
             files_total: named.len() as u64,
@@ -147,9 +154,13 @@ impl Transaction {
             self.base.engine.check_cancel()?;
             let read = match io::Read::read(source, &mut piece) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                other => other.map_err(|error| Error::io("cannot read", file.display().to_string(), error))?,
+                other => {
+                    other.map_err(|error| Error::io("cannot read", file.display().to_string(), error))?
+                }
             };
-            let Some(bytes) = piece.get(..read).filter(|bytes| !bytes.is_empty()) else { return Ok(hasher.finalize().into()) };
+            let Some(bytes) = piece.get(..read).filter(|bytes| !bytes.is_empty()) else {
+                return Ok(hasher.finalize().into());
+            };
             hasher.update(bytes);
         }
     }

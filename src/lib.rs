@@ -53,7 +53,9 @@
 //! off.
 
 #[cfg(not(unix))]
-compile_error!("genstore needs a system on which a directory can be flushed: see docs/durability.md for what is missing elsewhere");
+compile_error!(
+    "genstore needs a system on which a directory can be flushed: see docs/durability.md for what is missing elsewhere"
+);
 
 mod engine;
 mod error;

@@ -106,7 +106,9 @@ fn check_part(part: &str) -> Result<(), &'static str> {
         return Err("a part of a path must not end in a dot or a space");
     }
     if has_generation_suffix(part) {
-        return Err("a part of a path must not end in .g and digits, which is how the store marks generations");
+        return Err(
+            "a part of a path must not end in .g and digits, which is how the store marks generations",
+        );
     }
     if is_device(part) {
         return Err("a part of a path must not be the name of a Windows device");
@@ -115,7 +117,8 @@ fn check_part(part: &str) -> Result<(), &'static str> {
 }
 
 fn has_generation_suffix(part: &str) -> bool {
-    part.rsplit_once(".g").is_some_and(|(_, digits)| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+    part.rsplit_once(".g")
+        .is_some_and(|(_, digits)| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Device names count with any extension and in any case: <https://learn.microsoft.com/windows/win32/fileio/naming-a-file>.
@@ -177,7 +180,15 @@ mod tests {
     #[test]
     fn what_is_refused_names_its_rule() {
         let long_part = "a".repeat(201);
-        let long_path = ["a".repeat(200), "b".repeat(200), "c".repeat(200), "d".repeat(200), "e".repeat(200), "f".repeat(20)].join("/");
+        let long_path = [
+            "a".repeat(200),
+            "b".repeat(200),
+            "c".repeat(200),
+            "d".repeat(200),
+            "e".repeat(200),
+            "f".repeat(20),
+        ]
+        .join("/");
         assert_eq!(long_path.len(), 1025);
         let cases = [
             ("", "empty"),
@@ -223,9 +234,30 @@ mod tests {
 
     #[test]
     fn what_only_looks_bad_is_taken() {
-        let longest = ["a".repeat(200), "b".repeat(200), "c".repeat(200), "d".repeat(200), "e".repeat(200), "f".repeat(19)].join("/");
+        let longest = [
+            "a".repeat(200),
+            "b".repeat(200),
+            "c".repeat(200),
+            "d".repeat(200),
+            "e".repeat(200),
+            "f".repeat(19),
+        ]
+        .join("/");
         assert_eq!(longest.len(), 1024);
-        for path in ["a", ".hidden", "a.g", "a.gx7", "a.g7.json", "CONSOLE", "com10", "é", "a b", "..a", "a!b", &longest] {
+        for path in [
+            "a",
+            ".hidden",
+            "a.g",
+            "a.gx7",
+            "a.g7.json",
+            "CONSOLE",
+            "com10",
+            "é",
+            "a b",
+            "..a",
+            "a!b",
+            &longest,
+        ] {
             assert_eq!(StorePath::new(path).expect(path).as_str(), path);
         }
     }

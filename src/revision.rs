@@ -195,7 +195,20 @@ mod tests {
 
     #[test]
     fn what_names_no_generation_is_refused_with_the_rule() {
-        for text in ["", "0", "10000000000", "99999999999999999999", "-1", "latest~", "latest~-1", "latest~x", "yesterday", "2026-13-01", "2026-11-22T10:00:00", "9999-12-31"] {
+        for text in [
+            "",
+            "0",
+            "10000000000",
+            "99999999999999999999",
+            "-1",
+            "latest~",
+            "latest~-1",
+            "latest~x",
+            "yesterday",
+            "2026-13-01",
+            "2026-11-22T10:00:00",
+            "9999-12-31",
+        ] {
             let error = text.parse::<Revision>().expect_err(text);
             assert_eq!(error.kind(), crate::ErrorKind::Invalid, "{text}");
             assert!(error.to_string().contains(&format!("{text:?}")), "{error}");

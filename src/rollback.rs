@@ -36,10 +36,14 @@ impl Transaction {
     pub fn restore(&mut self, from: &Snapshot, patterns: &[&str]) -> Result<()> {
         if from.engine.id() != self.base.engine.id() {
             let rule = "only a snapshot of the same store can be brought back".to_owned();
-            return Err(Problem::Limit { what: format!("the snapshot of store {}", from.engine.id()), rule }.into());
+            return Err(
+                Problem::Limit { what: format!("the snapshot of store {}", from.engine.id()), rule }.into()
+            );
         }
-        let patterns: Vec<Pattern> = patterns.iter().map(|pattern| Pattern::new(pattern)).collect::<Result<_>>()?;
-        let wanted = |path: &StorePath| patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(path));
+        let patterns: Vec<Pattern> =
+            patterns.iter().map(|pattern| Pattern::new(pattern)).collect::<Result<_>>()?;
+        let wanted =
+            |path: &StorePath| patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(path));
         let (now, then) = (&self.base.head.table, &from.head.table);
         for pattern in &patterns {
             if !now.iter().chain(then.iter()).any(|entry| pattern.matches(&entry.path)) {
@@ -49,7 +53,8 @@ impl Transaction {
         }
         let differs = |entry: &&Entry| now.get(&entry.path).is_none_or(|live| live.blake3 != entry.blake3);
         let back: Vec<&Entry> = then.iter().filter(|entry| wanted(&entry.path)).filter(differs).collect();
-        let gone: Vec<&Entry> = now.iter().filter(|entry| wanted(&entry.path) && then.get(&entry.path).is_none()).collect();
+        let gone: Vec<&Entry> =
+            now.iter().filter(|entry| wanted(&entry.path) && then.get(&entry.path).is_none()).collect();
         self.base.engine.check_links(back.iter().copied(), &from.head)?;
         let back = back.into_iter().map(|entry| (entry.path.clone(), Planned::Link(entry.clone())));
         let gone = gone.into_iter().map(|entry| (entry.path.clone(), Planned::Remove));

@@ -44,7 +44,12 @@ pub struct FileEntry {
 
 impl From<&Entry> for FileEntry {
     fn from(entry: &Entry) -> Self {
-        Self { path: entry.path.clone(), bytes: entry.bytes, blake3: entry.blake3, generation: entry.generation }
+        Self {
+            path: entry.path.clone(),
+            bytes: entry.bytes,
+            blake3: entry.blake3,
+            generation: entry.generation,
+        }
     }
 }
 
@@ -75,7 +80,10 @@ impl fmt::Display for Provenance {
 impl Snapshot {
     pub(crate) fn of(engine: &Arc<Engine>, head: Arc<Head>) -> Result<Self> {
         let generation = head.link.generation;
-        let pin = engine.storage().pin(generation).map_err(|error| Error::io("cannot pin", format!("generation {generation}"), error))?;
+        let pin = engine
+            .storage()
+            .pin(generation)
+            .map_err(|error| Error::io("cannot pin", format!("generation {generation}"), error))?;
         Ok(Self { engine: Arc::clone(engine), head, pin: pin.map(Arc::new) })
     }
 
@@ -173,7 +181,11 @@ impl Snapshot {
     ///
     /// # Errors
     /// As there.
-    pub fn get_json_or_recover<T: DeserializeOwned>(&self, path: &str, default: impl FnOnce() -> T) -> Result<(T, Provenance)> {
+    pub fn get_json_or_recover<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        default: impl FnOnce() -> T,
+    ) -> Result<(T, Provenance)> {
         let recovered = self.recover(path, |bytes| serde_json::from_slice(bytes).ok())?;
         Ok(recovered.unwrap_or_else(|| (default(), Provenance::Default)))
     }
@@ -186,7 +198,11 @@ impl Snapshot {
         }
         for (generation, older) in self.engine.versions(entry, self.head.link) {
             let Some(bytes) = self.try_version(&older)? else { continue };
-            let accepted = self.engine.options().validators.check(&path, || Ok(Box::new(io::Cursor::new(bytes.clone()))));
+            let accepted = self
+                .engine
+                .options()
+                .validators
+                .check(&path, || Ok(Box::new(io::Cursor::new(bytes.clone()))));
             if let (Ok(()), Some(value)) = (accepted, read(&bytes)) {
                 return Ok(Some((value, Provenance::Recovered { generation })));
             }
@@ -199,7 +215,9 @@ impl Snapshot {
         match content::read(self.engine.storage(), entry) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(Failed::Damaged(_)) => Ok(None),
-            Err(Failed::Unknown(error) | Failed::Sink(error)) => Err(Error::io("cannot read", entry.path.as_str(), error)),
+            Err(Failed::Unknown(error) | Failed::Sink(error)) => {
+                Err(Error::io("cannot read", entry.path.as_str(), error))
+            }
         }
     }
 }
@@ -223,7 +241,12 @@ impl Read for FileReader {
         match buffer.get(..read) {
             Some(bytes) if !bytes.is_empty() => self.hasher.update(bytes),
             _ if Blake3::from(self.hasher.finalize()) == self.expected => return Ok(0),
-            _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "the file was changed while it was being read")),
+            _ => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the file was changed while it was being read",
+                ));
+            }
         };
         Ok(read)
     }

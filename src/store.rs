@@ -170,7 +170,11 @@ impl Store {
             findings,
         };
         for folder in [MANIFESTS, DATA] {
-            let found = self.engine.storage().scan(folder).map_err(|error| Error::io("cannot list", folder, error))?;
+            let found = self
+                .engine
+                .storage()
+                .scan(folder)
+                .map_err(|error| Error::io("cannot list", folder, error))?;
             let generations = found.iter().filter_map(|scanned| scanned.name.as_ref()?.generation());
             status.interrupted.extend(generations.filter(|generation| *generation > head.link.generation));
         }
@@ -178,7 +182,8 @@ impl Store {
         status.interrupted.dedup();
         // Another writer may have finished one of them since the pointer was read, and what an intact pointer names
         // was committed even if it cannot be read.
-        let now = self.engine.refresh()?.link.generation.max(self.engine.pointed_at().unwrap_or(Generation::FIRST));
+        let now =
+            self.engine.refresh()?.link.generation.max(self.engine.pointed_at().unwrap_or(Generation::FIRST));
         status.interrupted.retain(|generation| *generation > now);
         Ok(status)
     }
@@ -246,7 +251,17 @@ impl Default for OpenOptions {
     fn default() -> Self {
         let (author, validators, cancel, lock_witness) = Default::default();
         let (lock_wait, force_medium, checkpoint_thread) = (LOCK_WAIT, false, true);
-        Self { options: Options { lock_wait, author, validators, cancel, force_medium, lock_witness, checkpoint_thread } }
+        Self {
+            options: Options {
+                lock_wait,
+                author,
+                validators,
+                cancel,
+                force_medium,
+                lock_witness,
+                checkpoint_thread,
+            },
+        }
     }
 }
 
@@ -308,7 +323,10 @@ impl OpenOptions {
     /// locked, it says whether that second process was refused the lock. Without one, a second descriptor of this
     /// process stands in.
     #[must_use]
-    pub fn lock_witness(mut self, witness: impl Fn(&Path) -> std::io::Result<bool> + Send + Sync + 'static) -> Self {
+    pub fn lock_witness(
+        mut self,
+        witness: impl Fn(&Path) -> std::io::Result<bool> + Send + Sync + 'static,
+    ) -> Self {
         self.options.lock_witness = Some(Arc::new(witness));
         self
     }

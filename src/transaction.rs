@@ -123,7 +123,8 @@ impl Transaction {
     /// As [`put`](Transaction::put); `Invalid` when the value cannot be written as JSON.
     pub fn put_json<T: Serialize + ?Sized>(&mut self, path: &str, value: &T) -> Result<()> {
         let checked = StorePath::new(path)?;
-        let mut bytes = serde_json::to_vec_pretty(value).map_err(|source| Problem::NotJson { path: checked, source })?;
+        let mut bytes =
+            serde_json::to_vec_pretty(value).map_err(|source| Problem::NotJson { path: checked, source })?;
         bytes.push(b'\n');
         self.put(path, bytes)
     }
@@ -146,7 +147,12 @@ impl Transaction {
     }
 
     /// Streams content into a staging file.
-    pub(crate) fn stream(&mut self, path: &StorePath, mut reader: impl Read, action: &'static str) -> Result<(Name, u64, Blake3)> {
+    pub(crate) fn stream(
+        &mut self,
+        path: &StorePath,
+        mut reader: impl Read,
+        action: &'static str,
+    ) -> Result<(Name, u64, Blake3)> {
         let engine = &self.base.engine;
         let cannot_stage = |error| Error::io("cannot stage", path.as_str(), error);
         let round = match &mut self.staging {
@@ -239,12 +245,15 @@ impl Transaction {
             Some(Planned::Write { content: Content::Staged(name), bytes, .. }) => {
                 let cannot_read = |error| Error::io("cannot read", name.to_string(), error);
                 let mut content = Vec::with_capacity(usize::try_from(*bytes).unwrap_or(0));
-                engine.storage().open(name).and_then(|mut file| file.read_to_end(&mut content)).map_err(cannot_read)?;
+                engine
+                    .storage()
+                    .open(name)
+                    .and_then(|mut file| file.read_to_end(&mut content))
+                    .map_err(cannot_read)?;
                 Ok(content)
             }
-            Some(Planned::Link(entry)) => {
-                content::read(engine.storage(), entry).map_err(|failed| engine.failed(entry, self.base.head.link, failed))
-            }
+            Some(Planned::Link(entry)) => content::read(engine.storage(), entry)
+                .map_err(|failed| engine.failed(entry, self.base.head.link, failed)),
             None => {
                 self.reads.insert(checked);
                 self.base.get(path)
@@ -259,7 +268,8 @@ impl Transaction {
     pub fn get_json<T: DeserializeOwned>(&mut self, path: &str) -> Result<T> {
         let bytes = self.get(path)?;
         let (path, generation) = (StorePath::new(path)?, self.base());
-        serde_json::from_slice(&bytes).map_err(|source| Problem::OtherJson { path, generation, source }.into())
+        serde_json::from_slice(&bytes)
+            .map_err(|source| Problem::OtherJson { path, generation, source }.into())
     }
 
     /// Whether there is something under a path as this transaction leaves it. Remembered like a read.
@@ -284,7 +294,8 @@ impl Transaction {
     /// # Errors
     /// None so far.
     pub fn list(&mut self, prefix: &str) -> Result<Vec<StorePath>> {
-        let mut paths: BTreeSet<StorePath> = self.base.head.table.list(prefix).into_iter().map(|entry| entry.path.clone()).collect();
+        let mut paths: BTreeSet<StorePath> =
+            self.base.head.table.list(prefix).into_iter().map(|entry| entry.path.clone()).collect();
         for (path, planned) in self.changes.iter().filter(|(path, _)| path.as_str().starts_with(prefix)) {
             match planned {
                 Planned::Remove => paths.remove(path),

@@ -66,7 +66,11 @@ impl Iterator for Chain<'_> {
             Step::At(link) => match self.read(link) {
                 Ok(manifest) => (link, manifest),
                 Err(fault) => {
-                    self.next = if matches!(fault, Fault::Fatal(_)) { Step::End } else { Step::Below(link.generation) };
+                    self.next = if matches!(fault, Fault::Fatal(_)) {
+                        Step::End
+                    } else {
+                        Step::Below(link.generation)
+                    };
                     return Some(Err(fault));
                 }
             },
@@ -94,7 +98,7 @@ pub(crate) fn find(storage: &dyn Storage, store: StoreId, head: Link, revision: 
             return Ok(head);
         }
         if wanted > head.generation {
-            let detail = format!("the newest generation is {}", head.generation);
+            let detail = format!("the newest is generation {}", head.generation);
             return Err(missing(with_interrupted(storage, wanted, detail)));
         }
     }
@@ -131,14 +135,23 @@ pub(crate) fn find(storage: &dyn Storage, store: StoreId, head: Link, revision: 
         return Err(fault.into_error());
     }
     Err(missing(match revision {
-        Revision::Generation(wanted) => with_interrupted(storage, wanted, "its number was never used or its save was never finished".into()),
+        Revision::Generation(wanted) => with_interrupted(
+            storage,
+            wanted,
+            "its number was never used or its save was never finished".into(),
+        ),
         Revision::At(_) => "every generation is later".into(),
         _ => "the history is not that long".into(),
     }))
 }
 
-/// Says so when the number is that of a save that was begun and never committed.
+/// Says so when the number is that of a save that was begun and never committed, or that cannot be read.
 fn with_interrupted(storage: &dyn Storage, wanted: Generation, detail: String) -> String {
+    if load::pointer(storage)
+        .is_ok_and(|pointer| pointer.head.generation >= wanted && detail.starts_with("the newest"))
+    {
+        return format!("it is hidden by damage; {detail} that can be read");
+    }
     match storage.bytes(&Name::Manifest(wanted)) {
         Ok(Some(_)) => format!("it is an interrupted save, which was never committed; {detail}"),
         _ => detail,

@@ -46,7 +46,8 @@ impl Engine {
         if running.as_ref().is_some_and(|thread| !thread.is_finished()) {
             return head;
         }
-        let (storage, store, link, table) = (Arc::clone(&self.storage), self.id(), head.link, head.table.clone());
+        let (storage, store, link, table) =
+            (Arc::clone(&self.storage), self.id(), head.link, head.table.clone());
         let work = move || {
             let _ = write(&*storage, store, link, &table);
         };
@@ -80,7 +81,12 @@ fn written_by_others(storage: &dyn Storage, store: StoreId, head: &Head) -> Opti
 }
 
 /// Writes the checkpoint of a table. It is flushed before it gets its name, so that a crash leaves no torn one.
-pub(crate) fn write(storage: &dyn Storage, store: StoreId, link: Link, table: &super::table::Table) -> io::Result<()> {
+pub(crate) fn write(
+    storage: &dyn Storage,
+    store: StoreId,
+    link: Link,
+    table: &super::table::Table,
+) -> io::Result<()> {
     let mut round = storage.round()?;
     let (staged, file) = round.stage()?;
     let header = Header::new(store, link, table.files(), table.bytes());

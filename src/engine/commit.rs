@@ -85,8 +85,12 @@ impl Engine {
     fn planned_content(&self, path: &StorePath, planned: &Planned) -> Result<Box<dyn Read>> {
         let cannot_read = |error| Error::io("cannot read", path.as_str(), error);
         match planned {
-            Planned::Write { content: Content::Inline(bytes), .. } => Ok(Box::new(std::io::Cursor::new(bytes.clone()))),
-            Planned::Write { content: Content::Staged(name), .. } => Ok(Box::new(self.storage().open(name).map_err(cannot_read)?)),
+            Planned::Write { content: Content::Inline(bytes), .. } => {
+                Ok(Box::new(std::io::Cursor::new(bytes.clone())))
+            }
+            Planned::Write { content: Content::Staged(name), .. } => {
+                Ok(Box::new(self.storage().open(name).map_err(cannot_read)?))
+            }
             Planned::Link(entry) => {
                 let name = Name::Data(entry.stored_path().clone(), entry.generation);
                 Ok(Box::new(self.storage().open(&name).map_err(cannot_read)?))
@@ -99,10 +103,12 @@ impl Engine {
     fn check_conflicts(&self, proposal: &Proposal<'_>, head: &Head) -> Result<()> {
         let (base, now) = (&proposal.base.table, &head.table);
         let touched = proposal.draft.changes.keys().chain(&proposal.reads);
-        let mut paths: BTreeSet<StorePath> = touched.filter(|path| base.get(path) != now.get(path)).cloned().collect();
+        let mut paths: BTreeSet<StorePath> =
+            touched.filter(|path| base.get(path) != now.get(path)).cloned().collect();
         for prefix in &proposal.lists {
             let (before, after) = (base.list(prefix), now.list(prefix));
-            let set = |entries: &[&Entry]| entries.iter().map(|entry| entry.path.clone()).collect::<BTreeSet<_>>();
+            let set =
+                |entries: &[&Entry]| entries.iter().map(|entry| entry.path.clone()).collect::<BTreeSet<_>>();
             paths.extend(set(&before).symmetric_difference(&set(&after)).cloned());
         }
         if paths.is_empty() {
@@ -128,7 +134,8 @@ impl Engine {
     /// Checks every byte that a draft takes over from earlier generations: a damaged file is not made live again.
     pub(crate) fn check_links<'a>(&self, links: impl Iterator<Item = &'a Entry>, from: &Head) -> Result<()> {
         for entry in links {
-            content::copy(self.storage(), entry, &mut std::io::sink()).map_err(|failed| self.failed(entry, from.link, failed))?;
+            content::copy(self.storage(), entry, &mut std::io::sink())
+                .map_err(|failed| self.failed(entry, from.link, failed))?;
             self.check_cancel()?;
         }
         Ok(())
@@ -139,7 +146,9 @@ impl Engine {
 fn check_healthy(head: &Head) -> Result<()> {
     match &head.recovery {
         Some(report) if report.degraded => {
-            let told = |finding: &Finding| format!("{}: {}", finding.path.as_deref().unwrap_or("the history"), finding.detail);
+            let told = |finding: &Finding| {
+                format!("{}: {}", finding.path.as_deref().unwrap_or("the history"), finding.detail)
+            };
             let detail = report.findings.first().map(told).unwrap_or_default();
             Err(Problem::Degraded { detail, serving: report.serving }.into())
         }
@@ -174,7 +183,8 @@ fn size(draft: &Draft) -> Made {
 
 /// The paths that a manifest put and removed.
 pub(crate) fn paths(changes: &[Change]) -> (Vec<StorePath>, Vec<StorePath>) {
-    let (put, removed): (Vec<&Change>, Vec<&Change>) = changes.iter().partition(|change| matches!(change, Change::Put(_)));
+    let (put, removed): (Vec<&Change>, Vec<&Change>) =
+        changes.iter().partition(|change| matches!(change, Change::Put(_)));
     let own = |changes: Vec<&Change>| changes.into_iter().map(|change| change.path().clone()).collect();
     (own(put), own(removed))
 }

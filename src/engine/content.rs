@@ -125,11 +125,15 @@ impl Engine {
     /// The public error for content of `entry` that could not be delivered, seen from the generation at `from`.
     pub(crate) fn failed(&self, entry: &Entry, from: Link, failed: Failed) -> Error {
         let damage = match failed {
-            Failed::Sink(error) => return Error::io("cannot pass on the content of", entry.path.as_str(), error),
+            Failed::Sink(error) => {
+                return Error::io("cannot pass on the content of", entry.path.as_str(), error);
+            }
             Failed::Unknown(error) => return Error::io("cannot read", name(entry).to_string(), error),
             Failed::Damaged(damage) => damage,
         };
-        let intact = self.versions(entry, from).find(|(_, older)| matches!(check(self.storage(), older), Check::Intact));
+        let intact = self
+            .versions(entry, from)
+            .find(|(_, older)| matches!(check(self.storage(), older), Check::Intact));
         Problem::DamagedFile {
             path: entry.path.clone(),
             generation: entry.generation,
@@ -144,16 +148,27 @@ impl Engine {
 
     /// The versions of a path other than `entry` itself, from the generation at `from` backwards, each with a
     /// generation in which it is live. Damage in the history is passed over.
-    pub(crate) fn versions<'a>(&'a self, entry: &'a Entry, from: Link) -> impl Iterator<Item = (Generation, Entry)> + 'a {
+    pub(crate) fn versions<'a>(
+        &'a self,
+        entry: &'a Entry,
+        from: Link,
+    ) -> impl Iterator<Item = (Generation, Entry)> + 'a {
         let mut last = entry.clone();
-        Chain::new(self.storage(), self.id(), from).filter_map(Result::ok).filter_map(move |(link, manifest)| {
-            let found = load::puts(&manifest).map(|(found, _)| found).find(|found| found.path == entry.path)?.clone();
-            let same_file = |other: &Entry| found.generation == other.generation && found.stored_path() == other.stored_path();
-            if same_file(entry) || same_file(&last) {
-                return None;
-            }
-            last = found.clone();
-            Some((link.generation, found))
-        })
+        Chain::new(self.storage(), self.id(), from).filter_map(Result::ok).filter_map(
+            move |(link, manifest)| {
+                let found = load::puts(&manifest)
+                    .map(|(found, _)| found)
+                    .find(|found| found.path == entry.path)?
+                    .clone();
+                let same_file = |other: &Entry| {
+                    found.generation == other.generation && found.stored_path() == other.stored_path()
+                };
+                if same_file(entry) || same_file(&last) {
+                    return None;
+                }
+                last = found.clone();
+                Some((link.generation, found))
+            },
+        )
     }
 }

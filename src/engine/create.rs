@@ -40,8 +40,10 @@ pub(crate) fn create(dir: &Path, options: Options) -> Result<(Engine, Medium)> {
     let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
     let carrier = real(above)?.carrier().map_err(|error| cannot_open(above, error))?;
     medium::check(&carrier, options.force_medium)?;
-    if place == Place::Missing {
-        outside::make_dirs(dir)?;
+    match place {
+        Place::Missing => outside::make_dirs(dir)?,
+        // Whoever made it may not have waited until its name was durable.
+        _ => outside::flush_above(dir),
     }
     create_on(real(dir)?, dir, options)
 }
@@ -72,7 +74,10 @@ pub(crate) fn open_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<E
     Ok(Engine::new(storage, dir.into(), id, options, head))
 }
 
-fn from_pointer(storage: &dyn Storage, pointer: crate::format::pointer::Pointer) -> Result<(StoreId, Head), Fault> {
+fn from_pointer(
+    storage: &dyn Storage,
+    pointer: crate::format::pointer::Pointer,
+) -> Result<(StoreId, Head), Fault> {
     let manifest = load::manifest(storage, pointer.head)?;
     let loaded = load::table(storage, manifest.store, pointer.head, None)?;
     Ok((manifest.store, Head::of(pointer, manifest.time, manifest.message, loaded)))
@@ -99,15 +104,25 @@ enum Nothing {
 /// or a manifest that is not a first, empty one.
 fn look(storage: &dyn Storage, dir: &Path) -> Result<Nothing> {
     let list = |folder: &str| storage.scan(folder).map_err(|error| Error::io("cannot list", folder, error));
-    let names = storage.system().list("").map_err(|error| Error::io("cannot list", dir.display().to_string(), error))?;
+    let names = storage
+        .system()
+        .list("")
+        .map_err(|error| Error::io("cannot list", dir.display().to_string(), error))?;
     let is_ours = |name: &str| FOLDERS.contains(&name) || name == Name::NextPointer.to_string();
-    let manifests: Vec<_> = list(MANIFESTS)?.into_iter().filter_map(|found| found.name?.generation()).collect();
+    let manifests: Vec<_> =
+        list(MANIFESTS)?.into_iter().filter_map(|found| found.name?.generation()).collect();
     if !list(DATA)?.is_empty() || !list(CHECKPOINTS)?.is_empty() {
-        return Ok(if names.iter().any(|listed| listed.name == MANIFESTS) { Nothing::Damaged } else { Nothing::Foreign });
+        return Ok(if names.iter().any(|listed| listed.name == MANIFESTS) {
+            Nothing::Damaged
+        } else {
+            Nothing::Foreign
+        });
     }
     for generation in &manifests {
         match load::manifest_alone(storage, *generation) {
-            Ok((_, manifest)) if manifest.parent.is_some() || !manifest.changes.is_empty() => return Ok(Nothing::Damaged),
+            Ok((_, manifest)) if manifest.parent.is_some() || !manifest.changes.is_empty() => {
+                return Ok(Nothing::Damaged);
+            }
             Err(Fault::Fatal(error)) => return Err(error),
             // The manifest of a first generation may be torn.
             _ => {}
@@ -130,7 +145,9 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
         fs.make_dir(folder).map_err(|error| Error::io("cannot make", folder, error))?;
         fs.flush_dir(folder).map_err(|error| Error::io("cannot flush", folder, error))?;
     }
-    let random = fs.random().map_err(|error| Error::io("cannot choose an id for", dir.display().to_string(), error))?;
+    let random = fs
+        .random()
+        .map_err(|error| Error::io("cannot choose an id for", dir.display().to_string(), error))?;
     let id = StoreId::from_bytes(random);
     let engine = Engine::unborn(Arc::clone(&storage), dir.into(), id, options.clone(), fs.now());
     let writer = engine.lock_writer()?;
@@ -158,7 +175,10 @@ fn check_vacant(storage: &dyn Storage, dir: &Path) -> Result<()> {
         Ok(Some(_)) => return Err(Problem::AlreadyAStore(dir.into()).into()),
         Err(error) => return Err(Error::io("cannot read", Name::Pointer.to_string(), error)),
     }
-    let names = storage.system().list("").map_err(|error| Error::io("cannot list", dir.display().to_string(), error))?;
+    let names = storage
+        .system()
+        .list("")
+        .map_err(|error| Error::io("cannot list", dir.display().to_string(), error))?;
     if names.is_empty() {
         return Ok(());
     }

@@ -103,7 +103,13 @@ display_as!(FindingKind {
 
 impl Finding {
     pub(crate) fn new(severity: Severity, kind: FindingKind, name: &Name, detail: impl Into<String>) -> Self {
-        Self { severity, kind, path: Some(name.to_string()), generation: name.generation(), detail: detail.into() }
+        Self {
+            severity,
+            kind,
+            path: Some(name.to_string()),
+            generation: name.generation(),
+            detail: detail.into(),
+        }
     }
 
     /// The finding that a fault on the way from the pointer to the table is. `None` when it says nothing about the

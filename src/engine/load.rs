@@ -96,13 +96,18 @@ pub(crate) fn pointer(storage: &dyn Storage) -> Result<Pointer, Fault> {
 
 fn refuse(name: Name, why: FormatError) -> Fault {
     match why {
-        FormatError::Newer(format) => Fault::Fatal(Problem::NewerFormat { name: name.to_string(), format }.into()),
+        FormatError::Newer(format) => {
+            Fault::Fatal(Problem::NewerFormat { name: name.to_string(), format }.into())
+        }
         why => Fault::Damaged { name, why },
     }
 }
 
 /// Reads a manifest by its number and checks everything that it can be checked by alone. Gives its hash too.
-pub(crate) fn manifest_alone(storage: &dyn Storage, generation: Generation) -> Result<(Link, Manifest), Fault> {
+pub(crate) fn manifest_alone(
+    storage: &dyn Storage,
+    generation: Generation,
+) -> Result<(Link, Manifest), Fault> {
     let name = Name::Manifest(generation);
     let bytes = read_all(storage, &name, MANIFEST_MAX)?;
     let manifest = Manifest::decode(&bytes).map_err(|why| refuse(name.clone(), why))?;
@@ -137,7 +142,10 @@ pub(crate) fn checkpoint(storage: &dyn Storage, store: StoreId, link: Link) -> R
         ReadError::Io(error) => unreadable(&name, error),
     })?;
     if header.link() != link || header.store != store {
-        return Err(Fault::Damaged { name, why: FormatError::rule("it is the checkpoint of another manifest") });
+        return Err(Fault::Damaged {
+            name,
+            why: FormatError::rule("it is the checkpoint of another manifest"),
+        });
     }
     Ok(Some(table))
 }
@@ -156,8 +164,14 @@ pub(crate) struct Loaded {
 /// Makes the table at `link`: back along the chain to a table that is known or to a checkpoint, then forward again.
 ///
 /// `known` is an earlier state that the caller has already, and that must be a part of the same history.
-pub(crate) fn table(storage: &dyn Storage, store: StoreId, link: Link, known: Option<&Head>) -> Result<Loaded, Fault> {
-    let mut loaded = Loaded { table: Table::default(), cost: 0, checkpoint: None, damaged_checkpoints: Vec::new() };
+pub(crate) fn table(
+    storage: &dyn Storage,
+    store: StoreId,
+    link: Link,
+    known: Option<&Head>,
+) -> Result<Loaded, Fault> {
+    let mut loaded =
+        Loaded { table: Table::default(), cost: 0, checkpoint: None, damaged_checkpoints: Vec::new() };
     let mut pending = Vec::new();
     let mut next = Some(link);
     while let Some(at) = next {

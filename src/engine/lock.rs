@@ -51,7 +51,8 @@ impl Engine {
             if let Some(lock) = storage.try_lock_writer().map_err(failed)? {
                 let note: Option<Note> = lock.note().ok().and_then(|note| serde_json::from_slice(&note).ok());
                 let boot = system.process().boot;
-                let next = note.filter(|note| note.boot.is_some() && note.boot == boot).and_then(|note| note.next);
+                let next =
+                    note.filter(|note| note.boot.is_some() && note.boot == boot).and_then(|note| note.next);
                 let writer = Writer { lock, next };
                 // For whoever waits meanwhile: without it they are told less, and nothing else.
                 let _ = writer.sign(storage, next);
@@ -59,7 +60,8 @@ impl Engine {
             }
             self.check_cancel()?;
             let waited = system.uptime().saturating_sub(start);
-            let Some(left) = self.options().lock_wait.checked_sub(waited).filter(|left| !left.is_zero()) else {
+            let Some(left) = self.options().lock_wait.checked_sub(waited).filter(|left| !left.is_zero())
+            else {
                 return Err(Problem::Busy { waited_ms: waited.as_millis(), holder: holder(storage) }.into());
             };
             // Waiters that try at the same moments would get in each other's way for ever.
@@ -90,14 +92,17 @@ impl Writer {
         let believable = |next: &Generation| next.get() <= after_head.get().saturating_add(SKIP_MAX);
         match self.next.filter(believable) {
             Some(next) => Ok(next.max(after_head)),
-            None => Ok(highest(storage)?.map_or(Ok(after_head), |seen| seen.next().ok_or_else(out_of_numbers))?.max(after_head)),
+            None => Ok(highest(storage)?
+                .map_or(Ok(after_head), |seen| seen.next().ok_or_else(out_of_numbers))?
+                .max(after_head)),
         }
     }
 
     /// Notes down that `number` is being used.
     pub(crate) fn take_number(&self, storage: &dyn Storage, number: Generation) -> Result<()> {
         let next = number.next().ok_or_else(out_of_numbers)?;
-        self.sign(storage, Some(next)).map_err(|error| Error::io("cannot write", Name::WriterLock.to_string(), error))
+        self.sign(storage, Some(next))
+            .map_err(|error| Error::io("cannot write", Name::WriterLock.to_string(), error))
     }
 
     fn sign(&self, storage: &dyn Storage, next: Option<Generation>) -> io::Result<()> {
@@ -118,5 +123,6 @@ fn highest(storage: &dyn Storage) -> Result<Option<Generation>> {
 }
 
 fn out_of_numbers() -> Error {
-    Problem::Limit { what: "this save".into(), rule: format!("generations end at {}", Generation::MAX) }.into()
+    Problem::Limit { what: "this save".into(), rule: format!("generations end at {}", Generation::MAX) }
+        .into()
 }

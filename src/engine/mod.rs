@@ -89,16 +89,37 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(storage: Arc<dyn Storage>, dir: PathBuf, id: StoreId, options: Options, head: Head) -> Self {
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        dir: PathBuf,
+        id: StoreId,
+        options: Options,
+        head: Head,
+    ) -> Self {
         let (poison, checkpointer) = (Poison::default(), Mutex::new(None));
         Self { storage, dir, id, options, poison, head: RwLock::new(Arc::new(head)), checkpointer }
     }
 
     /// A handle on a store that has no generation yet, for the commit of its first.
-    pub(crate) fn unborn(storage: Arc<dyn Storage>, dir: PathBuf, id: StoreId, options: Options, now: Timestamp) -> Self {
+    pub(crate) fn unborn(
+        storage: Arc<dyn Storage>,
+        dir: PathBuf,
+        id: StoreId,
+        options: Options,
+        now: Timestamp,
+    ) -> Self {
         let link = Link { generation: Generation::FIRST, manifest: Blake3::from_bytes([0; 32]) };
         let (table, message, pointer_extra) = (Table::default(), String::new(), Extra::new());
-        let head = Head { link, time: now, message, table, cost: 0, checkpoint: None, pointer_extra, recovery: None };
+        let head = Head {
+            link,
+            time: now,
+            message,
+            table,
+            cost: 0,
+            checkpoint: None,
+            pointer_extra,
+            recovery: None,
+        };
         Self::new(storage, dir, id, options, head)
     }
 
@@ -191,7 +212,12 @@ impl Engine {
         let loaded = || {
             let manifest = load::manifest(self.storage(), link)?;
             let loaded = load::table(self.storage(), self.id, link, None)?;
-            Ok(Head::of(Pointer::new(link, Extra::new()), manifest.time, manifest.message, loaded))
+            Ok(Head::of(
+                Pointer::new(link, manifest.parent, Extra::new()),
+                manifest.time,
+                manifest.message,
+                loaded,
+            ))
         };
         loaded().map_err(Fault::into_error)
     }
@@ -210,9 +236,19 @@ impl Head {
     pub(crate) fn of(pointer: Pointer, time: Timestamp, message: String, loaded: load::Loaded) -> Self {
         let findings: Vec<Finding> = loaded.damaged_checkpoints.iter().filter_map(Finding::of).collect();
         let serving = pointer.head.generation;
-        let recovery = (!findings.is_empty()).then_some(RecoveryReport { findings, serving, degraded: false });
+        let recovery =
+            (!findings.is_empty()).then_some(RecoveryReport { findings, serving, degraded: false });
         let (link, pointer_extra) = (pointer.head, pointer.extra);
-        Self { link, time, message, table: loaded.table, cost: loaded.cost, checkpoint: loaded.checkpoint, pointer_extra, recovery }
+        Self {
+            link,
+            time,
+            message,
+            table: loaded.table,
+            cost: loaded.cost,
+            checkpoint: loaded.checkpoint,
+            pointer_extra,
+            recovery,
+        }
     }
 }
 

@@ -9,12 +9,12 @@ use super::lock::Writer;
 use super::table::Table;
 use super::{Engine, Head};
 use crate::error::{Error, Problem, Result};
+use crate::format::FormatError;
 use crate::format::entry::Entry;
 use crate::format::json::Extra;
 use crate::format::manifest::{Change, Kind, Manifest};
 use crate::format::names::Name;
 use crate::format::pointer::{Link, Pointer};
-use crate::format::FormatError;
 use crate::hash::{Blake3, StoreId};
 use crate::path::StorePath;
 use crate::revision::Generation;
@@ -36,7 +36,11 @@ pub(crate) enum Content {
 #[derive(Debug)]
 pub(crate) enum Planned {
     /// New bytes.
-    Write { bytes: u64, blake3: Blake3, content: Content },
+    Write {
+        bytes: u64,
+        blake3: Blake3,
+        content: Content,
+    },
     /// Bytes that an earlier generation wrote.
     Link(Entry),
     Remove,
@@ -68,7 +72,13 @@ enum Failure {
 /// # Errors
 /// Of kind `CommitOutcomeUnknown`, and the handle is poisoned, once the pointer may have been swapped. Otherwise
 /// nothing was saved.
-pub(crate) fn publish(engine: &Engine, writer: &Writer, id: StoreId, head: Option<&Head>, draft: &Draft) -> Result<Head> {
+pub(crate) fn publish(
+    engine: &Engine,
+    writer: &Writer,
+    id: StoreId,
+    head: Option<&Head>,
+    draft: &Draft,
+) -> Result<Head> {
     let storage = engine.storage();
     let mut number = writer.next_number(storage, head.map(|head| head.link.generation))?;
     for _ in 0..NUMBERS_MAX {
@@ -76,13 +86,26 @@ pub(crate) fn publish(engine: &Engine, writer: &Writer, id: StoreId, head: Optio
         let (manifest, table) = draft.manifest(number, id, head, storage)?;
         let bytes = encode(&manifest)?;
         let link = Link { generation: number, manifest: Blake3::of(&bytes) };
-        let pointer = Pointer::new(link, head.map_or_else(Extra::new, |head| head.pointer_extra.clone()));
+        let pointer = Pointer::new(
+            link,
+            manifest.parent,
+            head.map_or_else(Extra::new, |head| head.pointer_extra.clone()),
+        );
         match attempt(engine, link, &bytes, &pointer, draft) {
             Ok(()) => {
                 let cost = head.map_or(0, |head| head.cost) + super::checkpoint::cost(manifest.changes.len());
                 let checkpoint = head.and_then(|head| head.checkpoint);
                 let (time, message) = (manifest.time, manifest.message);
-                return Ok(Head { link, time, message, table, cost, checkpoint, pointer_extra: pointer.extra, recovery: None });
+                return Ok(Head {
+                    link,
+                    time,
+                    message,
+                    table,
+                    cost,
+                    checkpoint,
+                    pointer_extra: pointer.extra,
+                    recovery: None,
+                });
             }
             Err(Failure::Taken) => number = number.next().ok_or_else(|| taken(number))?,
             Err(Failure::Before(error)) => return Err(error),
@@ -96,7 +119,13 @@ pub(crate) fn publish(engine: &Engine, writer: &Writer, id: StoreId, head: Optio
 }
 
 /// Makes one generation durable and visible, or fails.
-fn attempt(engine: &Engine, link: Link, manifest: &[u8], pointer: &Pointer, draft: &Draft) -> Result<(), Failure> {
+fn attempt(
+    engine: &Engine,
+    link: Link,
+    manifest: &[u8],
+    pointer: &Pointer,
+    draft: &Draft,
+) -> Result<(), Failure> {
     let storage = engine.storage();
     let mut round = storage.round().map_err(|error| not_written("cannot begin to write", error))?;
     // Barrier 1: everything that the pointer will lead to, and the pointer under another name, is durable.
@@ -110,7 +139,9 @@ fn attempt(engine: &Engine, link: Link, manifest: &[u8], pointer: &Pointer, draf
     // From here on nothing is deleted: what follows may have happened although it reports a failure.
     storage.swap_pointer().map_err(|source| Failure::After { step: "the rename of the pointer", source })?;
     // Barrier 2: the pointer is durable under its own name.
-    storage.flush_pointer().map_err(|source| Failure::After { step: "the flush after the rename of the pointer", source })
+    storage
+        .flush_pointer()
+        .map_err(|source| Failure::After { step: "the flush after the rename of the pointer", source })
 }
 
 /// Writes everything that a generation consists of. The manifest comes first: its name takes the number.
@@ -122,7 +153,9 @@ fn write(
     pointer: &Pointer,
     draft: &Draft,
 ) -> Result<(), Failure> {
-    round.put(&Name::Manifest(link.generation), manifest).map_err(|error| taken_or(error, "cannot write the manifest of"))?;
+    round
+        .put(&Name::Manifest(link.generation), manifest)
+        .map_err(|error| taken_or(error, "cannot write the manifest of"))?;
     for (path, planned) in &draft.changes {
         let Planned::Write { content, .. } = planned else { continue };
         let name = Name::Data(path.clone(), link.generation);
@@ -134,12 +167,16 @@ fn write(
     }
     // A crash may have left one. The save that it belonged to is known by its manifest.
     match storage.delete(&Name::NextPointer) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(not_written("cannot replace", error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(not_written("cannot replace", error));
+        }
         _ => {}
     }
     let bytes = pointer.encode().map_err(|error| Failure::Before(unwritable(&error)))?;
     if Pointer::decode(&bytes).as_ref() != Ok(pointer) {
-        return Err(Failure::Before(unwritable(&FormatError::rule("its pointer does not read back as it was"))));
+        return Err(Failure::Before(unwritable(&FormatError::rule(
+            "its pointer does not read back as it was",
+        ))));
     }
     round.put(&Name::NextPointer, &bytes).map_err(|error| not_written("cannot write", error))
 }
@@ -177,8 +214,15 @@ fn encode(manifest: &Manifest) -> Result<Vec<u8>> {
 
 impl Draft {
     /// The manifest and the table of this generation under a number.
-    fn manifest(&self, generation: Generation, store: StoreId, head: Option<&Head>, storage: &dyn Storage) -> Result<(Manifest, Table)> {
-        let changes: Vec<Change> = self.changes.iter().map(|(path, planned)| planned.change(path, generation)).collect();
+    fn manifest(
+        &self,
+        generation: Generation,
+        store: StoreId,
+        head: Option<&Head>,
+        storage: &dyn Storage,
+    ) -> Result<(Manifest, Table)> {
+        let changes: Vec<Change> =
+            self.changes.iter().map(|(path, planned)| planned.change(path, generation)).collect();
         let table = head.map_or_else(Table::default, |head| head.table.clone()).check(&changes)?;
         // A clock that went backwards must not make a generation look older than the one before it.
         let now = storage.system().now();
@@ -206,9 +250,13 @@ impl Planned {
         match self {
             Self::Remove => Change::Remove(path.clone()),
             Self::Link(entry) => Change::Put(entry.clone()),
-            Self::Write { bytes, blake3, .. } => {
-                Change::Put(Entry { path: path.clone(), generation, bytes: *bytes, blake3: *blake3, stored_as: None })
-            }
+            Self::Write { bytes, blake3, .. } => Change::Put(Entry {
+                path: path.clone(),
+                generation,
+                bytes: *bytes,
+                blake3: *blake3,
+                stored_as: None,
+            }),
         }
     }
 }

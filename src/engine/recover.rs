@@ -20,24 +20,34 @@ use crate::storage::Storage;
 /// Chooses the generation to serve after `fault` was met on the way from the pointer to its table.
 pub(crate) fn recover(storage: &dyn Storage, dir: &Path, fault: Fault) -> Result<(StoreId, Head)> {
     let scanned = storage.scan(MANIFESTS).map_err(|error| Error::io("cannot list", MANIFESTS, error))?;
-    let mut numbers: Vec<Generation> = scanned.iter().filter_map(|found| found.name.as_ref()?.generation()).collect();
+    let mut numbers: Vec<Generation> =
+        scanned.iter().filter_map(|found| found.name.as_ref()?.generation()).collect();
     numbers.sort_unstable();
-    let bound = pointed_at(storage);
-    let mut search = Search { storage, findings: Finding::of(&fault).into_iter().collect(), parents: HashSet::new(), second_best: None };
-    for number in numbers.into_iter().rev().filter(|number| bound.is_none_or(|bound| *number <= bound)) {
+    let pointer = load::pointer(storage).ok();
+    let mut search = Search {
+        storage,
+        findings: Finding::of(&fault).into_iter().collect(),
+        parents: HashSet::new(),
+        second_best: None,
+    };
+    search.parents.extend(pointer.iter().flat_map(|pointer| [Some(pointer.head), pointer.parent]).flatten());
+    // Nothing above what an intact pointer names was ever committed, and between that and its parent there is nothing.
+    let may_be = |number: &Generation| match &pointer {
+        None => true,
+        Some(pointer) if *number == pointer.head.generation => true,
+        Some(pointer) => pointer.parent.is_some_and(|parent| *number <= parent.generation),
+    };
+    for number in numbers.into_iter().rev().filter(may_be) {
         if let Some(chosen) = search.consider(number)? {
             return Ok(search.serve(chosen));
         }
     }
     match search.second_best.take() {
         Some(chosen) => Ok(search.serve(chosen)),
-        None => Err(Problem::NothingIntact { dir: dir.into(), detail: fault.into_error().to_string() }.into()),
+        None => {
+            Err(Problem::NothingIntact { dir: dir.into(), detail: fault.into_error().to_string() }.into())
+        }
     }
-}
-
-/// What an intact pointer names: nothing above it was ever committed.
-fn pointed_at(storage: &dyn Storage) -> Option<Generation> {
-    load::pointer(storage).ok().map(|pointer| pointer.head.generation)
 }
 
 struct Candidate {
@@ -49,7 +59,8 @@ struct Candidate {
 struct Search<'a> {
     storage: &'a dyn Storage,
     findings: Vec<Finding>,
-    /// What intact manifests name as their parents. A generation has a child only if it was committed.
+    /// What the pointer names, and what intact manifests name as their parents: a generation has a child only if it
+    /// was committed.
     parents: HashSet<Link>,
     /// The newest whose chain verifies although its own files do not.
     second_best: Option<Candidate>,
@@ -66,6 +77,15 @@ impl Search<'_> {
                 return Ok(None);
             }
         };
+        // A number that was committed under one hash is not to be had under another.
+        if let Some(known) = self.parents.iter().find(|known| known.generation == number && **known != link) {
+            self.note(&Fault::OtherHash {
+                generation: number,
+                expected: known.manifest,
+                found: link.manifest,
+            });
+            return Ok(None);
+        }
         self.parents.extend(manifest.parent);
         let loaded = match load::table(self.storage, manifest.store, link, None) {
             Ok(loaded) => loaded,
@@ -92,7 +112,11 @@ impl Search<'_> {
                 Check::Intact => {}
                 Check::Damaged(_) => return Ok(false),
                 Check::Unknown(error) => {
-                    return Err(Error::io("cannot read", Name::Data(entry.path.clone(), entry.generation).to_string(), error));
+                    return Err(Error::io(
+                        "cannot read",
+                        Name::Data(entry.path.clone(), entry.generation).to_string(),
+                        error,
+                    ));
                 }
             }
         }

@@ -58,12 +58,17 @@ impl Table {
         self.bytes = self.bytes.checked_add(entry.bytes).ok_or_else(too_long)?;
         match self.entries.insert(entry.path.key(), entry) {
             None => Ok(()),
-            Some(twin) => Err(FormatError::rule(format!("{} differs from another path only in case", twin.path))),
+            Some(twin) => {
+                Err(FormatError::rule(format!("{} differs from another path only in case", twin.path)))
+            }
         }
     }
 
     /// Applies the changes of one generation: removals first, as a put may take the place of what was removed.
-    pub(crate) fn apply<'a>(&mut self, changes: impl Iterator<Item = &'a Change> + Clone) -> Result<(), FormatError> {
+    pub(crate) fn apply<'a>(
+        &mut self,
+        changes: impl Iterator<Item = &'a Change> + Clone,
+    ) -> Result<(), FormatError> {
         for change in changes.clone() {
             if let Change::Remove(path) = change {
                 match self.entries.remove(&path.key()) {
@@ -76,7 +81,10 @@ impl Table {
             if let Change::Put(entry) = change {
                 let old = self.entries.insert(entry.path.key(), entry.clone());
                 if let Some(twin) = old.as_ref().filter(|old| old.path != entry.path) {
-                    return Err(FormatError::rule(format!("{} and {} differ only in case", twin.path, entry.path)));
+                    return Err(FormatError::rule(format!(
+                        "{} and {} differ only in case",
+                        twin.path, entry.path
+                    )));
                 }
                 self.bytes -= old.map_or(0, |old| old.bytes);
                 self.bytes = self.bytes.checked_add(entry.bytes).ok_or_else(too_long)?;
@@ -97,7 +105,11 @@ impl Table {
         for change in changes {
             let Change::Put(entry) = change else { continue };
             if let Some(twin) = after.entries.get(&entry.path.key()).filter(|twin| twin.path != entry.path) {
-                return Err(collide(&entry.path, &twin.path, "paths that differ only in case are one file on many systems"));
+                return Err(collide(
+                    &entry.path,
+                    &twin.path,
+                    "paths that differ only in case are one file on many systems",
+                ));
             }
             after.entries.insert(entry.path.key(), entry.clone());
         }
@@ -143,7 +155,13 @@ mod tests {
 
     fn put(path: &str) -> Change {
         let path = StorePath::new(path).unwrap();
-        Change::Put(Entry { path, generation: Generation::FIRST, bytes: 2, blake3: Blake3::of(b"ab"), stored_as: None })
+        Change::Put(Entry {
+            path,
+            generation: Generation::FIRST,
+            bytes: 2,
+            blake3: Blake3::of(b"ab"),
+            stored_as: None,
+        })
     }
 
     fn remove(path: &str) -> Change {
@@ -185,7 +203,8 @@ mod tests {
     #[test]
     fn lists_are_sorted_by_path_and_exact_in_case() {
         let table = table(&["b", "B2", "a/x", "a/Y", "ab", "á"]);
-        let list = |prefix: &str| table.list(prefix).iter().map(|entry| entry.path.to_string()).collect::<Vec<_>>();
+        let list =
+            |prefix: &str| table.list(prefix).iter().map(|entry| entry.path.to_string()).collect::<Vec<_>>();
         assert_eq!(list(""), ["B2", "a/Y", "a/x", "ab", "b", "á"]);
         assert_eq!(list("a"), ["a/Y", "a/x", "ab"]);
         assert_eq!(list("a/"), ["a/Y", "a/x"]);

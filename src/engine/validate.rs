@@ -72,7 +72,11 @@ impl Validators {
     }
 
     /// Shows the content to every validator that the path concerns. `open` is called once for each.
-    pub(crate) fn check(&self, path: &StorePath, mut open: impl FnMut() -> Result<Box<dyn Read>>) -> Result<()> {
+    pub(crate) fn check(
+        &self,
+        path: &StorePath,
+        mut open: impl FnMut() -> Result<Box<dyn Read>>,
+    ) -> Result<()> {
         for (glob, validator) in self.0.iter().filter(|(glob, _)| glob.is_match(path.as_str())) {
             validator.validate(path, &mut *open()?).map_err(|detail| {
                 let pattern = glob.glob().glob().to_owned();

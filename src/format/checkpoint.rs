@@ -92,7 +92,8 @@ pub(crate) fn read(
     let (mut files, mut bytes, mut last) = (0, 0_u64, None::<Entry>);
     while let Some(text) = lines.next()? {
         // That no unknown key stands twice is not worth the time here; of the known ones serde sees to it.
-        let entry: Entry = serde_json::from_str(text).map_err(|error| FormatError::Json(error.to_string()))?;
+        let entry: Entry =
+            serde_json::from_str(text).map_err(|error| FormatError::Json(error.to_string()))?;
         entry.check()?;
         if entry.generation > header.generation {
             return Err(FormatError::rule(format!("{} was written after this checkpoint", entry.path)).into());
@@ -101,7 +102,9 @@ pub(crate) fn read(
             return Err(FormatError::rule(format!("{} is not in its place in the order", entry.path)).into());
         }
         files += 1;
-        bytes = bytes.checked_add(entry.bytes).ok_or_else(|| FormatError::rule("the lengths add up to too much"))?;
+        bytes = bytes
+            .checked_add(entry.bytes)
+            .ok_or_else(|| FormatError::rule("the lengths add up to too much"))?;
         last = Some(entry.clone());
         take(entry)?;
         if files > header.files {
@@ -119,7 +122,8 @@ fn read_header(text: &str) -> Result<Header, FormatError> {
     struct Version {
         format: u64,
     }
-    let version: HeaderLine<Version> = serde_json::from_str(text).map_err(|e| FormatError::Json(e.to_string()))?;
+    let version: HeaderLine<Version> =
+        serde_json::from_str(text).map_err(|e| FormatError::Json(e.to_string()))?;
     json::known_format(version.checkpoint.format)?;
     let HeaderLine { checkpoint: header } = json::read::<HeaderLine<Header>>(text)?;
     if header.files > FILES_MAX {
@@ -170,7 +174,8 @@ mod tests {
     }
 
     fn encoded(entries: &[Entry]) -> Vec<u8> {
-        let header = Header::new(StoreId::from_bytes([1; 16]), link(), entries.len() as u64, 3 * entries.len() as u64);
+        let header =
+            Header::new(StoreId::from_bytes([1; 16]), link(), entries.len() as u64, 3 * entries.len() as u64);
         let mut out = Vec::new();
         write(&mut out, &header, entries.iter()).unwrap();
         out
@@ -191,13 +196,20 @@ mod tests {
 
     #[test]
     fn the_lines_are_sorted_as_bytes() {
-        let bytes = encoded(&[entry("a", 1), entry("a b", 2), entry("a!", 3), entry("é", 40), entry("Z/x", 4)]);
+        let bytes =
+            encoded(&[entry("a", 1), entry("a b", 2), entry("a!", 3), entry("é", 40), entry("Z/x", 4)]);
         let text = String::from_utf8(bytes.clone()).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         let mut sorted = lines.clone();
         sorted.sort_unstable();
         assert_eq!(lines, sorted);
-        assert_eq!(lines[1], format!("{{\"path\":\"Z/x\",\"generation\":4,\"bytes\":3,\"blake3\":\"{}\"}}", Blake3::of(b"abc")));
+        assert_eq!(
+            lines[1],
+            format!(
+                "{{\"path\":\"Z/x\",\"generation\":4,\"bytes\":3,\"blake3\":\"{}\"}}",
+                Blake3::of(b"abc")
+            )
+        );
         let (header, paths) = decoded(&bytes).unwrap();
         assert_eq!(header.link(), link());
         assert_eq!(paths, ["Z/x", "a b", "a!", "a", "é"]);

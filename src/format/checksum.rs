@@ -52,7 +52,10 @@ pub(crate) fn compare(expected: u32, found: u32) -> Result<(), FormatError> {
     if expected == found {
         return Ok(());
     }
-    Err(FormatError::Checksum { expected: format!("crc32:{expected:08x}"), found: format!("crc32:{found:08x}") })
+    Err(FormatError::Checksum {
+        expected: format!("crc32:{expected:08x}"),
+        found: format!("crc32:{found:08x}"),
+    })
 }
 
 #[cfg(test)]
@@ -81,7 +84,12 @@ mod tests {
 
     #[test]
     fn a_line_that_is_nearly_right_is_none() {
-        for bad in ["{\"sum\":\"crc32:1A2B3C4D\"}\n", "{\"sum\":\"crc32:+a2b3c4d\"}\n", "{\"sum\":\"crc32:1a2b3c4d\"}\r\n", "{\"sum\":\"crc32:1a2b3c4\"}\n"] {
+        for bad in [
+            "{\"sum\":\"crc32:1A2B3C4D\"}\n",
+            "{\"sum\":\"crc32:+a2b3c4d\"}\n",
+            "{\"sum\":\"crc32:1a2b3c4d\"}\r\n",
+            "{\"sum\":\"crc32:1a2b3c4\"}\n",
+        ] {
             assert_eq!(parse(bad.as_bytes()), None, "{bad}");
         }
         assert_eq!(parse(line(0x1a2b_3c4d).as_bytes()), Some(0x1a2b_3c4d));

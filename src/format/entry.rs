@@ -44,7 +44,10 @@ impl Entry {
     /// Checks what the types leave open.
     pub(crate) fn check(&self) -> Result<(), FormatError> {
         if self.bytes > FILE_MAX {
-            return Err(FormatError::rule(format!("{} is given {} bytes, more than a file can have", self.path, self.bytes)));
+            return Err(FormatError::rule(format!(
+                "{} is given {} bytes, more than a file can have",
+                self.path, self.bytes
+            )));
         }
         if self.stored_as.as_ref() == Some(&self.path) {
             return Err(FormatError::rule(format!("{} names itself in stored_as", self.path)));

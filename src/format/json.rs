@@ -16,7 +16,10 @@ pub(crate) type Extra = BTreeMap<String, Value>;
 /// Depth is bounded by serde_json (128), size by the caller.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, FormatError> {
     let mut document = serde_json::Deserializer::from_str(text);
-    UniqueKeys.deserialize(&mut document).and_then(|()| document.end()).map_err(|e| FormatError::Json(e.to_string()))?;
+    UniqueKeys
+        .deserialize(&mut document)
+        .and_then(|()| document.end())
+        .map_err(|e| FormatError::Json(e.to_string()))?;
     serde_json::from_str(text).map_err(|e| FormatError::Json(e.to_string()))
 }
 
@@ -124,7 +127,10 @@ mod tests {
     #[test]
     fn depth_is_bounded_and_nothing_may_follow() {
         assert!(refused(&"[".repeat(100_000)).contains("recursion limit"));
-        assert!(refused(&format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000))).contains("recursion limit"));
+        assert!(
+            refused(&format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000)))
+                .contains("recursion limit")
+        );
         assert!(refused("{} {}").contains("trailing characters"));
         assert!(refused("\u{feff}{}").contains("expected value"));
         assert!(refused("NaN").contains("expected value"));

@@ -226,7 +226,11 @@ impl Manifest {
             if let [one, two] = pair
                 && one.path() >= two.path()
             {
-                return Err(FormatError::rule(format!("the changes must be sorted and unique by path, but {} follows {}", two.path(), one.path())));
+                return Err(FormatError::rule(format!(
+                    "the changes must be sorted and unique by path, but {} follows {}",
+                    two.path(),
+                    one.path()
+                )));
             }
         }
         self.changes.iter().try_for_each(|change| match change {
@@ -253,25 +257,46 @@ impl Line {
 
     fn into_change(self, generation: Generation) -> Result<Change, FormatError> {
         match self {
-            Self { put: Some(path), remove: None, bytes: Some(bytes), blake3: Some(blake3), from, stored_as } => {
+            Self {
+                put: Some(path),
+                remove: None,
+                bytes: Some(bytes),
+                blake3: Some(blake3),
+                from,
+                stored_as,
+            } => {
                 if from.is_some_and(|from| from >= generation) {
-                    return Err(FormatError::rule(format!("{path} is taken from a generation that is not an earlier one")));
+                    return Err(FormatError::rule(format!(
+                        "{path} is taken from a generation that is not an earlier one"
+                    )));
                 }
                 if stored_as.is_some() && from.is_none() {
                     return Err(FormatError::rule(format!("{path} has stored_as without from")));
                 }
-                Ok(Change::Put(Entry { path, generation: from.unwrap_or(generation), bytes, blake3, stored_as }))
+                Ok(Change::Put(Entry {
+                    path,
+                    generation: from.unwrap_or(generation),
+                    bytes,
+                    blake3,
+                    stored_as,
+                }))
             }
-            Self { put: None, remove: Some(path), bytes: None, blake3: None, from: None, stored_as: None } => {
-                Ok(Change::Remove(path))
-            }
+            Self {
+                put: None,
+                remove: Some(path),
+                bytes: None,
+                blake3: None,
+                from: None,
+                stored_as: None,
+            } => Ok(Change::Remove(path)),
             _ => Err(FormatError::rule("a change is a put with bytes and blake3, or a remove")),
         }
     }
 }
 
 fn field<T: Serialize + ?Sized>(out: &mut String, name: &str, value: &T) -> Result<(), FormatError> {
-    writeln!(out, "{}:{},", json::write(name)?, json::write(value)?).map_err(|e| FormatError::Json(e.to_string()))
+    writeln!(out, "{}:{},", json::write(name)?, json::write(value)?)
+        .map_err(|e| FormatError::Json(e.to_string()))
 }
 
 /// Reads a list and stops at the bound, so that a small file cannot make a large one in memory.
@@ -315,7 +340,13 @@ mod tests {
     }
 
     fn manifest() -> Manifest {
-        let put = Entry { path: path("a.json"), generation: g(42), bytes: 3, blake3: Blake3::of(b"abc"), stored_as: None };
+        let put = Entry {
+            path: path("a.json"),
+            generation: g(42),
+            bytes: 3,
+            blake3: Blake3::of(b"abc"),
+            stored_as: None,
+        };
         let linked = Entry { generation: g(7), ..put.renamed(path("b.json")) };
         Manifest {
             store: StoreId::from_bytes([7; 16]),
@@ -410,8 +441,10 @@ mod tests {
             let error = Manifest::decode(&sealed(&body.replacen(from, to, 1))).expect_err(to).to_string();
             assert!(error.contains(reason), "{to}: {error}");
         }
-        let deep = format!("\"metadata\":{}{}", "{\"a\":".repeat(100_000), "1".to_owned() + &"}".repeat(100_000));
-        let error = Manifest::decode(&sealed(&body().replace("\"metadata\":{\"ticket\":12}", &deep))).unwrap_err();
+        let deep =
+            format!("\"metadata\":{}{}", "{\"a\":".repeat(100_000), "1".to_owned() + &"}".repeat(100_000));
+        let error =
+            Manifest::decode(&sealed(&body().replace("\"metadata\":{\"ticket\":12}", &deep))).unwrap_err();
         assert!(error.to_string().contains("recursion limit"), "{error}");
         assert!(Manifest::decode(&sealed(&format!("\u{feff}{}", body()))).is_err());
         assert!(Manifest::decode(&sealed(&format!("{}{{}}\n", body()))).is_err());
@@ -421,7 +454,8 @@ mod tests {
 
     #[test]
     fn ten_million_entries_are_refused_early() {
-        let body = body().replace("\"changes\":[\n", &format!("\"changes\":[\n{}", "{},".repeat(CHANGES_MAX + 1)));
+        let body =
+            body().replace("\"changes\":[\n", &format!("\"changes\":[\n{}", "{},".repeat(CHANGES_MAX + 1)));
         let error = Manifest::decode(&sealed(&body)).unwrap_err().to_string();
         assert!(error.contains("more than 1000000 changes"), "{error}");
         let error = Manifest::decode(&vec![b'x'; MANIFEST_MAX as usize + 1]).unwrap_err();

@@ -118,11 +118,33 @@ mod tests {
     #[test]
     fn what_is_nearly_a_name_is_none() {
         for text in [
-            "", "current", "CURRENT ", "CURRENT/", "manifests", "manifests/42.json", "manifests/0000000000.json",
-            "manifests/00000000042.json", "manifests/+000000042.json", "manifests/0000000042.jsonl",
-            "checkpoints/0000000040.json", "data/a", "data/a.g", "data/a.g0", "data/a.g01", "data/a.g+1", "data/.g1",
-            "data/../x.g1", "data/a.g1.g2", "data//a.g1", "data/a.g10000000000", "staging/AB", "staging/ab",
-            "locks/pin-0", "locks/pin-07", "locks/writer2", "journal",
+            "",
+            "current",
+            "CURRENT ",
+            "CURRENT/",
+            "manifests",
+            "manifests/42.json",
+            "manifests/0000000000.json",
+            "manifests/00000000042.json",
+            "manifests/+000000042.json",
+            "manifests/0000000042.jsonl",
+            "checkpoints/0000000040.json",
+            "data/a",
+            "data/a.g",
+            "data/a.g0",
+            "data/a.g01",
+            "data/a.g+1",
+            "data/.g1",
+            "data/../x.g1",
+            "data/a.g1.g2",
+            "data//a.g1",
+            "data/a.g10000000000",
+            "staging/AB",
+            "staging/ab",
+            "locks/pin-0",
+            "locks/pin-07",
+            "locks/writer2",
+            "journal",
         ] {
             assert_eq!(Name::parse(text), None, "{text}");
         }

@@ -7,7 +7,7 @@ use super::{FORMAT, FormatError, checksum};
 use crate::hash::Blake3;
 use crate::revision::Generation;
 
-/// The longest pointer that is read, in bytes. One of this version has 127 or fewer.
+/// The longest pointer that is read, in bytes.
 pub(crate) const POINTER_MAX: u64 = 4096;
 
 /// A generation and the hash of its manifest: one link of the chain.
@@ -25,14 +25,17 @@ pub(crate) struct Pointer {
     format: u64,
     #[serde(flatten)]
     pub(crate) head: Link,
+    /// The generation before the head: what to serve when the manifest of the head is damaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) parent: Option<Link>,
     #[serde(flatten)]
     pub(crate) extra: Extra,
 }
 
 impl Pointer {
-    /// A pointer to `head` with the unknown fields that an earlier pointer had.
-    pub(crate) const fn new(head: Link, extra: Extra) -> Self {
-        Self { format: FORMAT, head, extra }
+    /// A pointer to `head`, which follows `parent`, with the unknown fields that an earlier pointer had.
+    pub(crate) const fn new(head: Link, parent: Option<Link>, extra: Extra) -> Self {
+        Self { format: FORMAT, head, parent, extra }
     }
 
     /// The bytes of `CURRENT`.
@@ -47,9 +50,12 @@ impl Pointer {
             return Err(FormatError::TooLong { limit: POINTER_MAX, found });
         }
         let body = checksum::unseal(bytes)?;
-        let pointer = json::read_versioned(body)?;
+        let pointer: Self = json::read_versioned(body)?;
         if body.find('\n') != Some(body.len() - 1) {
             return Err(FormatError::rule("the pointer must be one line"));
+        }
+        if pointer.parent.is_some_and(|parent| parent.generation >= pointer.head.generation) {
+            return Err(FormatError::rule("the parent must be an earlier generation"));
         }
         Ok(pointer)
     }
@@ -61,7 +67,7 @@ mod tests {
 
     fn pointer() -> Pointer {
         let head = Link { generation: Generation::new(42).unwrap(), manifest: Blake3::of(b"m") };
-        Pointer::new(head, Extra::new())
+        Pointer::new(head, None, Extra::new())
     }
 
     fn sealed(body: &str) -> Vec<u8> {
@@ -75,15 +81,35 @@ mod tests {
         let first = format!("{{\"format\":1,\"generation\":42,\"manifest\":\"{hash}\"}}");
         let mut lines = text.lines();
         assert_eq!(lines.next().unwrap(), first);
-        assert_eq!(lines.next().unwrap(), format!("{{\"sum\":\"crc32:{:08x}\"}}", crc32fast::hash(format!("{first}\n").as_bytes())));
+        assert_eq!(
+            lines.next().unwrap(),
+            format!("{{\"sum\":\"crc32:{:08x}\"}}", crc32fast::hash(format!("{first}\n").as_bytes()))
+        );
         assert_eq!(lines.next(), None);
         assert_eq!(Pointer::decode(text.as_bytes()).unwrap(), pointer());
     }
 
     #[test]
+    fn the_parent_is_an_earlier_generation() {
+        let link = |number, of: &[u8]| Link {
+            generation: Generation::new(number).unwrap(),
+            manifest: Blake3::of(of),
+        };
+        let pointer = Pointer::new(link(42, b"m"), Some(link(40, b"p")), Extra::new());
+        let bytes = pointer.encode().unwrap();
+        let parent = format!("\"parent\":{{\"generation\":40,\"manifest\":\"{}\"}}}}\n", Blake3::of(b"p"));
+        assert!(String::from_utf8(bytes.clone()).unwrap().contains(&parent));
+        assert_eq!(Pointer::decode(&bytes), Ok(pointer));
+        let late = Pointer::new(link(42, b"m"), Some(link(42, b"p")), Extra::new()).encode().unwrap();
+        assert!(Pointer::decode(&late).unwrap_err().to_string().contains("earlier generation"));
+    }
+
+    #[test]
     fn unknown_fields_survive() {
         let hash = Blake3::of(b"m");
-        let bytes = sealed(&format!("{{\"format\":1,\"generation\":42,\"manifest\":\"{hash}\",\"later\":{{\"x\":[1]}}}}\n"));
+        let bytes = sealed(&format!(
+            "{{\"format\":1,\"generation\":42,\"manifest\":\"{hash}\",\"later\":{{\"x\":[1]}}}}\n"
+        ));
         let pointer = Pointer::decode(&bytes).unwrap();
         assert_eq!(pointer.extra["later"]["x"][0], 1);
         assert_eq!(pointer.encode().unwrap(), bytes);
@@ -108,7 +134,13 @@ mod tests {
             (sealed(&format!("{}\n", line.replace("42", "18446744073709551616"))), "JSON"),
             (sealed(&format!("{}\n", line.replace("42", "-1"))), "JSON"),
             (sealed(&format!("{}\n", line.replace("42", "42.0"))), "JSON"),
-            (sealed(&format!("{}\n", line.replace("\"generation\":42", "\"generation\":42,\"generation\":42"))), "twice"),
+            (
+                sealed(&format!(
+                    "{}\n",
+                    line.replace("\"generation\":42", "\"generation\":42,\"generation\":42")
+                )),
+                "twice",
+            ),
             (sealed(&format!("{}\n", line.replace("\"format\":1", "\"format\":2"))), "format 2"),
             (sealed(&format!("{}\n", line.replace("\"format\":1", "\"format\":0"))), "no format 0"),
             (sealed("null\n"), "JSON"),

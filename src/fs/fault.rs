@@ -35,7 +35,15 @@ impl Op {
     pub(crate) fn allocates(&self) -> bool {
         matches!(
             self,
-            Self::Create(_) | Self::MakeDir(_) | Self::Rename(..) | Self::RenameNew(..) | Self::FlushDir(_) | Self::FlushWhole | Self::Lock(_) | Self::Write(_) | Self::Flush(_)
+            Self::Create(_)
+                | Self::MakeDir(_)
+                | Self::Rename(..)
+                | Self::RenameNew(..)
+                | Self::FlushDir(_)
+                | Self::FlushWhole
+                | Self::Lock(_)
+                | Self::Write(_)
+                | Self::Flush(_)
         )
     }
 

@@ -74,7 +74,15 @@ mod tests {
     #[test]
     fn holders_exclude_each_other_and_a_drop_lets_go() {
         let dir = tempfile::tempdir().unwrap();
-        let open = || File::options().read(true).write(true).create(true).truncate(false).open(dir.path().join("lock")).unwrap();
+        let open = || {
+            File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(dir.path().join("lock"))
+                .unwrap()
+        };
         let first = try_lock(open(), Mode::Shared).unwrap().unwrap();
         let second = try_lock(open(), Mode::Shared).unwrap().unwrap();
         assert!(try_lock(open(), Mode::Exclusive).unwrap().is_none());

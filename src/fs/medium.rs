@@ -84,14 +84,29 @@ fn classify(magic: u64) -> (String, Verdict) {
         0xCA45_1A4E => ("bcachefs", Verdict::Good),
         0x0102_1994 => ("tmpfs", Verdict::Weak("everything on tmpfs is gone when the machine stops")),
         0x8584_58F6 => ("ramfs", Verdict::Weak("everything on ramfs is gone when the machine stops")),
-        0x794C_7630 => ("overlay", Verdict::Weak("an overlay is as durable as the directory above it, and in a container it often goes away with the container")),
-        0x6573_5546 => ("fuse", Verdict::Weak("what a flush promises on a FUSE file system is up to the program behind it")),
-        0x4D44 => ("vfat", Verdict::Weak("FAT keeps no journal: a power cut can damage what was not being written")),
-        0x2011_BAB0 => ("exfat", Verdict::Weak("exFAT keeps no journal: a power cut can damage what was not being written")),
+        0x794C_7630 => (
+            "overlay",
+            Verdict::Weak(
+                "an overlay is as durable as the directory above it, and in a container it often goes away with the container",
+            ),
+        ),
+        0x6573_5546 => (
+            "fuse",
+            Verdict::Weak("what a flush promises on a FUSE file system is up to the program behind it"),
+        ),
+        0x4D44 => {
+            ("vfat", Verdict::Weak("FAT keeps no journal: a power cut can damage what was not being written"))
+        }
+        0x2011_BAB0 => (
+            "exfat",
+            Verdict::Weak("exFAT keeps no journal: a power cut can damage what was not being written"),
+        ),
         0x6969 => ("nfs", Verdict::Refused(NETWORK)),
         0x517B | 0xFE53_4D42 | 0xFF53_4D42 => ("smb", Verdict::Refused(NETWORK)),
         0x0102_1997 => ("9p", Verdict::Refused(NETWORK)),
-        other => return (format!("{other:#x}"), Verdict::Weak("this kind of file system has not been tried")),
+        other => {
+            return (format!("{other:#x}"), Verdict::Weak("this kind of file system has not been tried"));
+        }
     };
     (name.into(), verdict)
 }
@@ -123,7 +138,9 @@ pub(crate) fn carrier(root: &OwnedFd) -> io::Result<Carrier> {
 /// images that could not be mounted.
 pub(crate) fn allows_whole_flush(root: &OwnedFd) -> bool {
     let measured = magic(root).is_ok_and(|magic| matches!(magic, EXT4 | XFS | BTRFS));
-    measured && kernel_reports_errors() && !(magic(root).is_ok_and(|m| m == EXT4) && fast_commit(root) == Some(true))
+    measured
+        && kernel_reports_errors()
+        && !(magic(root).is_ok_and(|m| m == EXT4) && fast_commit(root) == Some(true))
 }
 
 fn kernel_reports_errors() -> bool {
@@ -187,7 +204,10 @@ pub(crate) fn probe(fs: &dyn Fs, dir: &Path, force: bool, witness: Option<&LockW
     let lacks = [
         (medium.replaces_open_files, "an open file cannot be replaced by a rename"),
         (medium.creates_exclusively, "a file cannot be made on the condition that it does not exist"),
-        (medium.flushes_directories, "a directory cannot be flushed, so a save may be gone after a power cut"),
+        (
+            medium.flushes_directories,
+            "a directory cannot be flushed, so a save may be gone after a power cut",
+        ),
         (medium.lock_excludes != "nobody", "a lock that is held does not keep others out"),
     ];
     for (_, reason) in lacks.iter().filter(|(has, _)| !has) {

@@ -129,5 +129,9 @@ pub(crate) fn is_transient(error: &io::Error) -> bool {
     let process_limit = error.raw_os_error().is_some_and(|code| {
         [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].iter().any(|errno| errno.raw_os_error() == code)
     });
-    process_limit || matches!(error.kind(), K::PermissionDenied | K::OutOfMemory | K::Interrupted | K::TimedOut | K::StaleNetworkFileHandle)
+    process_limit
+        || matches!(
+            error.kind(),
+            K::PermissionDenied | K::OutOfMemory | K::Interrupted | K::TimedOut | K::StaleNetworkFileHandle
+        )
 }

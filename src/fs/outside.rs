@@ -210,15 +210,25 @@ pub(crate) fn absolute(dir: &Path) -> Result<PathBuf> {
 pub(crate) fn make_dirs(dir: &Path) -> Result<()> {
     let dir = &absolute(dir)?;
     fs::create_dir_all(dir).map_err(|error| Error::io("cannot make", dir.display().to_string(), error))?;
-    // Which of them existed before, and whether those were durable, cannot be known: all are flushed that can be.
+    flush_dir(beside(dir))
+        .map_err(|error| Error::io("cannot flush", beside(dir).display().to_string(), error))?;
+    flush_above(dir);
+    Ok(())
+}
+
+/// Makes the name of a directory and of those above it durable, as far up as the system permits. Which of them
+/// existed before, and whether their names were durable, cannot be known.
+pub(crate) fn flush_above(dir: &Path) {
+    let Ok(dir) = absolute(dir) else { return };
     for above in dir.ancestors().skip(1) {
-        match File::options().read(true).open(above).and_then(|file| file.sync_all()) {
-            Err(error) if above == dir.parent().unwrap_or(dir) => return Err(Error::io("cannot flush", above.display().to_string(), error)),
-            Err(_) => break,
-            Ok(()) => {}
+        if flush_dir(above).is_err() {
+            return;
         }
     }
-    Ok(())
+}
+
+fn flush_dir(dir: &Path) -> io::Result<()> {
+    File::options().read(true).open(dir)?.sync_all()
 }
 
 /// Fails when `dir`, which need not exist, would lie in the store.
@@ -238,16 +248,15 @@ pub(crate) fn check_not_in(dir: &Path, store: &Path) -> Result<()> {
 /// one that is gone.
 pub(crate) fn publish_dir(from: &Path, to: &Path) -> io::Result<()> {
     let place = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
-    let flush = |dir: &Path| File::options().read(true).open(dir)?.sync_all();
     if place(to).is_some_and(|to| Some(to) == place(Path::new("."))) {
         for entry in fs::read_dir(from)? {
             let entry = entry?;
             rename(&entry.path(), &to.join(entry.file_name()))?;
         }
-        return flush(to);
+        return flush_dir(to);
     }
     rename(from, to)?;
-    flush(beside(to))
+    flush_dir(beside(to))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where the disk outside a store is reached")]

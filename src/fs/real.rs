@@ -96,7 +96,8 @@ impl Fs for RealFs {
     }
 
     fn stat(&self, path: &str) -> io::Result<Option<Stat>> {
-        let found = self.place(path).and_then(|(dir, name)| Ok(sys::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?));
+        let found =
+            self.place(path).and_then(|(dir, name)| Ok(sys::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?));
         match found {
             Ok(stat) => {
                 let kind = match FileType::from_raw_mode(stat.st_mode) {
@@ -115,9 +116,15 @@ impl Fs for RealFs {
         let (dir, name) = self.place(path)?;
         match sys::mkdirat(&dir, name, Mode::from_raw_mode(0o777)) {
             Ok(()) => {
-                sys::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Mode::from_raw_mode(stat.st_mode)).and_then(
-                    |mode| if mode.contains(Mode::RWXU) { Ok(()) } else { sys::chmodat(&dir, name, mode | Mode::RWXU, AtFlags::empty()) },
-                )?;
+                sys::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)
+                    .map(|stat| Mode::from_raw_mode(stat.st_mode))
+                    .and_then(|mode| {
+                        if mode.contains(Mode::RWXU) {
+                            Ok(())
+                        } else {
+                            sys::chmodat(&dir, name, mode | Mode::RWXU, AtFlags::empty())
+                        }
+                    })?;
                 Ok(true)
             }
             Err(Errno::EXIST) => Ok(false),
@@ -155,7 +162,9 @@ impl Fs for RealFs {
                 continue;
             }
             let kind = match entry.file_type() {
-                FileType::Unknown => FileType::from_raw_mode(sys::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode),
+                FileType::Unknown => {
+                    FileType::from_raw_mode(sys::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode)
+                }
                 known => known,
             };
             names.push(Listed {
@@ -169,7 +178,8 @@ impl Fs for RealFs {
     }
 
     fn flush_dir(&self, path: &str) -> io::Result<()> {
-        Ok(sys::fsync(self.dir(path)?)?)
+        // On macOS this reaches the platter, which plain fsync does not.
+        File::from(self.dir(path)?).sync_all()
     }
 
     fn whole_flush(&self) -> io::Result<Option<Box<dyn WholeFlush>>> {
@@ -235,7 +245,9 @@ impl Fs for RealFs {
     }
 
     fn process(&self) -> Process {
-        let program = std::env::current_exe().ok().and_then(|exe| Some(exe.file_name()?.to_string_lossy().into_owned()));
+        let program = std::env::current_exe()
+            .ok()
+            .and_then(|exe| Some(exe.file_name()?.to_string_lossy().into_owned()));
         Process {
             pid: std::process::id(),
             program: program.unwrap_or_default(),

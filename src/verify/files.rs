@@ -23,7 +23,11 @@ struct Shared {
     failure: Option<Error>,
 }
 
-pub(super) fn check(store: &Store, files: &BTreeMap<Name, Entry>, options: &VerifyOptions) -> Result<Vec<Finding>> {
+pub(super) fn check(
+    store: &Store,
+    files: &BTreeMap<Name, Entry>,
+    options: &VerifyOptions,
+) -> Result<Vec<Finding>> {
     let work: Vec<(&Name, &Entry)> = files.iter().collect();
     let progress = Progress {
         files_total: work.len() as u64,
@@ -54,7 +58,13 @@ pub(super) fn check(store: &Store, files: &BTreeMap<Name, Entry>, options: &Veri
 }
 
 /// Checks one file. Says whether to go on.
-fn check_one(store: &Store, name: &Name, entry: &Entry, options: &VerifyOptions, shared: &Mutex<Shared>) -> bool {
+fn check_one(
+    store: &Store,
+    name: &Name,
+    entry: &Entry,
+    options: &VerifyOptions,
+    shared: &Mutex<Shared>,
+) -> bool {
     let storage = store.engine.storage();
     let checked = store.engine.check_cancel().map(|()| {
         if options.quick { content::check_length(storage, entry) } else { content::check(storage, entry) }

@@ -44,7 +44,11 @@ pub struct VerifyOptions {
 impl std::fmt::Debug for VerifyOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { scope, quick, threads, .. } = self;
-        f.debug_struct("VerifyOptions").field("scope", scope).field("quick", quick).field("threads", threads).finish_non_exhaustive()
+        f.debug_struct("VerifyOptions")
+            .field("scope", scope)
+            .field("quick", quick)
+            .field("threads", threads)
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,7 +86,12 @@ impl Work {
             Some(known) if (known.bytes, known.blake3) == (entry.bytes, entry.blake3) => {}
             Some(_) => {
                 let detail = "two generations state different content for the same file";
-                self.findings.push(Finding::new(Severity::Error, FindingKind::ManifestDamaged, &name, detail));
+                self.findings.push(Finding::new(
+                    Severity::Error,
+                    FindingKind::ManifestDamaged,
+                    &name,
+                    detail,
+                ));
             }
         }
     }
@@ -128,7 +137,9 @@ impl Store {
         let mut findings = std::mem::take(&mut work.findings);
         findings.extend(files::check(self, &work.files, options)?);
         findings.sort_by(|one, two| {
-            let key = |finding: &Finding| (std::cmp::Reverse(finding.severity), finding.kind, finding.path.clone(), finding.generation);
+            let key = |finding: &Finding| {
+                (std::cmp::Reverse(finding.severity), finding.kind, finding.path.clone(), finding.generation)
+            };
             key(one).cmp(&key(two)).then_with(|| one.detail.cmp(&two.detail))
         });
         findings.dedup();

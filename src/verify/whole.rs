@@ -82,7 +82,8 @@ fn follow(store: &Store, head: Link, work: &mut Work) -> Result<Followed> {
 /// Makes every table in turn, collecting the files of each, and gives the tables at which there is a checkpoint.
 fn replay(store: &Store, followed: &Followed, work: &mut Work) -> Result<BTreeMap<Generation, Table>> {
     let storage = store.engine.storage();
-    let wanted: BTreeSet<Generation> = scan(storage, CHECKPOINTS)?.into_iter().filter_map(checkpoint_of).collect();
+    let wanted: BTreeSet<Generation> =
+        scan(storage, CHECKPOINTS)?.into_iter().filter_map(checkpoint_of).collect();
     let mut tables = BTreeMap::new();
     let mut current: Option<(Link, Table)> = None;
     for link in followed.links.values() {
@@ -128,14 +129,21 @@ fn checkpoint_of(scanned: Scanned) -> Option<Generation> {
 }
 
 /// Compares every checkpoint with the table that the manifests give.
-fn checkpoints(store: &Store, followed: &Followed, tables: BTreeMap<Generation, Table>, work: &mut Work) -> Result<()> {
+fn checkpoints(
+    store: &Store,
+    followed: &Followed,
+    tables: BTreeMap<Generation, Table>,
+    work: &mut Work,
+) -> Result<()> {
     for (generation, table) in tables {
         let Some(link) = followed.links.get(&generation) else { continue };
         match load::checkpoint(store.engine.storage(), store.id(), *link) {
             Ok(Some(found)) if found.iter().eq(table.iter()) => {}
             Ok(Some(_)) => {
-                let (name, detail) = (Name::Checkpoint(generation), "it is not the table that the manifests give");
-                let mut finding = Finding::new(Severity::Warning, FindingKind::CheckpointDamaged, &name, detail);
+                let (name, detail) =
+                    (Name::Checkpoint(generation), "it is not the table that the manifests give");
+                let mut finding =
+                    Finding::new(Severity::Warning, FindingKind::CheckpointDamaged, &name, detail);
                 finding.generation = Some(generation);
                 work.findings.push(finding);
             }
@@ -163,7 +171,9 @@ fn unnamed(storage: &dyn Storage, followed: &Followed, work: &Work) -> Result<Ve
                 {
                     continue;
                 }
-                Some(Name::Manifest(generation) | Name::Data(_, generation)) if !followed.links.contains_key(generation) => {
+                Some(Name::Manifest(generation) | Name::Data(_, generation))
+                    if !followed.links.contains_key(generation) =>
+                {
                     unfinished.entry(*generation).or_default().push(found.path);
                     continue;
                 }

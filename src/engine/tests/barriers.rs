@@ -31,14 +31,26 @@ fn swap() -> Op {
 /// Everything that gained a name or bytes is flushed before the pointer is swapped, and the root after it.
 fn assert_order(paths: &[String], trace: &[Op]) {
     let swap = position(trace, &swap());
-    assert_eq!(trace[swap + 1], Op::FlushDir(String::new()), "the flush of the root follows the swap at once");
+    assert_eq!(
+        trace[swap + 1],
+        Op::FlushDir(String::new()),
+        "the flush of the root follows the swap at once"
+    );
     assert_eq!(trace.iter().filter(|op| **op == self::swap()).count(), 1);
     let (before, after) = trace.split_at(swap);
-    assert!(!after[2..].iter().any(|op| matches!(op, Op::Write(_) | Op::Create(_) | Op::RenameNew(..))), "{after:?}");
+    assert!(
+        !after[2..].iter().any(|op| matches!(op, Op::Write(_) | Op::Create(_) | Op::RenameNew(..))),
+        "{after:?}"
+    );
     let whole = before.iter().rposition(|op| *op == Op::FlushWhole);
-    let last_write = before.iter().rposition(|op| matches!(op, Op::Write(_) | Op::Create(_) | Op::RenameNew(..) | Op::MakeDir(_))).unwrap();
+    let last_write = before
+        .iter()
+        .rposition(|op| matches!(op, Op::Write(_) | Op::Create(_) | Op::RenameNew(..) | Op::MakeDir(_)))
+        .unwrap();
     let flushed = |flush: Op, name: &str| {
-        let at = whole.or_else(|| before.iter().rposition(|op| *op == flush)).unwrap_or_else(|| panic!("{name} is not flushed"));
+        let at = whole
+            .or_else(|| before.iter().rposition(|op| *op == flush))
+            .unwrap_or_else(|| panic!("{name} is not flushed"));
         assert!(at > last_write, "{name} is flushed before everything is written");
     };
     for (number, path) in paths.iter().enumerate() {
@@ -46,9 +58,12 @@ fn assert_order(paths: &[String], trace: &[Op]) {
         if number % 2 == 0 {
             flushed(Op::Flush(name.clone()), &name);
         } else {
-            let adopted = before.iter().position(|op| matches!(op, Op::RenameNew(_, to) if *to == name)).unwrap();
+            let adopted =
+                before.iter().position(|op| matches!(op, Op::RenameNew(_, to) if *to == name)).unwrap();
             let Op::RenameNew(staged, _) = &before[adopted] else { unreachable!() };
-            let flush = before.iter().position(|op| matches!(op, Op::Flush(file) if file == staged) || *op == Op::FlushWhole);
+            let flush = before
+                .iter()
+                .position(|op| matches!(op, Op::Flush(file) if file == staged) || *op == Op::FlushWhole);
             let lock = position(before, &Op::Lock("locks/writer".into()));
             assert!(flush.unwrap() < lock, "what is staged is flushed before the lock is taken");
         }
@@ -61,7 +76,11 @@ fn assert_order(paths: &[String], trace: &[Op]) {
     flushed(Op::Flush("CURRENT.next".into()), "CURRENT.next");
     flushed(Op::FlushDir(String::new()), "the root");
     let names = |op: &&Op| matches!(op, Op::Create(name) | Op::RenameNew(_, name) if name.ends_with(".g2") || name.starts_with("manifests/"));
-    assert_eq!(before.iter().find(names), Some(&Op::Create("manifests/0000000002.json".into())), "the manifest takes the number");
+    assert_eq!(
+        before.iter().find(names),
+        Some(&Op::Create("manifests/0000000002.json".into())),
+        "the manifest takes the number"
+    );
 }
 
 fn paths(count: usize, folder: &str) -> Vec<String> {
@@ -91,7 +110,10 @@ fn one_flush_stands_in_for_many_and_only_in_barrier_1() {
     let many = paths(100, "");
     let trace = trace_of(&many, true);
     assert_eq!(whole(&trace), 2, "one for what was staged, one for barrier 1");
-    assert!(trace.iter().position(|op| *op == Op::OpenWhole).unwrap() < position(&trace, &Op::Create("manifests/0000000002.json".into())));
+    assert!(
+        trace.iter().position(|op| *op == Op::OpenWhole).unwrap()
+            < position(&trace, &Op::Create("manifests/0000000002.json".into()))
+    );
     assert!(!trace.iter().any(|op| matches!(op, Op::Flush(_))));
     assert_eq!(whole(&trace_of(&paths(2, ""), true)), 0, "few files are flushed one by one");
     assert_eq!(whole(&trace_of(&many, false)), 0);
@@ -105,7 +127,10 @@ fn the_first_generation_is_a_commit_like_any_other() {
     let swap = position(&trace, &swap());
     assert_eq!(trace[swap + 1], Op::FlushDir(String::new()));
     for folder in crate::format::names::FOLDERS {
-        assert!(position(&trace, &Op::FlushDir(folder.to_owned())) > position(&trace, &Op::MakeDir(folder.to_owned())));
+        assert!(
+            position(&trace, &Op::FlushDir(folder.to_owned()))
+                > position(&trace, &Op::MakeDir(folder.to_owned()))
+        );
     }
     let root = trace[..swap].iter().rposition(|op| *op == Op::FlushDir(String::new())).unwrap();
     assert!(root > position(&trace, &Op::Create("CURRENT.next".into())));

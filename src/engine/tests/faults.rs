@@ -39,13 +39,20 @@ fn save(store: &Store) -> Result<Commit> {
 }
 
 fn first() -> State {
-    ["a.json", "folder/b.json", "folder/c.json", "gone.json"].map(|path| (path.to_owned(), format!("first {path}").into_bytes())).into()
+    ["a.json", "folder/b.json", "folder/c.json", "gone.json"]
+        .map(|path| (path.to_owned(), format!("first {path}").into_bytes()))
+        .into()
 }
 
 fn second() -> State {
-    [("a.json", "second a"), ("new/deep/d.json", "second d"), ("folder/b.json", "first folder/b.json"), ("moved/c.json", "first folder/c.json")]
-        .map(|(path, content)| (path.to_owned(), content.as_bytes().to_vec()))
-        .into()
+    [
+        ("a.json", "second a"),
+        ("new/deep/d.json", "second d"),
+        ("folder/b.json", "first folder/b.json"),
+        ("moved/c.json", "first folder/c.json"),
+    ]
+    .map(|(path, content)| (path.to_owned(), content.as_bytes().to_vec()))
+    .into()
 }
 
 /// The number of operations of a save that match.
@@ -77,8 +84,12 @@ fn check(plan: Plan, whole: bool) {
         Err(error) if swapped => {
             assert_eq!(error.kind(), ErrorKind::CommitOutcomeUnknown, "{case}: {error}");
             assert_eq!(error.generation().unwrap().get(), 3, "{case}");
-            let after_swap = trace.iter().skip_while(|op| !matches!(op, Op::Rename(_, to) if to == "CURRENT"));
-            assert!(!after_swap.clone().any(|op| matches!(op, Op::Remove(name) if !name.starts_with("locks/"))), "{case}: something was deleted: {trace:?}");
+            let after_swap =
+                trace.iter().skip_while(|op| !matches!(op, Op::Rename(_, to) if to == "CURRENT"));
+            assert!(
+                !after_swap.clone().any(|op| matches!(op, Op::Remove(name) if !name.starts_with("locks/"))),
+                "{case}: something was deleted: {trace:?}"
+            );
             assert_eq!(store.begin().unwrap_err().kind(), ErrorKind::Poisoned, "{case}");
             assert_eq!(store.clone().rollback("1", "no").unwrap_err().kind(), ErrorKind::Poisoned, "{case}");
         }
@@ -116,7 +127,12 @@ fn settle(bed: &Bed, case: &str, is_second: bool) {
     tx.put("after", "the fault").unwrap();
     let commit = tx.commit("after").unwrap();
     assert!(commit.generation > seen, "{case}: number {} was used again", commit.generation);
-    let report = store.verify(&crate::verify::VerifyOptions { scope: crate::verify::VerifyScope::All, ..Default::default() }).unwrap();
+    let report = store
+        .verify(&crate::verify::VerifyOptions {
+            scope: crate::verify::VerifyScope::All,
+            ..Default::default()
+        })
+        .unwrap();
     assert!(report.ok, "{case}: {:?}", report.findings);
 }
 
@@ -219,7 +235,8 @@ fn a_disk_that_fills_up_during_init_leaves_something_that_can_be_made() {
         let errno = Errno::NOSPC.raw_os_error();
         bed.fs.plan(Some(Plan { after, errno, for_ever: true, matches: Op::allocates }));
         let error = bed.create().unwrap_err();
-        let is_known = matches!(error.kind(), ErrorKind::Io | ErrorKind::CommitOutcomeUnknown | ErrorKind::Unsupported);
+        let is_known =
+            matches!(error.kind(), ErrorKind::Io | ErrorKind::CommitOutcomeUnknown | ErrorKind::Unsupported);
         assert!(is_known, "after {after}: {error:?}");
         bed.fs.plan(None);
         bed.create().or_else(|_| bed.open()).unwrap();
@@ -231,7 +248,12 @@ fn a_disk_that_fills_up_during_init_leaves_something_that_can_be_made() {
 fn a_checkpoint_that_fails_does_not_fail_the_commit() {
     let (bed, store) = Bed::store();
     let is_checkpoint = |op: &Op| matches!(op, Op::Rename(_, to) if to.starts_with("checkpoints/"));
-    bed.fs.plan(Some(Plan { after: 0, errno: Errno::NOSPC.raw_os_error(), for_ever: true, matches: is_checkpoint }));
+    bed.fs.plan(Some(Plan {
+        after: 0,
+        errno: Errno::NOSPC.raw_os_error(),
+        for_ever: true,
+        matches: is_checkpoint,
+    }));
     for round in 0..40 {
         let mut tx = store.begin().unwrap();
         tx.put("a", format!("{round}")).unwrap();

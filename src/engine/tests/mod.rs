@@ -62,7 +62,10 @@ impl Bed {
                     tree.insert(name, None);
                     walk(&path, root, tree);
                 } else if !name.starts_with("locks/") {
-                    #[expect(clippy::disallowed_methods, reason = "the test looks at the disk past the store")]
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "the test looks at the disk past the store"
+                    )]
                     tree.insert(name, Some(std::fs::read(&path).unwrap()));
                 }
             }
@@ -76,5 +79,9 @@ impl Bed {
 /// Every file of the newest generation with its content.
 fn contents(store: &Store) -> BTreeMap<String, Vec<u8>> {
     let snapshot = store.snapshot().unwrap();
-    snapshot.list("").iter().map(|entry| (entry.path.to_string(), snapshot.get(entry.path.as_str()).unwrap())).collect()
+    snapshot
+        .list("")
+        .iter()
+        .map(|entry| (entry.path.to_string(), snapshot.get(entry.path.as_str()).unwrap()))
+        .collect()
 }

@@ -47,7 +47,9 @@ fn after_the_machine_has_stopped_every_name_is_looked_at() {
     plant(&bed, "data/other/path.g7");
     bed.fs.set_boot("the next start");
     assert_eq!(save(&bed.open().unwrap(), "b"), 8);
-    let trace_is_long = |bed: &Bed| bed.fs.take_trace().iter().any(|op| matches!(op, crate::fs::fault::Op::List(dir) if dir == "data"));
+    let trace_is_long = |bed: &Bed| {
+        bed.fs.take_trace().iter().any(|op| matches!(op, crate::fs::fault::Op::List(dir) if dir == "data"))
+    };
     assert!(trace_is_long(&bed));
     assert_eq!(save(&bed.open().unwrap(), "c"), 9);
     assert!(!trace_is_long(&bed), "once after a start is enough");
@@ -58,7 +60,12 @@ fn a_number_that_a_failed_save_began_to_use_is_not_used_again() {
     let (bed, store) = Bed::store();
     let enospc = rustix::io::Errno::NOSPC.raw_os_error();
     let is_pointer = |op: &crate::fs::fault::Op| matches!(op, crate::fs::fault::Op::Create(name) if name == "CURRENT.next");
-    bed.fs.plan(Some(crate::fs::fault::Plan { after: 0, errno: enospc, for_ever: false, matches: is_pointer }));
+    bed.fs.plan(Some(crate::fs::fault::Plan {
+        after: 0,
+        errno: enospc,
+        for_ever: false,
+        matches: is_pointer,
+    }));
     let mut tx = store.begin().unwrap();
     tx.put("a", "1").unwrap();
     tx.commit("fails").unwrap_err();
