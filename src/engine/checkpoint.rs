@@ -12,10 +12,12 @@ use crate::hash::StoreId;
 use crate::revision::Generation;
 use crate::storage::Storage;
 
-/// What reading one manifest costs beside its changes, in units of one entry: measured as 30 entries or so.
+/// What reading one manifest costs beside its changes, in units of one entry. Measured as 12 to 26 when it is in
+/// memory and 80 to some hundreds when each is a read from the disk: see `benches/README.md`.
 const MANIFEST_COST: u64 = 32;
-/// A table is always cheap enough to make from manifests of this cost.
-const COST_MIN: u64 = 1024;
+/// A table is always cheap enough to make from manifests of this cost. It also bounds what one damaged manifest can
+/// hide in a small store: everything since the last checkpoint, some 8 saves.
+const COST_MIN: u64 = 256;
 
 /// The cost of reading a manifest with so many changes, in units of one entry of a table.
 pub(crate) const fn cost(changes: usize) -> u64 {
@@ -23,8 +25,8 @@ pub(crate) const fn cost(changes: usize) -> u64 {
 }
 
 /// The size rule: a checkpoint is due when reading the manifests since the last one costs more than reading the
-/// table itself. So opening costs at most about twice what reading the table would, and all checkpoints together
-/// take about as much space as the manifests.
+/// table itself. So opening costs at most about twice what reading the table would, as long as manifests are in
+/// memory.
 fn is_due(cost: u64, files: u64) -> bool {
     cost >= COST_MIN.max(files)
 }

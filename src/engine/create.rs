@@ -79,7 +79,7 @@ fn from_pointer(
     pointer: crate::format::pointer::Pointer,
 ) -> Result<(StoreId, Head), Fault> {
     let manifest = load::manifest(storage, pointer.head)?;
-    let loaded = load::table(storage, manifest.store, pointer.head, None)?;
+    let loaded = load::table(storage, pointer.head, &manifest, None)?;
     Ok((manifest.store, Head::of(pointer, manifest.time, manifest.message, loaded)))
 }
 

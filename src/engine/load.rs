@@ -161,18 +161,19 @@ pub(crate) struct Loaded {
     pub(crate) damaged_checkpoints: Vec<Fault>,
 }
 
-/// Makes the table at `link`: back along the chain to a table that is known or to a checkpoint, then forward again.
+/// Makes the table at `link`, whose manifest has been read: back along the chain to a table that is known or to a
+/// checkpoint, then forward again.
 ///
 /// `known` is an earlier state that the caller has already, and that must be a part of the same history.
 pub(crate) fn table(
     storage: &dyn Storage,
-    store: StoreId,
     link: Link,
+    head: &Manifest,
     known: Option<&Head>,
 ) -> Result<Loaded, Fault> {
     let mut loaded =
         Loaded { table: Table::default(), cost: 0, checkpoint: None, damaged_checkpoints: Vec::new() };
-    let mut pending = Vec::new();
+    let mut between = Vec::new();
     let mut next = Some(link);
     while let Some(at) = next {
         if let Some(known) = known {
@@ -185,7 +186,7 @@ pub(crate) fn table(
                 return Err(Error::from(Problem::HistoryReplaced { known: known.link.generation }).into());
             }
         }
-        match checkpoint(storage, store, at) {
+        match checkpoint(storage, head.store, at) {
             Ok(Some(found)) => {
                 (loaded.table, loaded.checkpoint) = (found, Some(at.generation));
                 break;
@@ -194,12 +195,18 @@ pub(crate) fn table(
             Err(Fault::Fatal(error)) => return Err(error.into()),
             Err(fault) => loaded.damaged_checkpoints.push(fault),
         }
+        if at == link {
+            next = head.parent;
+            continue;
+        }
         let manifest = manifest(storage, at)?;
-        check_store(&manifest, store)?;
+        check_store(&manifest, head.store)?;
         next = manifest.parent;
-        pending.push(manifest);
+        between.push(manifest);
     }
-    for manifest in pending.iter().rev() {
+    let is_at_link = loaded.checkpoint == Some(link.generation) || known.is_some_and(|known| known.link == link);
+    let forward = between.iter().rev().chain((!is_at_link).then_some(head));
+    for manifest in forward {
         loaded.cost += super::checkpoint::cost(manifest.changes.len());
         advance(&mut loaded.table, manifest)?;
     }

@@ -195,7 +195,7 @@ impl Engine {
             let (dir, expected, found) = (self.dir.clone(), self.id, manifest.store);
             return Err(Problem::OtherStore { dir, expected, found }.into());
         }
-        match load::table(self.storage(), self.id, head, Some(known).filter(|known| !known.is_degraded())) {
+        match load::table(self.storage(), head, &manifest, Some(known).filter(|known| !known.is_degraded())) {
             Ok(loaded) => Ok(self.remember(Head::of(pointer, manifest.time, manifest.message, loaded))),
             Err(Fault::Fatal(error)) => Err(error),
             Err(fault) => self.recovered(fault),
@@ -211,7 +211,8 @@ impl Engine {
     pub(crate) fn state_at(&self, link: Link) -> Result<Head> {
         let loaded = || {
             let manifest = load::manifest(self.storage(), link)?;
-            let loaded = load::table(self.storage(), self.id, link, None)?;
+            load::check_store(&manifest, self.id)?;
+            let loaded = load::table(self.storage(), link, &manifest, None)?;
             Ok(Head::of(
                 Pointer::new(link, manifest.parent, Extra::new()),
                 manifest.time,

@@ -87,7 +87,7 @@ impl Search<'_> {
             return Ok(None);
         }
         self.parents.extend(manifest.parent);
-        let loaded = match load::table(self.storage, manifest.store, link, None) {
+        let loaded = match load::table(self.storage, link, &manifest, None) {
             Ok(loaded) => loaded,
             Err(Fault::Fatal(error)) => return Err(error),
             Err(fault) => {

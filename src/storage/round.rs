@@ -10,7 +10,7 @@ use crate::fs::{Access, Fs, FsFile, WholeFlush};
 
 /// From this many files and directories on, one flush of the whole file system stands in for theirs, where the
 /// system allows it. Found by measurement: see `docs/durability.md`.
-const WHOLE_FROM: usize = 16;
+const WHOLE_FROM: usize = 12;
 /// The most files that are held open until they are flushed.
 const OPEN_MAX: usize = 64;
 

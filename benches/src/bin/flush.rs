@@ -1,0 +1,164 @@
+//! How to make n new files durable: one by one, together, or with the whole file system.
+//!
+//! See README.md. This is where `WHOLE_FROM` in `src/storage/round.rs` comes from.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use genstore_benches::disk::{Disk, machine};
+use genstore_benches::stats::Samples;
+use genstore_benches::{Args, Contents, Result};
+
+/// Fewer rounds than this say nothing, however long they take.
+const ROUNDS_MIN: usize = 7;
+
+#[derive(Clone, Copy)]
+enum Way {
+    /// (a) Each file is flushed as soon as it is written.
+    Each,
+    /// (b) All are written and their writeback is begun, then each is flushed.
+    Together,
+    /// (c) All are written, then the whole file system is flushed.
+    Whole,
+}
+
+const WAYS: [Way; 3] = [Way::Each, Way::Together, Way::Whole];
+
+/// The times of one way, and the flushes that the disk saw meanwhile.
+#[derive(Default)]
+struct Measured {
+    times: Samples,
+    flushes: Samples,
+}
+
+fn main() -> Result<()> {
+    let args = Args::of_process();
+    let dir = args.dir()?;
+    let sizes = args.list("--sizes", "1,2,4,8,16,32,64,128,256,1000")?;
+    let rounds: usize = args.option("--rounds", 41)?;
+    let seconds: u64 = args.option("--seconds", 20)?;
+    let settle = !args.flag("--unsettled");
+    // All files of (b) are open at once.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised)?;
+    let disk = Disk::under(&dir)?;
+    println!("{}; {}; {}", machine(), disk.name, if settle { "settled" } else { "unsettled" });
+    println!("(a) fsync each as written; (b) write all, start writeback, fsync each; (c) write all, syncfs");
+    println!(
+        "{:>5} {:>5} {:>5} {:>6} | {:>8} {:>8} {:>8} | {:>6} {:>6} {:>6} {:>8} | {:>7} {:>7} {:>7}",
+        "files",
+        "dirs",
+        "both",
+        "rounds",
+        "a ms",
+        "b ms",
+        "c ms",
+        "a/b",
+        "c/b",
+        "p90c/b",
+        "c<=b",
+        "flush a",
+        "flush b",
+        "flush c"
+    );
+    for files in sizes {
+        let measured = measure(&dir, files, rounds, Duration::from_secs(seconds), settle, &disk)?;
+        print(files, &measured);
+    }
+    Ok(())
+}
+
+fn folders(files: usize) -> usize {
+    files / 4 + 1
+}
+
+/// Runs the three ways in turn, in each round in another order.
+fn measure(
+    dir: &Path,
+    files: usize,
+    rounds: usize,
+    limit: Duration,
+    settle: bool,
+    disk: &Disk,
+) -> Result<[Measured; 3]> {
+    let scratch = tempfile::Builder::new().prefix("genstore-flush-").tempdir_in(dir)?;
+    let whole = File::open(scratch.path())?;
+    let folders: Vec<PathBuf> = (0..folders(files)).map(|number| scratch.path().join(number.to_string())).collect();
+    folders.iter().try_for_each(fs::create_dir)?;
+    rustix::fs::syncfs(&whole)?;
+    let mut measured: [Measured; 3] = Default::default();
+    let mut contents = Contents::default();
+    let begin = Instant::now();
+    for round in 0..rounds {
+        if round >= ROUNDS_MIN && begin.elapsed() > limit {
+            break;
+        }
+        for turn in 0..WAYS.len() {
+            let at = (round + turn) % WAYS.len();
+            let (Some(way), Some(measured)) = (WAYS.get(at), measured.get_mut(at)) else { continue };
+            let new: Vec<(PathBuf, Vec<u8>)> = (0..files)
+                .zip(folders.iter().cycle())
+                .map(|(number, folder)| (folder.join(format!("{number}.{round}.{at}")), contents.next_file()))
+                .collect();
+            if settle {
+                // Flushing the whole also writes what the ways before have only put into the log of the file
+                // system. Nobody is to pay for another.
+                rustix::fs::syncfs(&whole)?;
+            }
+            let before = disk.flushes();
+            let start = Instant::now();
+            save(*way, &whole, &new, &folders)?;
+            measured.times.push_time(start.elapsed());
+            if let (Some(before), Some(after)) = (before, disk.flushes()) {
+                // A count of flushes is far below 2^52.
+                #[expect(clippy::cast_precision_loss, reason = "see above")]
+                measured.flushes.push((after - before) as f64);
+            }
+        }
+    }
+    Ok(measured)
+}
+
+fn save(way: Way, whole: &File, files: &[(PathBuf, Vec<u8>)], folders: &[PathBuf]) -> Result<()> {
+    let mut open = Vec::with_capacity(files.len());
+    for (path, bytes) in files {
+        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        file.write_all(bytes)?;
+        match way {
+            Way::Each => file.sync_all()?,
+            // As the library does: it begins the writing of dirty pages and needs no unsafe code.
+            Way::Together => rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?,
+            Way::Whole => {}
+        }
+        open.push(file);
+    }
+    match way {
+        Way::Whole => rustix::fs::syncfs(whole)?,
+        Way::Each => folders.iter().try_for_each(|folder| File::open(folder)?.sync_all())?,
+        Way::Together => {
+            open.iter().try_for_each(File::sync_all)?;
+            folders.iter().try_for_each(|folder| File::open(folder)?.sync_all())?;
+        }
+    }
+    Ok(())
+}
+
+fn print(files: usize, [each, together, whole]: &[Measured; 3]) {
+    let (a, b, c) = (each.times.median(), together.times.median(), whole.times.median());
+    println!(
+        "{files:>5} {:>5} {:>5} {:>6} | {a:>8.2} {b:>8.2} {c:>8.2} | {:>6.2} {:>6.2} {:>6.2} {:>7.0}% | {:>7} {:>7} {:>7}",
+        folders(files),
+        files + folders(files),
+        each.times.count(),
+        a / b,
+        c / b,
+        whole.times.quantile(0.9) / together.times.quantile(0.9),
+        whole.times.not_above(&together.times),
+        each.flushes.median(),
+        together.flushes.median(),
+        whole.flushes.median(),
+    );
+}
