@@ -65,14 +65,14 @@ impl Snapshot {
         }
         outside::check_not_in(dir, self.engine.dir())?;
         let failed = |error| Error::io("cannot export to", dir.display().to_string(), error);
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            outside::make_dirs(parent)?;
-        }
         let unfinished = outside::unfinished_dir(dir).map_err(failed)?;
         let outer = RealFs::open(unfinished.path()).map_err(failed)?;
         outer.make_dir("files").map_err(failed)?;
         let files = unfinished.path().join("files");
         let report = self.export_into(Arc::new(RealFs::open(&files).map_err(failed)?), dir, options)?;
+        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            outside::make_dirs(parent)?;
+        }
         outside::publish_dir(&files, dir).map_err(failed)?;
         Ok(report)
     }

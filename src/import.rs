@@ -4,9 +4,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::engine::content::PIECE;
+use crate::engine::content::{self, PIECE};
 use crate::engine::publish::{Content, Planned};
 use crate::error::{Error, Problem, Result};
+use crate::format::entry::Entry;
 use crate::fs::outside::{Source, Walk};
 use crate::hash::Blake3;
 use crate::path::StorePath;
@@ -127,7 +128,9 @@ impl Transaction {
             // What the base has already need not be written only to be compared.
             if self.base_entry(&path).is_some_and(|live| live.bytes == bytes) {
                 let blake3 = self.hash(&mut source, file)?;
-                let same = self.base_entry(&path).filter(|live| live.blake3 == blake3).cloned();
+                let storage = self.base.engine.storage();
+                let is_there = |live: &&Entry| live.blake3 == blake3 && !content::is_damaged(storage, live);
+                let same = self.base_entry(&path).filter(is_there).cloned();
                 if let Some(live) = same {
                     if !source.is_unchanged().map_err(cannot_read)? {
                         continue;

@@ -1,5 +1,8 @@
 //! Bringing an earlier state back, as a new generation.
 
+use std::sync::Arc;
+
+use crate::engine::content;
 use crate::engine::publish::Planned;
 use crate::engine::validate::compile;
 use crate::error::{Problem, Result};
@@ -40,30 +43,39 @@ impl Transaction {
                 Problem::Limit { what: format!("the snapshot of store {}", from.engine.id()), rule }.into()
             );
         }
+        let engine = Arc::clone(&self.base.engine);
+        let (now, then) = (&self.base.head.table, &from.head.table);
+        let both = || now.iter().chain(then.iter()).map(|entry| &entry.path);
         let patterns: Vec<Pattern> =
-            patterns.iter().map(|pattern| Pattern::new(pattern)).collect::<Result<_>>()?;
+            patterns.iter().map(|text| Pattern::new(text, both())).collect::<Result<_>>()?;
         let wanted =
             |path: &StorePath| patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(path));
-        let (now, then) = (&self.base.head.table, &from.head.table);
         for pattern in &patterns {
-            if !now.iter().chain(then.iter()).any(|entry| pattern.matches(&entry.path)) {
+            if !both().any(|path| pattern.matches(path)) {
                 let (pattern, generation) = (pattern.text.clone(), from.generation());
                 return Err(Problem::NoMatch { pattern, generation }.into());
             }
         }
-        let differs = |entry: &&Entry| now.get(&entry.path).is_none_or(|live| live.blake3 != entry.blake3);
+        // The same content in another file stands in for a damaged one.
+        let stands_in = |live: &Entry, entry: &Entry| {
+            !live.is_same_file(entry) && content::is_damaged(engine.storage(), live)
+        };
+        let differs = |entry: &&Entry| {
+            now.get(&entry.path).is_none_or(|live| live.blake3 != entry.blake3 || stands_in(live, entry))
+        };
         let back: Vec<&Entry> = then.iter().filter(|entry| wanted(&entry.path)).filter(differs).collect();
         let gone: Vec<&Entry> =
             now.iter().filter(|entry| wanted(&entry.path) && then.get(&entry.path).is_none()).collect();
         self.base.engine.check_links(back.iter().copied(), &from.head)?;
+        // What others change, add to or take from the part that is brought back would make it another state.
+        self.reads.extend(both().filter(|path| wanted(path)).cloned());
         let back = back.into_iter().map(|entry| (entry.path.clone(), Planned::Link(entry.clone())));
         let gone = gone.into_iter().map(|entry| (entry.path.clone(), Planned::Remove));
         self.changes.extend(back.chain(gone));
-        // What others add to or take from the part that is brought back would make it another state.
         if patterns.is_empty() {
             self.lists.insert(String::new());
         }
-        self.lists.extend(patterns.into_iter().map(|pattern| pattern.folder));
+        self.lists.extend(patterns.into_iter().map(|pattern| pattern.begins));
         self.restores = Some(from.generation());
         Ok(())
     }
@@ -74,17 +86,28 @@ struct Pattern {
     text: String,
     /// The text as a folder.
     folder: String,
-    glob: globset::GlobMatcher,
+    /// How every path that it can match begins, beside the text itself.
+    begins: String,
+    /// `None` when the text is a path or a folder as it stands.
+    glob: Option<globset::GlobMatcher>,
 }
 
 impl Pattern {
-    fn new(text: &str) -> Result<Self> {
+    fn new<'a>(text: &str, mut paths: impl Iterator<Item = &'a StorePath>) -> Result<Self> {
         let text = text.trim_end_matches('/').to_owned();
-        Ok(Self { folder: format!("{text}/"), glob: compile(&text)?.compile_matcher(), text })
+        let folder = format!("{text}/");
+        if paths.any(|path| path.as_str() == text || path.as_str().starts_with(&folder)) {
+            return Ok(Self { begins: folder.clone(), folder, glob: None, text });
+        }
+        let literal = text.find(['*', '?', '[', '{', '\\']).and_then(|end| text.get(..end));
+        let begins = literal.map_or_else(|| folder.clone(), str::to_owned);
+        Ok(Self { begins, folder, glob: Some(compile(&text)?.compile_matcher()), text })
     }
 
     fn matches(&self, path: &StorePath) -> bool {
-        let path = path.as_str();
-        path == self.text || path.starts_with(&self.folder) || self.glob.is_match(path)
+        match &self.glob {
+            Some(glob) => glob.is_match(path.as_str()),
+            None => path.as_str() == self.text || path.as_str().starts_with(&self.folder),
+        }
     }
 }

@@ -186,7 +186,7 @@ fn log_tells_of_a_damaged_manifest_and_shows_the_rest() {
     let run = sandbox.run(&["log"]);
     let log = String::from_utf8(run.stdout).unwrap();
     let numbers: Vec<u64> =
-        log.lines().map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect();
+        log.lines().map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect();
     assert_eq!(run.code, 5, "{log}");
     assert!(numbers.starts_with(&(damaged + 1..=41).rev().collect::<Vec<_>>()), "{log}");
     assert!(!numbers.contains(&damaged), "{log}");

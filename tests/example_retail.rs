@@ -47,10 +47,7 @@ fn shipped() -> Outcome<BTreeMap<String, Vec<u8>>> {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             if entry.file_type()?.is_file() {
-                let name = entry
-                    .file_name()
-                    .into_string()
-                    .map_err(|_| "a name is not UTF-8")?;
+                let name = entry.file_name().into_string().map_err(|_| "a name is not UTF-8")?;
                 files.insert(format!("{prefix}{name}"), fs::read(entry.path())?);
             }
         }
@@ -65,13 +62,7 @@ fn partitions_schedule_and_index_agree() -> Outcome {
     assert_eq!(catalog.problems(), Vec::<String>::new());
     assert_eq!(catalog.shops.len(), 60);
     assert_eq!(catalog.index.counts.stores, 60);
-    let stops: usize = catalog
-        .schedule
-        .days
-        .values()
-        .flatten()
-        .map(|route| route.stops.len())
-        .sum();
+    let stops: usize = catalog.schedule.days.values().flatten().map(|route| route.stops.len()).sum();
     assert_eq!(stops, 60, "every shop is served once a week");
     Ok(())
 }
@@ -80,11 +71,7 @@ fn partitions_schedule_and_index_agree() -> Outcome {
 fn a_store_gives_back_every_byte() -> Outcome {
     let (_dir, snapshot) = saved()?;
     let shipped = shipped()?;
-    let listed: Vec<String> = snapshot
-        .list("")
-        .iter()
-        .map(|file| file.path.to_string())
-        .collect();
+    let listed: Vec<String> = snapshot.list("").iter().map(|file| file.path.to_string()).collect();
     assert_eq!(listed, shipped.keys().cloned().collect::<Vec<_>>());
     for (path, bytes) in &shipped {
         assert_eq!(&snapshot.get(path)?, bytes, "{path}");
@@ -104,18 +91,11 @@ fn files_are_in_the_form_the_types_write() -> Outcome {
                 let shop: Shop = serde_json::from_slice(bytes)?;
                 assert_eq!(partition, format!("stores/{}.json", shop.id));
                 assert_eq!(shop.id, shop.name.to_lowercase().replace(' ', "-"));
-                assert_eq!(
-                    shop.opening_hours.len(),
-                    7,
-                    "{partition} has hours for each day"
-                );
+                assert_eq!(shop.opening_hours.len(), 7, "{partition} has hours for each day");
                 rewritten::<Shop>(bytes)?
             }
         };
-        assert_eq!(
-            &again, bytes,
-            "{path} is not pretty-printed, or a type loses a part of it"
-        );
+        assert_eq!(&again, bytes, "{path} is not pretty-printed, or a type loses a part of it");
         assert_eq!(path, &path.to_lowercase());
     }
     Ok(())
@@ -140,65 +120,36 @@ fn the_check_finds_what_is_wrong() -> Outcome {
 
     let gone = problems_after(|catalog| drop(catalog.shops.remove("stores/downtown.json")))?;
     assert!(
-        gone.contains(&format!(
-            "index.json sends downtown to {downtown}, which does not exist"
-        )),
+        gone.contains(&format!("index.json sends downtown to {downtown}, which does not exist")),
         "{gone}"
     );
-    assert!(
-        gone.contains("central-thursday stops at downtown, which no partition describes"),
-        "{gone}"
-    );
+    assert!(gone.contains("central-thursday stops at downtown, which no partition describes"), "{gone}");
 
     let unlisted = problems_after(|catalog| drop(catalog.index.stores.remove("downtown")))?;
-    assert!(
-        unlisted.contains(&format!("{downtown} is not in index.json")),
-        "{unlisted}"
-    );
+    assert!(unlisted.contains(&format!("{downtown} is not in index.json")), "{unlisted}");
 
     let swapped = problems_after(|catalog| {
-        catalog
-            .index
-            .stores
-            .insert("downtown".into(), "stores/larkrise.json".into());
+        catalog.index.stores.insert("downtown".into(), "stores/larkrise.json".into());
     })?;
-    assert!(
-        swapped.contains("sends downtown to stores/larkrise.json, which is larkrise"),
-        "{swapped}"
-    );
+    assert!(swapped.contains("sends downtown to stores/larkrise.json, which is larkrise"), "{swapped}");
 
     let moved = problems_after(|catalog| {
         if let Some(shop) = catalog.shops.get_mut("stores/downtown.json") {
             shop.delivery.weekday = Some(Weekday::Friday);
         }
     })?;
-    assert!(
-        moved.contains("downtown is scheduled on thursday, its partition says friday"),
-        "{moved}"
-    );
-    assert!(
-        moved.contains("index.json counts 12 deliveries on thursday, the partitions have 11"),
-        "{moved}"
-    );
+    assert!(moved.contains("downtown is scheduled on thursday, its partition says friday"), "{moved}");
+    assert!(moved.contains("index.json counts 12 deliveries on thursday, the partitions have 11"), "{moved}");
 
     let dropped = problems_after(|catalog| catalog.schedule.remove_stop("downtown"))?;
-    assert_eq!(
-        dropped,
-        "downtown expects a delivery on thursday, no route stops there"
-    );
+    assert_eq!(dropped, "downtown expects a delivery on thursday, no route stops there");
 
     let twice = problems_after(|catalog| {
         if let Some(route) = catalog.schedule.route_mut(Weekday::Friday, "harbour") {
             route.stops.push("downtown".into());
         }
     })?;
-    assert!(
-        twice.contains("downtown is scheduled twice, on thursday and friday"),
-        "{twice}"
-    );
-    assert!(
-        twice.contains("harbour-friday stops at downtown in central"),
-        "{twice}"
-    );
+    assert!(twice.contains("downtown is scheduled twice, on thursday and friday"), "{twice}");
+    assert!(twice.contains("harbour-friday stops at downtown in central"), "{twice}");
     Ok(())
 }

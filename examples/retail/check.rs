@@ -24,11 +24,7 @@ impl Catalog {
             let shop = snapshot.get_json(&path)?;
             shops.insert(path, shop);
         }
-        Ok(Self {
-            index: snapshot.get_json(INDEX)?,
-            schedule: snapshot.get_json(SCHEDULE)?,
-            shops,
-        })
+        Ok(Self { index: snapshot.get_json(INDEX)?, schedule: snapshot.get_json(SCHEDULE)?, shops })
     }
 
     /// One sentence for each contradiction; empty when all is well.
@@ -42,13 +38,10 @@ impl Catalog {
     fn check_index(&self, problems: &mut Vec<String>) {
         for (id, path) in &self.index.stores {
             match self.shops.get(path) {
-                None => problems.push(format!(
-                    "{INDEX} sends {id} to {path}, which does not exist"
-                )),
-                Some(shop) if shop.id != *id => problems.push(format!(
-                    "{INDEX} sends {id} to {path}, which is {}",
-                    shop.id
-                )),
+                None => problems.push(format!("{INDEX} sends {id} to {path}, which does not exist")),
+                Some(shop) if shop.id != *id => {
+                    problems.push(format!("{INDEX} sends {id} to {path}, which is {}", shop.id))
+                }
                 Some(_) => {}
             }
         }
@@ -74,27 +67,19 @@ impl Catalog {
     }
 
     fn check_schedule(&self, problems: &mut Vec<String>) {
-        let by_id: BTreeMap<&str, &Shop> = self
-            .shops
-            .values()
-            .map(|shop| (shop.id.as_str(), shop))
-            .collect();
+        let by_id: BTreeMap<&str, &Shop> = self.shops.values().map(|shop| (shop.id.as_str(), shop)).collect();
         let mut served: BTreeMap<&str, Weekday> = BTreeMap::new();
 
         for (day, routes) in &self.schedule.days {
-            for (route, id) in routes
-                .iter()
-                .flat_map(|r| r.stops.iter().map(move |id| (r, id)))
-            {
+            for (route, id) in routes.iter().flat_map(|r| r.stops.iter().map(move |id| (r, id))) {
                 if let Some(other) = served.insert(id, *day) {
                     problems.push(format!("{id} is scheduled twice, on {other} and {day}"));
                 }
                 match by_id.get(id.as_str()) {
                     Some(shop) => check_stop(shop, *day, route, problems),
-                    None => problems.push(format!(
-                        "{} stops at {id}, which no partition describes",
-                        route.route
-                    )),
+                    None => {
+                        problems.push(format!("{} stops at {id}, which no partition describes", route.route))
+                    }
                 }
             }
         }
@@ -103,10 +88,7 @@ impl Catalog {
                 continue;
             };
             if !served.contains_key(shop.id.as_str()) {
-                problems.push(format!(
-                    "{} expects a delivery on {day}, no route stops there",
-                    shop.id
-                ));
+                problems.push(format!("{} expects a delivery on {day}, no route stops there", shop.id));
             }
         }
     }
@@ -119,11 +101,7 @@ fn check_stop(shop: &Shop, day: Weekday, route: &Route, problems: &mut Vec<Strin
     }
     match shop.delivery.weekday {
         Some(own) if own == day => {}
-        Some(own) => problems.push(format!(
-            "{id} is scheduled on {day}, its partition says {own}"
-        )),
-        None => problems.push(format!(
-            "{id} is scheduled on {day}, its partition says no day"
-        )),
+        Some(own) => problems.push(format!("{id} is scheduled on {day}, its partition says {own}")),
+        None => problems.push(format!("{id} is scheduled on {day}, its partition says no day")),
     }
 }

@@ -12,11 +12,7 @@ const PATH: &str = "stores/downtown.json";
 pub fn damage_a_copy(store: &Store, copy: &Path) -> Outcome {
     // Nobody else writes to the store now; a plain copy of the directory is then a store as well.
     copy_tree(store.dir(), copy)?;
-    let written_by = store
-        .snapshot()?
-        .entry(PATH)
-        .ok_or("there is no such file")?
-        .generation;
+    let written_by = store.snapshot()?.entry(PATH).ok_or("there is no such file")?.generation;
     flip_a_byte(&copy.join("data").join(format!("{PATH}.g{written_by}")))?;
 
     let copied = Store::open(copy)?;
@@ -35,48 +31,27 @@ pub fn damage_a_copy(store: &Store, copy: &Path) -> Outcome {
     let report = copied.verify(&VerifyOptions::default())?;
     for finding in &report.findings {
         let path = finding.path.as_deref().unwrap_or("the store");
-        println!(
-            "verify says: {}: {path}: {}",
-            finding.severity, finding.detail
-        );
+        println!("verify says: {}: {path}: {}", finding.severity, finding.detail);
     }
-    let named = report
-        .findings
-        .iter()
-        .any(|finding| finding.path.as_deref() == Some(PATH));
-    expect(
-        !report.ok && named,
-        "verify finds the damage, and names the file",
-    )?;
+    let named = report.findings.iter().any(|finding| finding.path.as_deref() == Some(PATH));
+    expect(!report.ok && named, "verify finds the damage, and names the file")?;
 
     let (bytes, provenance) = snapshot.get_or_recover(PATH, b"{}")?;
     let Provenance::Recovered { generation } = provenance else {
-        return expect(
-            false,
-            "an earlier version takes the place of the damaged one",
-        );
+        return expect(false, "an earlier version takes the place of the damaged one");
     };
     println!("get_or_recover gives the version of generation {generation}, and says so.");
     expect_version(store, generation, &bytes)?;
-    expect(
-        error.intact() == Some(generation),
-        "the error names the version that is recovered",
-    )?;
+    expect(error.intact() == Some(generation), "the error names the version that is recovered")?;
 
     // The damaged bytes are evidence: recovering them for a reader writes nothing.
-    expect(
-        snapshot.get(PATH).is_err(),
-        "the damaged file is still there, and still damaged",
-    )
+    expect(snapshot.get(PATH).is_err(), "the damaged file is still there, and still damaged")
 }
 
 /// The original store is whole, so it can tell what the recovered bytes should be.
 fn expect_version(original: &Store, generation: Generation, bytes: &[u8]) -> Outcome {
     let right = original.snapshot_at(generation)?.get(PATH)?;
-    expect(
-        right == bytes,
-        "the recovered bytes are those of that generation",
-    )
+    expect(right == bytes, "the recovered bytes are those of that generation")
 }
 
 /// Reads and writes instead of `fs::copy`, which would copy the read-only permission too.

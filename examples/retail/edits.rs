@@ -14,19 +14,13 @@ pub fn move_delivery(store: &Store, id: &str, to: Weekday) -> Outcome {
     // the commit, it reports a conflict instead of saving on top of them.
     let mut index: Index = tx.get_json(INDEX)?;
     let mut schedule: Schedule = tx.get_json(SCHEDULE)?;
-    let path = index
-        .stores
-        .get(id)
-        .ok_or("the index knows no such shop")?
-        .clone();
+    let path = index.stores.get(id).ok_or("the index knows no such shop")?.clone();
     let mut shop: Shop = tx.get_json(&path)?;
 
     let from = shop.delivery.weekday.replace(to);
     index.counts.move_delivery(from, to);
     schedule.remove_stop(id);
-    let route = schedule
-        .route_mut(to, &shop.region)
-        .ok_or("no route serves the region on that day")?;
+    let route = schedule.route_mut(to, &shop.region).ok_or("no route serves the region on that day")?;
     route.stops.push(id.to_owned());
 
     tx.put_json(&path, &shop)?;
@@ -38,10 +32,7 @@ pub fn move_delivery(store: &Store, id: &str, to: Weekday) -> Outcome {
         "Generation {}: {} files changed together, {} bytes written.",
         commit.generation, commit.put, commit.bytes
     );
-    expect(
-        commit.put == 3,
-        "partition, schedule and index are one generation",
-    )
+    expect(commit.put == 3, "partition, schedule and index are one generation")
 }
 
 /// Perfectly valid files, saved whole and durably, and wrong: the schedule still sends vans there.
@@ -67,23 +58,16 @@ pub fn open_on_sunday(store: &Store, id: &str) -> Outcome {
     let path = format!("stores/{id}.json");
     let mut tx = store.begin()?;
     let mut shop: Shop = tx.get_json(&path)?;
-    shop.opening_hours
-        .insert(Weekday::Sunday, Some(sunday_hours()));
+    shop.opening_hours.insert(Weekday::Sunday, Some(sunday_hours()));
     tx.put_json(&path, &shop)?;
     tx.author("shop desk");
     let commit = tx.commit(&format!("{} opens on Sundays", shop.name))?;
-    println!(
-        "Generation {}: {} opens on Sundays, which must survive.",
-        commit.generation, shop.name
-    );
+    println!("Generation {}: {} opens on Sundays, which must survive.", commit.generation, shop.name);
     Ok(())
 }
 
 fn sunday_hours() -> Hours {
-    Hours {
-        opens: "09:00".to_owned(),
-        closes: "17:00".to_owned(),
-    }
+    Hours { opens: "09:00".to_owned(), closes: "17:00".to_owned() }
 }
 
 /// Restores just the files that the bad generation changed, from the generation before it.
@@ -97,9 +81,7 @@ pub fn take_back(store: &Store, bad: Generation, kept: &str) -> Outcome {
     let mut tx = store.begin()?;
     tx.restore(&before, &paths)?;
     tx.author("shift lead");
-    let commit = tx.commit(&format!(
-        "take back generation {bad}: these days are in use"
-    ))?;
+    let commit = tx.commit(&format!("take back generation {bad}: these days are in use"))?;
     println!(
         "Generation {}: {} files as they were in {}, {} bytes copied.",
         commit.generation,
@@ -118,9 +100,7 @@ pub fn take_back(store: &Store, bad: Generation, kept: &str) -> Outcome {
 
 /// A store opened with validators commits nothing that they refuse.
 pub fn refuse_broken_json(dir: &Path) -> Outcome {
-    let guarded = Store::options()
-        .validate("stores/*.json", json_as::<Shop>())?
-        .open(dir)?;
+    let guarded = Store::options().validate("stores/*.json", json_as::<Shop>())?.open(dir)?;
     let before = guarded.snapshot()?;
     let mut half = before.get("stores/downtown.json")?;
     half.truncate(half.len() / 2);
@@ -135,8 +115,5 @@ pub fn refuse_broken_json(dir: &Path) -> Outcome {
     }
     let now = guarded.snapshot()?;
     println!("The store is still at generation {}.", now.generation());
-    expect(
-        now.generation() == before.generation(),
-        "a refused commit makes no generation",
-    )
+    expect(now.generation() == before.generation(), "a refused commit makes no generation")
 }

@@ -111,24 +111,12 @@ fn first_save(dir: &Path) -> Outcome<(Store, Generation)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/retail/data");
     let mut tx = store.begin()?;
     tx.author("importer");
-    let read = tx.put_dir(
-        &source,
-        &PutDir {
-            prune: true,
-            ..PutDir::default()
-        },
-    )?;
+    let read = tx.put_dir(&source, &PutDir { prune: true, ..PutDir::default() })?;
     let commit = tx.commit("import the shops, the schedule and the index")?;
-    println!(
-        "Generation {} holds {} files, {} bytes.",
-        commit.generation, read.files, read.bytes
-    );
+    println!("Generation {} holds {} files, {} bytes.", commit.generation, read.files, read.bytes);
 
     let snapshot = store.snapshot()?;
-    expect(
-        snapshot.files() == read.files,
-        "the store holds what the directory holds",
-    )?;
+    expect(snapshot.files() == read.files, "the store holds what the directory holds")?;
     expect_healthy(&snapshot)?;
     Ok((store, commit.generation))
 }
@@ -139,24 +127,15 @@ fn history_and_diff(store: &Store, bad: Generation) -> Outcome {
         println!("  {}", entry?);
     }
     let culprit = store.entry(bad)?;
-    println!(
-        "Generation {bad} is by {}: \"{}\"",
-        culprit.author, culprit.message
-    );
+    println!("Generation {bad} is by {}: \"{}\"", culprit.author, culprit.message);
 
     let before = culprit.parent.ok_or("the bad edit has nothing before it")?;
     let differences = store.diff(before, bad)?;
-    println!(
-        "Between {before} and {bad}, {} files differ:",
-        differences.len()
-    );
+    println!("Between {before} and {bad}, {} files differ:", differences.len());
     for difference in differences.iter().take(3) {
         println!("  {:?} {}", difference.change, difference.path);
     }
-    expect(
-        differences.len() == culprit.put.len(),
-        "diff and history name the same files",
-    )
+    expect(differences.len() == culprit.put.len(), "diff and history name the same files")
 }
 
 fn end_of_day(store: &Store, start: Generation) -> Outcome {
@@ -165,22 +144,14 @@ fn end_of_day(store: &Store, start: Generation) -> Outcome {
         "Generation {} is generation {start} again; {} bytes were written for it.",
         commit.generation, commit.bytes
     );
-    expect(
-        store.diff(start, commit.generation)?.is_empty(),
-        "the rollback brought back the first state",
-    )?;
+    expect(store.diff(start, commit.generation)?.is_empty(), "the rollback brought back the first state")?;
     expect_healthy(&store.snapshot()?)?;
 
     let again = store.rollback(start, "once more")?;
-    expect(
-        !again.changed,
-        "a rollback to the state that holds makes no generation",
-    )?;
+    expect(!again.changed, "a rollback to the state that holds makes no generation")?;
 
-    let report = store.verify(&genstore::VerifyOptions {
-        scope: genstore::VerifyScope::All,
-        ..Default::default()
-    })?;
+    let report =
+        store.verify(&genstore::VerifyOptions { scope: genstore::VerifyScope::All, ..Default::default() })?;
     println!(
         "Verified {} generations, {} files, {} bytes: {}.",
         report.generations,
@@ -197,11 +168,7 @@ fn heading(title: &str) {
 
 /// Turns a claim of the tour into an error when it does not hold.
 pub fn expect(holds: bool, claim: &str) -> Outcome {
-    if holds {
-        Ok(())
-    } else {
-        Err(format!("this should hold, and does not: {claim}").into())
-    }
+    if holds { Ok(()) } else { Err(format!("this should hold, and does not: {claim}").into()) }
 }
 
 fn expect_healthy(snapshot: &Snapshot) -> Outcome {

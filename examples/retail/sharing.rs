@@ -19,10 +19,7 @@ pub fn conflict_and_retry(store: &Store) -> Outcome {
         Err(error) if error.kind() == ErrorKind::Conflict => {
             println!("The second save is refused: {error}.");
             for conflict in error.conflicts() {
-                println!(
-                    "  {} was changed by generation {}",
-                    conflict.path, conflict.generation
-                );
+                println!("  {} was changed by generation {}", conflict.path, conflict.generation);
             }
             let named = error
                 .conflicts()
@@ -37,17 +34,10 @@ pub fn conflict_and_retry(store: &Store) -> Outcome {
     let commit = save(store, "valley leaves earlier on Tuesdays", |tx| {
         depart_at(tx, Weekday::Tuesday, "valley", "05:00")
     })?;
-    println!(
-        "Done again on the newer schedule, it becomes generation {}.",
-        commit.generation
-    );
+    println!("Done again on the newer schedule, it becomes generation {}.", commit.generation);
 
     let mut schedule: Schedule = store.snapshot()?.get_json(SCHEDULE)?;
-    let mut departs = |day, region| {
-        schedule
-            .route_mut(day, region)
-            .map(|route| route.departs.clone())
-    };
+    let mut departs = |day, region| schedule.route_mut(day, region).map(|route| route.departs.clone());
     let north = departs(Weekday::Monday, "north");
     let valley = departs(Weekday::Tuesday, "valley");
     expect(
@@ -59,11 +49,7 @@ pub fn conflict_and_retry(store: &Store) -> Outcome {
 /// Does an edit again on the newest state for as long as somebody else is faster.
 ///
 /// The edit reads through the transaction it is given, so every attempt starts from fresh data.
-fn save(
-    store: &Store,
-    message: &str,
-    edit: impl Fn(&mut Transaction) -> Outcome,
-) -> Outcome<Commit> {
+fn save(store: &Store, message: &str, edit: impl Fn(&mut Transaction) -> Outcome) -> Outcome<Commit> {
     const ATTEMPTS: u32 = 10;
     for _ in 0..ATTEMPTS {
         let mut tx = store.begin()?;
@@ -78,9 +64,7 @@ fn save(
 
 fn depart_at(tx: &mut Transaction, day: Weekday, region: &str, time: &str) -> Outcome {
     let mut schedule: Schedule = tx.get_json(SCHEDULE)?;
-    let route = schedule
-        .route_mut(day, region)
-        .ok_or("no route serves the region on that day")?;
+    let route = schedule.route_mut(day, region).ok_or("no route serves the region on that day")?;
     time.clone_into(&mut route.departs);
     Ok(tx.put_json(SCHEDULE, &schedule)?)
 }
@@ -92,20 +76,13 @@ pub fn read_during_saves(store: &Store) -> Outcome {
     let at_first = alert_levels(&held)?;
 
     let looks = std::thread::scope(|scope| {
-        let writer =
-            scope.spawn(|| (31..=35).try_for_each(|percent| set_alert_level(store, percent)));
+        let writer = scope.spawn(|| (31..=35).try_for_each(|percent| set_alert_level(store, percent)));
         let mut looks = 0;
         loop {
             let last = writer.is_finished();
-            expect(
-                alert_levels(&held)? == at_first,
-                "a held snapshot never changes",
-            )?;
+            expect(alert_levels(&held)? == at_first, "a held snapshot never changes")?;
             let levels = alert_levels(&store.snapshot()?)?;
-            expect(
-                levels == at_first || levels.len() == 1,
-                "a snapshot shows no half of a save",
-            )?;
+            expect(levels == at_first || levels.len() == 1, "a snapshot shows no half of a save")?;
             looks += 1;
             if last {
                 break;
@@ -122,14 +99,8 @@ pub fn read_during_saves(store: &Store) -> Outcome {
         held.generation(),
         now.generation()
     );
-    expect(
-        alert_levels(&now)? == BTreeSet::from([35]),
-        "a new snapshot shows the last save",
-    )?;
-    expect(
-        held.generation() < now.generation(),
-        "the held snapshot is the older one",
-    )
+    expect(alert_levels(&now)? == BTreeSet::from([35]), "a new snapshot shows the last save")?;
+    expect(held.generation() < now.generation(), "the held snapshot is the older one")
 }
 
 fn set_alert_level(store: &Store, percent: u32) -> Outcome {

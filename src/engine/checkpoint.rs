@@ -33,7 +33,7 @@ fn is_due(cost: u64, files: u64) -> bool {
 
 impl Engine {
     /// Writes a checkpoint of the head if one is due: after the commit is durable and the lock is free, in a thread
-    /// of its own. A failure is of no consequence, as the next commit finds it due again.
+    /// of its own. A failure costs time only: the next one is due after as much again.
     pub(crate) fn checkpoint_if_due(&self, mut head: Head) -> Head {
         if !is_due(head.cost, head.table.files()) {
             return head;

@@ -57,13 +57,17 @@ impl Engine {
     pub(crate) fn commit(&self, mut proposal: Proposal<'_>) -> Result<Outcome> {
         self.poison().check()?;
         self.validate(&proposal.draft)?;
+        let mended = self.mended(&proposal);
         let writer = self.lock_writer()?;
         let head = self.refresh()?;
         check_healthy(&head)?;
         if head.link != proposal.base.link && !proposal.overwrite {
             self.check_conflicts(&proposal, &head)?;
         }
-        proposal.draft.changes.retain(|path, planned| changes(&head.table, path, planned));
+        proposal
+            .draft
+            .changes
+            .retain(|path, planned| mended.contains(path) || changes(&head.table, path, planned));
         if proposal.draft.changes.is_empty() {
             return Ok(Outcome { generation: head.link.generation, made: None });
         }
@@ -72,6 +76,21 @@ impl Engine {
         let made = size(&proposal.draft);
         let head = self.checkpoint_if_due(published);
         Ok(Outcome { generation: self.remember(head).link.generation, made: Some(made) })
+    }
+
+    /// The paths under which the proposal puts the content that they should have, in place of damaged bytes: that
+    /// makes a difference although the hash is the same. Found before the lock is taken, as the files are read.
+    fn mended(&self, proposal: &Proposal<'_>) -> BTreeSet<StorePath> {
+        let is_mended = |(path, planned): (&StorePath, &Planned)| {
+            let live = proposal.base.table.get(path)?;
+            let is_candidate = match planned {
+                Planned::Write { blake3, .. } => *blake3 == live.blake3,
+                Planned::Link(entry) => entry.blake3 == live.blake3 && !entry.is_same_file(live),
+                Planned::Remove => false,
+            };
+            (is_candidate && content::is_damaged(self.storage(), live)).then(|| path.clone())
+        };
+        proposal.draft.changes.iter().filter_map(is_mended).collect()
     }
 
     fn validate(&self, draft: &Draft) -> Result<()> {

@@ -105,6 +105,11 @@ pub(crate) fn check(storage: &dyn Storage, entry: &Entry) -> Check {
     }
 }
 
+/// Whether the bytes of the file of an entry are known not to be what was saved.
+pub(crate) fn is_damaged(storage: &dyn Storage, entry: &Entry) -> bool {
+    matches!(check(storage, entry), Check::Damaged(_))
+}
+
 /// Checks that the file of an entry is there and has its length.
 pub(crate) fn check_length(storage: &dyn Storage, entry: &Entry) -> Check {
     match open(storage, entry) {

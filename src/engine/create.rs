@@ -36,8 +36,7 @@ pub(crate) fn create(dir: &Path, options: Options) -> Result<(Engine, Medium)> {
         return Err(Problem::NotADirectory(dir.into()).into());
     }
     // A medium that is refused is left as it is.
-    let above = dir.ancestors().find(|above| above.exists()).unwrap_or(Path::new("."));
-    let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+    let above = outside::nearest(dir);
     let carrier = real(above)?.carrier().map_err(|error| cannot_open(above, error))?;
     medium::check(&carrier, options.force_medium)?;
     match place {
@@ -108,7 +107,11 @@ fn look(storage: &dyn Storage, dir: &Path) -> Result<Nothing> {
         .system()
         .list("")
         .map_err(|error| Error::io("cannot list", dir.display().to_string(), error))?;
-    let is_ours = |name: &str| FOLDERS.contains(&name) || name == Name::NextPointer.to_string();
+    // The pointer too: another process may have swapped it in since it was found missing.
+    let is_ours = |name: &str| {
+        FOLDERS.contains(&name)
+            || [Name::Pointer, Name::NextPointer].iter().any(|ours| ours.to_string() == name)
+    };
     let manifests: Vec<_> =
         list(MANIFESTS)?.into_iter().filter_map(|found| found.name?.generation()).collect();
     if !list(DATA)?.is_empty() || !list(CHECKPOINTS)?.is_empty() {

@@ -204,7 +204,8 @@ pub(crate) fn table(
         next = manifest.parent;
         between.push(manifest);
     }
-    let is_at_link = loaded.checkpoint == Some(link.generation) || known.is_some_and(|known| known.link == link);
+    let is_at_link =
+        loaded.checkpoint == Some(link.generation) || known.is_some_and(|known| known.link == link);
     let forward = between.iter().rev().chain((!is_at_link).then_some(head));
     for manifest in forward {
         loaded.cost += super::checkpoint::cost(manifest.changes.len());

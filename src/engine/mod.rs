@@ -183,10 +183,10 @@ impl Engine {
 
     fn follow(&self, pointer: Pointer, known: &Head) -> Result<Arc<Head>> {
         let head = pointer.head;
-        if !known.is_degraded() && head.generation <= known.link.generation {
-            return Err(Problem::HistoryReplaced { known: known.link.generation }.into());
-        }
+        let is_replaced = !known.is_degraded() && head.generation <= known.link.generation;
+        let replaced = || Problem::HistoryReplaced { known: known.link.generation }.into();
         let manifest = match load::manifest(self.storage(), head) {
+            Err(fault) if is_replaced && !matches!(fault, Fault::Fatal(_)) => return Err(replaced()),
             Ok(manifest) => manifest,
             Err(Fault::Fatal(error)) => return Err(error),
             Err(fault) => return self.recovered(fault),
@@ -194,6 +194,9 @@ impl Engine {
         if manifest.store != self.id {
             let (dir, expected, found) = (self.dir.clone(), self.id, manifest.store);
             return Err(Problem::OtherStore { dir, expected, found }.into());
+        }
+        if is_replaced {
+            return Err(replaced());
         }
         match load::table(self.storage(), head, &manifest, Some(known).filter(|known| !known.is_degraded())) {
             Ok(loaded) => Ok(self.remember(Head::of(pointer, manifest.time, manifest.message, loaded))),

@@ -35,6 +35,11 @@ impl Entry {
         self.stored_as.as_ref().unwrap_or(&self.path)
     }
 
+    /// Whether both are the same file on disk.
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
+        self.generation == other.generation && self.stored_path() == other.stored_path()
+    }
+
     /// The same bytes under another path.
     pub(crate) fn renamed(&self, path: StorePath) -> Self {
         let stored_as = Some(self.stored_path()).filter(|stored| **stored != path).cloned();

@@ -269,7 +269,13 @@ fn beside(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes an unfinished directory beside `dir`, which goes away with the value.
+/// The nearest directory at or above a name that is there.
+pub(crate) fn nearest(dir: &Path) -> &Path {
+    let above = dir.ancestors().find(|above| above.is_dir());
+    above.filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes an unfinished directory beside `dir`, or in the nearest directory above it, which goes away with the value.
 pub(crate) fn unfinished_dir(dir: &Path) -> io::Result<tempfile::TempDir> {
-    tempfile::Builder::new().prefix(".genstore-export-").tempdir_in(beside(dir))
+    tempfile::Builder::new().prefix(".genstore-export-").tempdir_in(nearest(beside(dir)))
 }

@@ -93,7 +93,12 @@ impl Storage for Directory {
     }
 
     fn replace_derived(&self, staged: &Name, derived: &Name) -> io::Result<()> {
-        self.fs.rename(&staged.to_string(), &derived.to_string())
+        let derived = derived.to_string();
+        // A copy of the store may have lost the folder, which is often empty.
+        if let Some((folder, _)) = derived.rsplit_once('/') {
+            self.fs.make_dir(folder)?;
+        }
+        self.fs.rename(&staged.to_string(), &derived)
     }
 
     fn try_lock_writer(&self) -> io::Result<Option<FileLock>> {

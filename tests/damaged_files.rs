@@ -1,0 +1,303 @@
+//! A saved file that is damaged costs that file and no other, and nothing planted in a store leads out of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::type_complexity,
+    clippy::disallowed_methods
+)]
+
+mod support;
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use genstore::{Error, ErrorKind, FindingKind, Provenance, Severity, VerifyOptions};
+use support::{
+    Place, assert_same, clear, contents, fifo, files, flip, g, has, link, names, overwrite, refused, remove,
+    rename, save, state, text, tree,
+};
+
+/// Generation 2 is `a` = first, 3 is `a` = second, 4 is `a` = third; `other` stays.
+fn place() -> Place {
+    let first: &[(&str, &str)] = &[("folder/a", "first"), ("other", "kept")];
+    Place::with_commits(&[first, &[("folder/a", "second")], &[("folder/a", "third")]]).0
+}
+
+fn hash(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
+#[test]
+fn every_kind_of_damage_is_named_and_nothing_else_is_lost() {
+    type Expected = (FindingKind, fn() -> (String, String));
+    let lengths = || ("5 bytes".to_owned(), "2 bytes".to_owned());
+    let nothing = || (hash(b"third"), "nothing".to_owned());
+    let damages: [(&str, fn(&Path), Expected); 9] = [
+        (
+            "flipped",
+            |file| overwrite(file, "thirD"),
+            (FindingKind::FileDamaged, || (hash(b"third"), hash(b"thirD"))),
+        ),
+        ("cut", truncate_to_two, (FindingKind::FileDamaged, lengths)),
+        (
+            "empty",
+            |file| overwrite(file, ""),
+            (FindingKind::FileDamaged, || ("5 bytes".into(), "0 bytes".into())),
+        ),
+        (
+            "longer",
+            |file| overwrite(file, "third!"),
+            (FindingKind::FileDamaged, || ("5 bytes".into(), "6 bytes".into())),
+        ),
+        ("missing", clear, (FindingKind::FileMissing, nothing)),
+        (
+            "directory",
+            |file| {
+                clear(file);
+                fs::create_dir(file).unwrap()
+            },
+            (FindingKind::FileDamaged, nothing),
+        ),
+        ("FIFO", fifo, (FindingKind::FileDamaged, nothing)),
+        (
+            "link to the same bytes",
+            |file| {
+                let outside = file.ancestors().nth(4).unwrap().join("outside");
+                fs::write(&outside, "third").unwrap();
+                link(file, &outside);
+            },
+            (FindingKind::FileDamaged, nothing),
+        ),
+        (
+            "link in place of the folder",
+            |file| {
+                let folder = file.parent().unwrap();
+                let outside = file.ancestors().nth(4).unwrap().join("moved out");
+                fs::rename(folder, &outside).unwrap();
+                link(folder, &outside);
+            },
+            (FindingKind::FileDamaged, nothing),
+        ),
+    ];
+    for (name, damage, (kind, facts)) in damages {
+        let place = place();
+        damage(&place.inside("data/folder/a.g4"));
+        let before = contents(&place.store());
+        let store = place.open();
+        assert_eq!(store.recovery(), None, "{name}: a file costs the file, not the store");
+        let snapshot = store.snapshot().unwrap();
+        assert_eq!(snapshot.generation(), g(4));
+        assert_eq!(snapshot.get("other").unwrap(), b"kept", "{name}");
+        let is_folder = name == "link in place of the folder";
+        let check = |error: Error| {
+            assert_eq!((error.path(), error.generation()), (Some("folder/a"), Some(g(4))), "{name}");
+            let (expected, found) = facts();
+            assert_eq!(
+                (error.expected(), error.found()),
+                (Some(expected.as_str()), Some(found.as_str())),
+                "{name}"
+            );
+            assert_eq!(error.intact(), if is_folder { None } else { Some(g(3)) }, "{name}");
+            assert!(error.consequence().contains("every other file can still be read"));
+        };
+        check(refused(snapshot.get("folder/a"), ErrorKind::Corrupt));
+        check(refused(snapshot.reader("folder/a"), ErrorKind::Corrupt));
+        check(refused(snapshot.get_json::<String>("folder/a"), ErrorKind::Corrupt));
+        check(refused(store.begin().unwrap().get("folder/a"), ErrorKind::Corrupt));
+
+        let recovered = snapshot.get_or_recover("folder/a", b"default").unwrap();
+        if is_folder {
+            assert_eq!(recovered, (b"default".to_vec(), Provenance::Default), "{name}");
+        } else {
+            assert_eq!(recovered, (b"second".to_vec(), Provenance::Recovered { generation: g(3) }), "{name}");
+            assert_eq!(store.snapshot_at("3").unwrap().get("folder/a").unwrap(), b"second", "{name}");
+        }
+        assert_eq!(snapshot.get_or_recover("other", b"").unwrap(), (b"kept".to_vec(), Provenance::Current));
+        assert_eq!(
+            snapshot.get_or_recover("no such path", b"d").unwrap(),
+            (b"d".to_vec(), Provenance::Default)
+        );
+        refused(snapshot.get_or_recover("../x", b""), ErrorKind::Invalid);
+
+        let report = store.verify(&VerifyOptions::default()).unwrap();
+        assert!(
+            !report.ok && has(&report.findings, Severity::Error, kind_of(kind, is_folder), Some("folder/a")),
+            "{name}: {report:?}"
+        );
+        drop(snapshot);
+        assert_same(&contents(&place.store()), &before);
+        // Saving something else goes on, and the evidence stays.
+        assert!(save(&store, &[("other", "new")]).changed, "{name}");
+        let after = contents(&place.store());
+        assert_eq!(after.get("data/folder/a.g4"), before.get("data/folder/a.g4"), "{name}");
+    }
+}
+
+const fn kind_of(kind: FindingKind, _is_folder: bool) -> FindingKind {
+    kind
+}
+
+fn truncate_to_two(file: &Path) {
+    overwrite(file, "th");
+}
+
+#[test]
+fn the_newest_intact_version_is_offered_and_the_default_is_the_last_resort() {
+    let place = place();
+    let store = place.open();
+    let recover = || store.snapshot().unwrap().get_or_recover("folder/a", b"default").unwrap();
+    flip(&place.inside("data/folder/a.g4"), 0);
+    flip(&place.inside("data/folder/a.g3"), 0);
+    assert_eq!(refused(store.snapshot().unwrap().get("folder/a"), ErrorKind::Corrupt).intact(), Some(g(2)));
+    assert_eq!(recover(), (b"first".to_vec(), Provenance::Recovered { generation: g(2) }));
+    clear(&place.inside("data/folder/a.g2"));
+    let error = refused(store.snapshot().unwrap().get("folder/a"), ErrorKind::Corrupt);
+    assert_eq!(error.intact(), None);
+    assert!(error.advice().contains("no intact version"), "{}", error.advice());
+    assert_eq!(recover(), (b"default".to_vec(), Provenance::Default));
+    // The past of a snapshot is before it: what was saved later is no version of it.
+    save(&store, &[("folder/a", "fourth")]);
+    let old = store.snapshot_at("4").unwrap();
+    assert_eq!(old.get_or_recover("folder/a", b"default").unwrap().1, Provenance::Default);
+    assert_eq!(store.snapshot().unwrap().get_or_recover("folder/a", b"").unwrap().1, Provenance::Current);
+}
+
+#[test]
+fn a_version_that_was_removed_and_put_again_in_between_is_still_a_version() {
+    let (place, store) = Place::with_commits(&[&[("a", "\"first\"")]]);
+    remove(&store, "a");
+    save(&store, &[("a", "\"second\"")]);
+    rename(&store, "a", "b");
+    rename(&store, "b", "a");
+    flip(&place.inside("data/a.g4"), 0);
+    let (value, provenance) = store.snapshot().unwrap().get_json_or_recover("a", String::new).unwrap();
+    assert_eq!((value.as_str(), provenance), ("first", Provenance::Recovered { generation: g(2) }));
+    let (value, provenance) = store.snapshot().unwrap().get_json_or_recover("a", || vec![7]).unwrap();
+    assert_eq!(
+        (value, provenance),
+        (vec![7], Provenance::Default),
+        "a version that is not the JSON asked for is none"
+    );
+}
+
+#[test]
+fn a_renamed_file_is_damaged_under_its_new_name() {
+    let (place, store) = Place::with_commits(&[&[("old", "bytes")]]);
+    rename(&store, "old", "new");
+    flip(&place.inside("data/old.g2"), 2);
+    let error = refused(store.snapshot().unwrap().get("new"), ErrorKind::Corrupt);
+    assert_eq!((error.path(), error.generation()), (Some("new"), Some(g(2))));
+}
+
+#[test]
+fn what_was_lost_can_be_put_back_from_a_copy() {
+    // That is what the advice of the error says, and the same content must not count as there already.
+    let (place, store) = Place::with_commits(&[&[("a", "bytes"), ("b", "bytes of b"), ("c", "C")]]);
+    let copy = place.write("copy/b", "bytes of b");
+    flip(&place.inside("data/a.g2"), 0);
+    flip(&place.inside("data/b.g2"), 0);
+    clear(&place.inside("data/c.g2"));
+    let error = refused(store.snapshot().unwrap().get("a"), ErrorKind::Corrupt);
+    assert!(error.advice().contains("bring it back from a copy"), "{}", error.advice());
+    save(&store, &[("a", "bytes")]);
+    assert_eq!(text(&store, "a"), "bytes");
+    let mut tx = store.begin().unwrap();
+    tx.put_file("b", &copy).unwrap();
+    tx.put_reader("c", "C".as_bytes()).unwrap();
+    tx.commit("from a copy").unwrap();
+    assert_eq!(state(&place.open()), files(&[("a", "bytes"), ("b", "bytes of b"), ("c", "C")]));
+    assert!(store.verify(&VerifyOptions::default()).unwrap().ok);
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_does_not_end_well() {
+    let (place, store) = Place::with_store();
+    let bytes = support::Noise::bytes(300_000);
+    let mut tx = store.begin().unwrap();
+    tx.put("large", bytes.clone()).unwrap();
+    tx.commit("large").unwrap();
+    let mut reader = store.snapshot().unwrap().reader("large").unwrap();
+    let mut start = vec![0; 1000];
+    reader.read_exact(&mut start).unwrap();
+    assert_eq!(start, bytes[..1000]);
+    // In place, as a failing disk would: the file that is open is the one that changes.
+    let file = place.inside("data/large.g2");
+    let mut permissions = fs::metadata(&file).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
+    fs::set_permissions(&file, permissions).unwrap();
+    let writer = fs::OpenOptions::new().write(true).open(&file).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&writer, b"changed", 250_000).unwrap();
+    let error = reader.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+}
+
+#[test]
+fn a_link_planted_in_the_store_leads_nowhere() {
+    let (place, store) = Place::with_commits(&[&[("kept", "1")]]);
+    let outside = place.path("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("x.g3"), "not ours").unwrap();
+    link(&place.inside("data/folder"), &outside);
+    let before = (tree(&outside), contents(&place.store()));
+    for content in [vec![b'y'; 10], vec![b'y'; 100_000]] {
+        for path in ["folder/y", "folder/x", "folder/deeper/y"] {
+            let mut tx = store.begin().unwrap();
+            tx.put(path, content.clone()).unwrap();
+            let error = refused(tx.commit("through the link"), ErrorKind::Io);
+            assert!(error.to_string().contains("not a directory"), "{error}");
+        }
+    }
+    assert_same(&tree(&outside), &before.0);
+    assert_same(&contents(&place.store()), &before.1);
+    assert_eq!(names(&place.inside("manifests")).len(), 2, "what was begun was removed");
+    assert!(save(&store, &[("kept", "2")]).changed, "the handle stays usable");
+    assert!(has(
+        &store
+            .verify(&VerifyOptions { scope: genstore::VerifyScope::All, ..VerifyOptions::default() })
+            .unwrap()
+            .findings,
+        Severity::Note,
+        FindingKind::Stray,
+        Some("data/folder"),
+    ));
+}
+
+#[test]
+fn folders_of_the_store_that_are_links_lead_nowhere() {
+    for folder in ["data", "manifests", "staging", "locks", "checkpoints"] {
+        let (place, store) = Place::with_commits(&[&[("kept", "1")]]);
+        let outside = place.path("outside");
+        fs::rename(place.inside(folder), &outside).unwrap();
+        link(&place.inside(folder), &outside);
+        let before = tree(&outside);
+        if let Ok(mut tx) = store.begin() {
+            let staged = tx.put_reader("large", support::Noise::new(100_000));
+            let saved = tx.put("small", "1").and_then(|()| tx.commit("through the link"));
+            assert_eq!(staged.is_ok() && saved.is_ok(), folder == "checkpoints", "{folder}");
+        }
+        assert_same(&tree(&outside), &before);
+    }
+}
+
+#[test]
+fn names_that_a_commit_needs_are_not_followed_when_they_are_links() {
+    let (place, store) = Place::with_commits(&[&[("a", "1")]]);
+    let victim = place.write("victim", "precious");
+    link(&place.inside("CURRENT.next"), &victim);
+    link(&place.inside("data/a.g3"), &victim);
+    link(&place.inside("manifests/0000000004.json"), &victim);
+    let commit = save(&store, &[("a", "2")]);
+    assert_eq!(commit.generation, g(5), "both names were taken");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    assert_eq!(text(&place.open(), "a"), "2");
+    assert!(place.inside("CURRENT").symlink_metadata().unwrap().is_file());
+    clear(&place.inside("locks/writer"));
+    link(&place.inside("locks/writer"), &victim);
+    let mut tx = store.begin().unwrap();
+    tx.put("a", "3").unwrap();
+    refused(tx.commit("a lock elsewhere"), ErrorKind::Io);
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+}

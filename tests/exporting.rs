@@ -1,0 +1,196 @@
+//! What was put in comes out again as a plain directory, whole or not at all.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use genstore::{ErrorKind, Export, Progress, PutDir, Snapshot, Store};
+use support::{Noise, Place, assert_same, flip, g, refused, rename, save};
+
+/// Path and content of the files below a directory.
+fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = support::tree(dir).into_iter().filter(|(_, item)| item.kind == "file");
+    files.map(|(name, item)| (name, item.bytes.0)).collect()
+}
+
+fn all(snapshot: &Snapshot) -> BTreeMap<String, Vec<u8>> {
+    snapshot
+        .list("")
+        .iter()
+        .map(|file| (file.path.to_string(), snapshot.get(file.path.as_str()).unwrap()))
+        .collect()
+}
+
+/// The names in the directory of the test, which must not gain one by a failure.
+fn beside(place: &Place) -> Vec<String> {
+    let names = fs::read_dir(place.path(".")).unwrap();
+    let mut names: Vec<String> = names.map(|name| name.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn filled() -> (Place, Store) {
+    let (place, store) = Place::with_store();
+    for number in 0..30 {
+        place.write(&format!("source/dir {}/deep/{number}.bin", number % 3), Noise::bytes(number * 701));
+    }
+    place.write("source/empty", "");
+    place.write("source/ünï/🦀", "name");
+    let mut tx = store.begin().unwrap();
+    tx.put_dir(place.path("source"), &PutDir::default()).unwrap();
+    tx.commit("source").unwrap();
+    (place, store)
+}
+
+#[test]
+fn a_directory_comes_back_byte_for_byte() {
+    let (place, store) = filled();
+    let snapshot = store.snapshot().unwrap();
+    let report = snapshot.export(place.path("out"), &Export::default()).unwrap();
+    assert_same(&contents(&place.path("out")), &contents(&place.path("source")));
+    assert_eq!((report.files, report.bytes), (snapshot.files(), snapshot.bytes()));
+    assert!(report.damaged.is_empty());
+    assert_eq!(beside(&place), ["out", "source", "store"]);
+    // What comes out is the caller's own: it can be written to.
+    fs::write(place.path("out/empty"), "changed").unwrap();
+    assert!(!fs::metadata(place.path("out/empty")).unwrap().permissions().readonly());
+    assert_eq!(snapshot.get("empty").unwrap(), b"");
+}
+
+#[test]
+fn each_generation_is_exported_as_it_was() {
+    let (place, store) = Place::with_commits(&[&[("a", "1"), ("b", "1")], &[("a", "2")]]);
+    rename(&store, "b", "folder/b");
+    store.rollback("2", "back").unwrap();
+    for number in 1..=5 {
+        let snapshot = store.snapshot_at(g(number)).unwrap();
+        let out = place.path(&format!("out/{number}"));
+        snapshot.export(&out, &Export::default()).unwrap();
+        assert_eq!(contents(&out), all(&snapshot), "generation {number}");
+    }
+}
+
+#[test]
+fn a_part_is_exported_under_its_full_paths() {
+    let (place, store) =
+        Place::with_commits(&[&[("in/a", "1"), ("in/b/c", "1"), ("index", "1"), ("out", "1")]]);
+    let export = |prefix: &str, name: &str| {
+        let options = Export { prefix: prefix.into(), ..Export::default() };
+        let report = store.snapshot().unwrap().export(place.path(name), &options).unwrap();
+        let names: Vec<String> = contents(&place.path(name)).into_keys().collect();
+        assert_eq!(report.files, names.len() as u64);
+        names
+    };
+    assert_eq!(export("in/", "one"), ["in/a", "in/b/c"]);
+    assert_eq!(export("in", "two"), ["in/a", "in/b/c", "index"]);
+    assert_eq!(export("nothing", "three"), Vec::<String>::new());
+    assert!(place.path("three").is_dir());
+}
+
+#[test]
+fn only_an_empty_or_a_missing_directory_is_filled() {
+    let (place, store) = Place::with_commits(&[&[("a", "1")]]);
+    let snapshot = store.snapshot().unwrap();
+    fs::create_dir(place.path("empty")).unwrap();
+    snapshot.export(place.path("empty"), &Export::default()).unwrap();
+    snapshot.export(place.path("made/on/the/way"), &Export::default()).unwrap();
+    assert_eq!(contents(&place.path("made/on/the/way")), all(&snapshot));
+    place.write("full/mine", "mine");
+    place.write("file", "mine");
+    let before = support::tree(&place.path("full"));
+    refused(snapshot.export(place.path("full"), &Export::default()), ErrorKind::Invalid);
+    refused(snapshot.export(place.path("empty"), &Export::default()), ErrorKind::Invalid);
+    refused(snapshot.export(place.path("file"), &Export::default()), ErrorKind::Invalid);
+    assert_same(&support::tree(&place.path("full")), &before);
+    assert_eq!(beside(&place), ["empty", "file", "full", "made", "store"]);
+    // A store is no place to export to, and its own is none either.
+    refused(snapshot.export(place.inside("staging"), &Export::default()), ErrorKind::Invalid);
+    refused(snapshot.export(place.inside("new"), &Export::default()), ErrorKind::Invalid);
+    assert!(!place.inside("new").exists());
+}
+
+#[test]
+fn a_damaged_file_ends_an_export_and_nothing_is_left() {
+    let (place, store) = filled();
+    flip(&place.inside("data/dir 1/deep/28.bin.g2"), 5000);
+    let snapshot = store.snapshot().unwrap();
+    fs::create_dir(place.path("empty")).unwrap();
+    let before = beside(&place);
+    for name in ["out", "empty"] {
+        let error = refused(snapshot.export(place.path(name), &Export::default()), ErrorKind::Corrupt);
+        assert_eq!((error.path(), error.generation()), (Some("dir 1/deep/28.bin"), Some(g(2))));
+        assert_eq!(beside(&place), before);
+    }
+    assert_eq!(support::names(&place.path("empty")), Vec::<String>::new());
+    refused(snapshot.export(place.path("a/b/c"), &Export::default()), ErrorKind::Corrupt);
+    assert_eq!(beside(&place), before, "nor are the directories above it left");
+}
+
+#[test]
+fn damaged_files_are_left_out_on_request_and_named() {
+    let (place, store) = filled();
+    flip(&place.inside("data/dir 1/deep/28.bin.g2"), 5000);
+    fs::remove_file(place.inside("data/empty.g2")).unwrap();
+    fs::remove_dir_all(place.inside("data/ünï")).unwrap();
+    let snapshot = store.snapshot().unwrap();
+    let options = Export { skip_damaged: true, ..Export::default() };
+    let report = snapshot.export(place.path("out"), &options).unwrap();
+    let damaged: Vec<&str> = report.damaged.iter().map(|error| error.path().unwrap()).collect();
+    assert_eq!(damaged, ["dir 1/deep/28.bin", "empty", "ünï/🦀"]);
+    assert!(report.damaged.iter().all(|error| error.kind() == ErrorKind::Corrupt));
+    let mut expected = contents(&place.path("source"));
+    expected.retain(|path, _| !damaged.contains(&path.as_str()));
+    assert_same(&contents(&place.path("out")), &expected);
+    assert_eq!(report.files, expected.len() as u64);
+    assert_eq!(report.bytes, expected.values().map(|bytes| bytes.len() as u64).sum::<u64>());
+}
+
+#[test]
+fn progress_is_told_and_a_cancelled_export_leaves_nothing() {
+    let (place, store) = filled();
+    let before = beside(&place);
+    let cancel = Arc::new(AtomicBool::new(false));
+    let told = Arc::new(Mutex::new(Vec::<Progress>::new()));
+    let (listener, flag) = (Arc::clone(&told), Arc::clone(&cancel));
+    let progress: genstore::ProgressFn = Arc::new(move |progress| {
+        listener.lock().unwrap().push(*progress);
+        flag.store(progress.files_done == 7, Ordering::Relaxed);
+    });
+    let options = Export { progress: Some(progress), cancel: Some(cancel), ..Export::default() };
+    let snapshot = store.snapshot().unwrap();
+    let error = snapshot.export(place.path("out"), &options).unwrap_err();
+    assert!(error.is_interrupted(), "{error:?}");
+    assert_eq!(beside(&place), before);
+    assert_eq!(told.lock().unwrap().len(), 7);
+    told.lock().unwrap().clear();
+    snapshot.export(place.path("out"), &Export { cancel: None, ..options }).unwrap();
+    let told = told.lock().unwrap();
+    assert!(
+        told.is_sorted_by(|one, two| one.files_done < two.files_done && one.bytes_done <= two.bytes_done)
+    );
+    let last = told.last().unwrap();
+    assert_eq!((last.files_done, last.bytes_done), (snapshot.files(), snapshot.bytes()));
+    assert_eq!((last.files_total, last.bytes_total), (snapshot.files(), snapshot.bytes()));
+}
+
+#[test]
+fn an_export_is_of_its_snapshot_whatever_is_saved_meanwhile() {
+    let (place, store) = Place::with_commits(&[&[("a", "1"), ("b", "1")]]);
+    let snapshot = store.snapshot().unwrap();
+    let expected = all(&snapshot);
+    let progress: genstore::ProgressFn =
+        Arc::new(move |_| assert!(save(&store, &[("a", "2"), ("b", "2"), ("c", "2")]).generation > g(2)));
+    snapshot.export(place.path("out"), &Export { progress: Some(progress), ..Export::default() }).unwrap();
+    assert_eq!(contents(&place.path("out")), expected);
+}
