@@ -326,14 +326,15 @@ impl Error {
                 "check the name; if a store was here, bring its CURRENT and manifests back from a copy".into()
             }
             P::UnfinishedInit(_) => "run init again, which completes it".into(),
-            P::NotADirectory(_) | P::DirectoryNotEmpty(_) | P::InStore(_) => {
+            P::NotADirectory(_) => "name a directory".into(),
+            P::DirectoryNotEmpty(_) | P::InStore(_) => {
                 "name a directory outside the store that is empty or does not exist".into()
             }
             P::AlreadyAStore(_) => "open it, or name another directory".into(),
             P::BadPath { .. } | P::PathsCollide { .. } => "rename it".into(),
             P::BadRevision { .. } => "see the history for the generations there are".into(),
             P::BadPattern { .. } => "correct the pattern".into(),
-            P::Limit { .. } => "save less at once".into(),
+            P::Limit { .. } => "keep to that rule: docs/format.md lists the limits".into(),
             P::Refused { .. } | P::NotJson { .. } => "correct its content".into(),
             P::OtherJson { .. } => {
                 "compare it with an earlier generation, and roll back if it is a bad edit".into()
@@ -485,9 +486,9 @@ impl Error {
 
 /// The actions that only read: their failure says nothing about a save.
 fn is_reading(action: &str) -> bool {
-    action.starts_with("cannot read")
-        || action.starts_with("cannot list")
-        || action.starts_with("cannot export")
+    ["cannot read", "cannot list", "cannot export", "cannot pin", "cannot open"]
+        .iter()
+        .any(|reading| action.starts_with(reading))
 }
 
 fn io_advice(source: &io::Error) -> String {

@@ -51,13 +51,14 @@ pub struct ExportReport {
 impl Snapshot {
     /// Writes every file into `dir`, which must not exist or be empty, and checks each on the way.
     ///
-    /// All or nothing: the directory gets its name once everything in it is durable.
+    /// All or nothing: the directory gets its name once everything in it is durable. Only the directory that the
+    /// process works in is filled name by name, as it cannot be replaced under it.
     ///
     /// # Errors
     /// `Invalid` when the directory is not empty; `Corrupt` when a file is damaged, unless those are to be left out;
     /// `Io`. Nothing is left behind then.
     pub fn export(&self, dir: impl AsRef<Path>, options: &Export) -> Result<ExportReport> {
-        let dir = &outside::absolute(dir.as_ref())?;
+        let dir = &outside::resolve(dir.as_ref())?;
         match outside::place(dir)? {
             Place::Occupied => return Err(Problem::DirectoryNotEmpty(dir.into()).into()),
             Place::NotADirectory => return Err(Problem::NotADirectory(dir.into()).into()),
@@ -81,11 +82,7 @@ impl Snapshot {
         let failed = |error| Error::io("cannot export to", dir.display().to_string(), error);
         let entries = self.head.table.list(&options.prefix);
         let mut report = ExportReport { files: 0, bytes: 0, damaged: Vec::new() };
-        let mut progress = Progress {
-            files_total: entries.len() as u64,
-            bytes_total: entries.iter().map(|entry| entry.bytes).sum(),
-            ..Progress::default()
-        };
+        let mut progress = Progress::of(entries.iter().map(|entry| entry.bytes));
         let mut round = DirectoryRound::new(Arc::clone(&target)).map_err(failed)?;
         for entry in entries {
             if options.cancel.as_ref().is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
@@ -97,7 +94,7 @@ impl Snapshot {
                 Ok(()) => {
                     round.written(file).map_err(failed)?;
                     report.files += 1;
-                    report.bytes += entry.bytes;
+                    report.bytes = report.bytes.saturating_add(entry.bytes);
                 }
                 Err(Failed::Sink(error)) => return Err(failed(error)),
                 Err(damage) => {
@@ -111,8 +108,7 @@ impl Snapshot {
                     report.damaged.push(error);
                 }
             }
-            progress.files_done += 1;
-            progress.bytes_done += entry.bytes;
+            progress.done(entry.bytes);
             if let Some(tell) = &options.progress {
                 tell(&progress);
             }

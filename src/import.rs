@@ -8,7 +8,7 @@ use crate::engine::content::{self, PIECE};
 use crate::engine::publish::{Content, Planned};
 use crate::error::{Error, Problem, Result};
 use crate::format::entry::Entry;
-use crate::fs::outside::{Source, Walk};
+use crate::fs::outside::{Fingerprint, Source, Walk};
 use crate::hash::Blake3;
 use crate::path::StorePath;
 use crate::transaction::Transaction;
@@ -28,6 +28,23 @@ pub struct Progress {
     pub bytes_done: u64,
     /// Bytes in all.
     pub bytes_total: u64,
+}
+
+impl Progress {
+    /// Nothing done of files of these lengths. What is told may be hostile, so sums end at the largest number.
+    pub(crate) fn of(lengths: impl Iterator<Item = u64>) -> Self {
+        lengths.fold(Self::default(), |sum, bytes| Self {
+            files_total: sum.files_total + 1,
+            bytes_total: sum.bytes_total.saturating_add(bytes),
+            ..sum
+        })
+    }
+
+    /// One more file of this length is done.
+    pub(crate) const fn done(&mut self, bytes: u64) {
+        self.files_done += 1;
+        self.bytes_done = self.bytes_done.saturating_add(bytes);
+    }
 }
 
 /// Who wants to know how far something has come. It may be called from several threads.
@@ -86,7 +103,8 @@ impl Transaction {
     /// changes while it is read. `Io` when something cannot be read or staged. The transaction may then hold a part
     /// of the directory.
     pub fn put_dir(&mut self, dir: impl AsRef<Path>, options: &PutDir) -> Result<PutDirReport> {
-        let walk = Walk::of(dir.as_ref(), self.base.engine.dir(), options.follow_links)?;
+        let engine = Arc::clone(&self.base.engine);
+        let walk = Walk::of(dir.as_ref(), engine.dir(), options.follow_links, &|| engine.check_cancel())?;
         let folder = match options.into.as_deref().map(|into| into.trim_end_matches('/')) {
             None | Some("") => String::new(),
             Some(into) => format!("{}/", StorePath::new(into)?),
@@ -96,11 +114,7 @@ impl Transaction {
             .iter()
             .map(|found| Ok((StorePath::new(&format!("{folder}{}", found.relative))?, found)));
         let named: Vec<_> = named.collect::<Result<_>>()?;
-        let mut progress = Progress {
-            files_total: named.len() as u64,
-            bytes_total: walk.files.iter().map(|found| found.bytes).sum(),
-            ..Progress::default()
-        };
+        let mut progress = Progress::of(walk.files.iter().map(|found| found.bytes));
         if options.prune {
             for path in self.list(&folder)? {
                 if named.binary_search_by(|(named, _)| named.cmp(&path)).is_err() {
@@ -108,19 +122,21 @@ impl Transaction {
                 }
             }
         }
+        let mut read = Vec::with_capacity(named.len());
         for (path, found) in named {
-            progress.bytes_done += self.put_source(path, &found.file, options.follow_links)?;
-            progress.files_done += 1;
+            let fingerprint = self.put_source(path, &found.file, options.follow_links)?;
+            read.push(fingerprint);
+            progress.done(found.bytes);
             if let Some(tell) = &options.progress {
                 tell(&progress);
             }
         }
-        walk.check_unchanged()?;
+        walk.check_unchanged(&read)?;
         Ok(PutDirReport { files: progress.files_done, bytes: progress.bytes_done })
     }
 
-    /// Puts one file and gives its length.
-    fn put_source(&mut self, path: StorePath, file: &Path, follow: bool) -> Result<u64> {
+    /// Puts one file, and gives what it was when it was read.
+    fn put_source(&mut self, path: StorePath, file: &Path, follow: bool) -> Result<Fingerprint> {
         for _ in 0..TRIES {
             let mut source = Source::open(file, follow)?;
             let cannot_read = |error| Error::io("cannot read", file.display().to_string(), error);
@@ -136,14 +152,14 @@ impl Transaction {
                         continue;
                     }
                     self.changes.insert(path, Planned::Link(live));
-                    return Ok(bytes);
+                    return Ok(source.fingerprint());
                 }
                 source = Source::open(file, follow)?;
             }
             let (name, bytes, blake3) = self.stream(&path, &mut source, "cannot read the file for")?;
             if source.is_unchanged().map_err(cannot_read)? && bytes == source.bytes() {
                 self.changes.insert(path, Planned::Write { bytes, blake3, content: Content::Staged(name) });
-                return Ok(bytes);
+                return Ok(source.fingerprint());
             }
             let _ = self.base.engine.storage().delete(&name);
         }

@@ -96,7 +96,7 @@ fn check(text: &str) -> Result<(), &'static str> {
 fn check_part(part: &str) -> Result<(), &'static str> {
     match part {
         "" => return Err("a path must have no empty part"),
-        "." | ".." => return Err("a path must have no part that is . or .."),
+        "." | ".." => return Err("a path must have no '.' or '..' part"),
         _ => {}
     }
     if part.len() > PART_MAX {
@@ -195,9 +195,9 @@ mod tests {
             ("/etc/passwd", "relative"),
             ("a//b", "no empty part"),
             ("a/", "no empty part"),
-            ("./a", ". or .."),
-            ("a/../b", ". or .."),
-            ("..", ". or .."),
+            ("./a", "'.' or '..'"),
+            ("a/../b", "'.' or '..'"),
+            ("..", "'.' or '..'"),
             ("a\\b", "backslash"),
             ("a\0b", "control"),
             ("a\nb", "control"),

@@ -98,8 +98,13 @@ pub(crate) fn find(storage: &dyn Storage, store: StoreId, head: Link, revision: 
             return Ok(head);
         }
         if wanted > head.generation {
-            let detail = format!("the newest is generation {}", head.generation);
-            return Err(missing(with_interrupted(storage, wanted, detail)));
+            let newest = format!("the newest is generation {}", head.generation);
+            let is_hidden = load::pointer(storage).is_ok_and(|pointer| pointer.head.generation >= wanted);
+            return Err(missing(if is_hidden {
+                format!("it is hidden by damage; {newest} that can be read")
+            } else {
+                with_interrupted(storage, wanted, newest)
+            }));
         }
     }
     let mut broken = None;
@@ -145,13 +150,8 @@ pub(crate) fn find(storage: &dyn Storage, store: StoreId, head: Link, revision: 
     }))
 }
 
-/// Says so when the number is that of a save that was begun and never committed, or that cannot be read.
+/// Says so when the number is that of a save that was begun and never committed.
 fn with_interrupted(storage: &dyn Storage, wanted: Generation, detail: String) -> String {
-    if load::pointer(storage)
-        .is_ok_and(|pointer| pointer.head.generation >= wanted && detail.starts_with("the newest"))
-    {
-        return format!("it is hidden by damage; {detail} that can be read");
-    }
     match storage.bytes(&Name::Manifest(wanted)) {
         Ok(Some(_)) => format!("it is an interrupted save, which was never committed; {detail}"),
         _ => detail,

@@ -33,20 +33,20 @@ fn is_due(cost: u64, files: u64) -> bool {
 
 impl Engine {
     /// Writes a checkpoint of the head if one is due: after the commit is durable and the lock is free, in a thread
-    /// of its own. A failure costs time only: the next one is due after as much again.
+    /// of its own. After a failure it is due again at the next commit.
     pub(crate) fn checkpoint_if_due(&self, mut head: Head) -> Head {
         if !is_due(head.cost, head.table.files()) {
             return head;
         }
-        if let Some((newest, cost)) = written_by_others(self.storage(), self.id(), &head) {
+        let mut running = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return head;
+        }
+        if let Some((newest, cost)) = written_since(self.storage(), self.id(), &head) {
             (head.checkpoint, head.cost) = (Some(newest), cost);
             if !is_due(cost, head.table.files()) {
                 return head;
             }
-        }
-        let mut running = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner);
-        if running.as_ref().is_some_and(|thread| !thread.is_finished()) {
-            return head;
         }
         let (storage, store, link, table) =
             (Arc::clone(&self.storage), self.id(), head.link, head.table.clone());
@@ -58,13 +58,13 @@ impl Engine {
         } else {
             work();
         }
-        (head.checkpoint, head.cost) = (Some(head.link.generation), 0);
         head
     }
 }
 
-/// A checkpoint that another process has written since this handle last looked, and the cost since then.
-fn written_by_others(storage: &dyn Storage, store: StoreId, head: &Head) -> Option<(Generation, u64)> {
+/// The newest intact checkpoint that this handle did not know of, its own or that of another process, and the cost
+/// since then.
+fn written_since(storage: &dyn Storage, store: StoreId, head: &Head) -> Option<(Generation, u64)> {
     let found = storage.scan(CHECKPOINTS).ok()?;
     let newest = found.iter().filter_map(|scanned| match scanned.name {
         Some(Name::Checkpoint(generation)) if generation <= head.link.generation => Some(generation),
@@ -75,11 +75,12 @@ fn written_by_others(storage: &dyn Storage, store: StoreId, head: &Head) -> Opti
     for found in Chain::new(storage, store, head.link) {
         let (link, manifest) = found.ok()?;
         if link.generation <= newest {
-            break;
+            let is_intact = matches!(super::load::checkpoint(storage, store, link), Ok(Some(_)));
+            return is_intact.then_some((newest, total));
         }
         total += cost(manifest.changes.len());
     }
-    Some((newest, total))
+    None
 }
 
 /// Writes the checkpoint of a table. It is flushed before it gets its name, so that a crash leaves no torn one.

@@ -6,7 +6,7 @@ use std::io::Read;
 use super::chain::Chain;
 use super::content;
 use super::finding::Finding;
-use super::publish::{Content, Draft, Planned, publish};
+use super::publish::{self, Content, Draft, Planned, publish};
 use super::table::Table;
 use super::{Engine, Head};
 use crate::error::{ConflictingPath, Error, Problem, Result};
@@ -59,6 +59,8 @@ impl Engine {
         self.validate(&proposal.draft)?;
         let mended = self.mended(&proposal);
         let writer = self.lock_writer()?;
+        // Another thread may have poisoned the handle while this one waited.
+        self.poison().check()?;
         let head = self.refresh()?;
         check_healthy(&head)?;
         if head.link != proposal.base.link && !proposal.overwrite {
@@ -69,6 +71,8 @@ impl Engine {
             .changes
             .retain(|path, planned| mended.contains(path) || changes(&head.table, path, planned));
         if proposal.draft.changes.is_empty() {
+            // Whoever made the head may have died, or met an error, before it was durable.
+            publish::settle(self, head.link.generation)?;
             return Ok(Outcome { generation: head.link.generation, made: None });
         }
         let published = publish(self, &writer, self.id(), Some(&head), &proposal.draft)?;

@@ -36,6 +36,15 @@ impl From<Error> for Fault {
 }
 
 impl Fault {
+    /// The generation whose manifest it is about.
+    pub(crate) fn generation(&self) -> Option<Generation> {
+        match self {
+            Self::Missing(name) | Self::Damaged { name, .. } => name.generation(),
+            Self::OtherHash { generation, .. } => Some(*generation),
+            Self::Fatal(_) => None,
+        }
+    }
+
     /// The public form.
     pub(crate) fn into_error(self) -> Error {
         let (name, detail, expected, found) = match self {
@@ -186,7 +195,8 @@ pub(crate) fn table(
                 return Err(Error::from(Problem::HistoryReplaced { known: known.link.generation }).into());
             }
         }
-        match checkpoint(storage, head.store, at) {
+        // On the way to a known state no checkpoint is a short cut: that the state is on the way is to be seen.
+        match if known.is_some() { Ok(None) } else { checkpoint(storage, head.store, at) } {
             Ok(Some(found)) => {
                 (loaded.table, loaded.checkpoint) = (found, Some(at.generation));
                 break;

@@ -62,6 +62,8 @@ pub(crate) struct Head {
     pub(crate) checkpoint: Option<Generation>,
     pub(crate) pointer_extra: Extra,
     pub(crate) recovery: Option<RecoveryReport>,
+    /// The fault in whose place a degraded state is served.
+    pub(crate) fault: Option<String>,
 }
 
 impl Head {
@@ -119,6 +121,7 @@ impl Engine {
             checkpoint: None,
             pointer_extra,
             recovery: None,
+            fault: None,
         };
         Self::new(storage, dir, id, options, head)
     }
@@ -152,7 +155,7 @@ impl Engine {
     pub(crate) fn remember(&self, head: Head) -> Arc<Head> {
         let head = Arc::new(head);
         let mut known = self.head.write().unwrap_or_else(PoisonError::into_inner);
-        if known.is_degraded() || head.link.generation >= known.link.generation {
+        if known.is_degraded() || head.is_degraded() || head.link.generation >= known.link.generation {
             *known = Arc::clone(&head);
         }
         head
@@ -198,7 +201,15 @@ impl Engine {
         if is_replaced {
             return Err(replaced());
         }
-        match load::table(self.storage(), head, &manifest, Some(known).filter(|known| !known.is_degraded())) {
+        let from_known = Some(known).filter(|known| !known.is_degraded());
+        let loaded = match load::table(self.storage(), head, &manifest, from_known) {
+            // A manifest on the way to the known state is damaged: a checkpoint above it will do.
+            Err(fault) if from_known.is_some() && !matches!(fault, Fault::Fatal(_)) => {
+                load::table(self.storage(), head, &manifest, None)
+            }
+            other => other,
+        };
+        match loaded {
             Ok(loaded) => Ok(self.remember(Head::of(pointer, manifest.time, manifest.message, loaded))),
             Err(Fault::Fatal(error)) => Err(error),
             Err(fault) => self.recovered(fault),
@@ -226,12 +237,17 @@ impl Engine {
         loaded().map_err(Fault::into_error)
     }
 
+    /// The state that is served in place of one that cannot be read. It is looked for once for each fault.
     fn recovered(&self, fault: Fault) -> Result<Arc<Head>> {
+        let known = self.known();
+        if known.fault == Some(format!("{fault:?}")) {
+            return Ok(known);
+        }
         let (id, head) = recover::recover(self.storage(), &self.dir, fault)?;
         if id != self.id {
             return Err(Problem::OtherStore { dir: self.dir.clone(), expected: self.id, found: id }.into());
         }
-        Ok(Arc::new(head))
+        Ok(self.remember(head))
     }
 }
 
@@ -252,6 +268,7 @@ impl Head {
             checkpoint: loaded.checkpoint,
             pointer_extra,
             recovery,
+            fault: None,
         }
     }
 }

@@ -105,17 +105,29 @@ pub(crate) fn publish(
                     checkpoint,
                     pointer_extra: pointer.extra,
                     recovery: None,
+                    fault: None,
                 });
             }
             Err(Failure::Taken) => number = number.next().ok_or_else(|| taken(number))?,
             Err(Failure::Before(error)) => return Err(error),
-            Err(Failure::After { step, source }) => {
-                engine.poison().set(number);
-                return Err(Problem::OutcomeUnknown { generation: number, step, source }.into());
-            }
+            Err(Failure::After { step, source }) => return Err(unknown(engine, number, step, source)),
         }
     }
     Err(taken(number))
+}
+
+/// Makes the pointer that was found durable, so that what it names may be acknowledged again.
+///
+/// # Errors
+/// As [`publish`] after the swap.
+pub(crate) fn settle(engine: &Engine, generation: Generation) -> Result<()> {
+    let flushed = engine.storage().flush_pointer();
+    flushed.map_err(|source| unknown(engine, generation, "the flush of the pointer", source))
+}
+
+fn unknown(engine: &Engine, generation: Generation, step: &'static str, source: io::Error) -> Error {
+    engine.poison().set(generation);
+    Problem::OutcomeUnknown { generation, step, source }.into()
 }
 
 /// Makes one generation durable and visible, or fails.

@@ -29,6 +29,8 @@ pub(crate) fn recover(storage: &dyn Storage, dir: &Path, fault: Fault) -> Result
         findings: Finding::of(&fault).into_iter().collect(),
         parents: HashSet::new(),
         second_best: None,
+        broken_at: None,
+        fault: format!("{fault:?}"),
     };
     search.parents.extend(pointer.iter().flat_map(|pointer| [Some(pointer.head), pointer.parent]).flatten());
     // Nothing above what an intact pointer names was ever committed, and between that and its parent there is nothing.
@@ -64,11 +66,18 @@ struct Search<'a> {
     parents: HashSet<Link>,
     /// The newest whose chain verifies although its own files do not.
     second_best: Option<Candidate>,
+    /// Where the way back from a candidate ended. Whatever lies between the two ends there as well.
+    broken_at: Option<Generation>,
+    /// The fault that made the search necessary, in words.
+    fault: String,
 }
 
 impl Search<'_> {
     /// Looks at one generation, the newest first. Gives it back when it is the one to serve.
     fn consider(&mut self, number: Generation) -> Result<Option<Candidate>> {
+        if self.broken_at.is_some_and(|broken| number > broken) {
+            return Ok(None);
+        }
         let (link, manifest) = match load::manifest_alone(self.storage, number) {
             Ok(found) => found,
             Err(Fault::Fatal(error)) => return Err(error),
@@ -92,6 +101,7 @@ impl Search<'_> {
             Err(Fault::Fatal(error)) => return Err(error),
             Err(fault) => {
                 self.note(&fault);
+                self.broken_at = fault.generation();
                 return Ok(None);
             }
         };
@@ -143,6 +153,7 @@ impl Search<'_> {
             checkpoint: chosen.loaded.checkpoint,
             pointer_extra: Extra::new(),
             recovery: Some(RecoveryReport { findings: self.findings, serving, degraded: true }),
+            fault: Some(self.fault),
         };
         (chosen.manifest.store, head)
     }

@@ -93,6 +93,11 @@ impl Table {
         Ok(())
     }
 
+    /// Fails when a file stands where a folder is: no table that was saved by this program has that.
+    pub(crate) fn check_all_folders(&self) -> Result<(), Error> {
+        self.iter().try_for_each(|entry| self.check_folders(&entry.path))
+    }
+
     /// Checks that these changes may be made to this table: nothing that is put may stand for a path that differs
     /// only in case from a live one, be a folder of one, or have one as a folder.
     pub(crate) fn check(&self, changes: &[Change]) -> Result<Self, Error> {

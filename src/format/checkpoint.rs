@@ -242,7 +242,7 @@ mod tests {
             ("\"bytes\":6", "\"bytes\":7", "other totals"),
             ("\"path\":\"b\"", "\"path\":\"a\"", "order"),
             ("\"path\":\"a\"", "\"path\":\"c\"", "order"),
-            ("\"path\":\"a\"", "\"path\":\"../a\"", ". or .."),
+            ("\"path\":\"a\"", "\"path\":\"../a\"", "'.' or '..'"),
             ("\"generation\":1,", "\"generation\":41,", "after this checkpoint"),
             ("\"bytes\":3", "\"bytes\":9223372036854775808", "more than a file"),
             ("\"path\":\"a\"", "\"path\":\"a\",\"path\":\"a\"", "duplicate field"),

@@ -1,5 +1,6 @@
 //! Reading JSON more strictly than serde does: no key twice, nothing after the end, unknown fields kept.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
@@ -16,7 +17,8 @@ pub(crate) type Extra = BTreeMap<String, Value>;
 /// Depth is bounded by serde_json (128), size by the caller.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, FormatError> {
     let mut document = serde_json::Deserializer::from_str(text);
-    UniqueKeys
+    let values = Cell::new(0);
+    UniqueKeys(&values)
         .deserialize(&mut document)
         .and_then(|()| document.end())
         .map_err(|e| FormatError::Json(e.to_string()))?;
@@ -50,18 +52,26 @@ pub(crate) fn write<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, F
     serde_json::to_string(value).map_err(|e| FormatError::Json(e.to_string()))
 }
 
-/// Walks a document and keeps nothing but the keys of the objects it is inside of.
-struct UniqueKeys;
+/// The most values in one document: a manifest with as many changes as it may have has fewer.
+const VALUES_MAX: usize = 10_000_000;
 
-impl<'de> DeserializeSeed<'de> for UniqueKeys {
+/// Walks a document, counts its values, and keeps nothing but the keys of the objects it is inside of.
+#[derive(Clone, Copy)]
+struct UniqueKeys<'a>(&'a Cell<usize>);
+
+impl<'de> DeserializeSeed<'de> for UniqueKeys<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        self.0.set(self.0.get() + 1);
+        if self.0.get() > VALUES_MAX {
+            return Err(D::Error::custom(format_args!("there are more than {VALUES_MAX} values")));
+        }
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for UniqueKeys {
+impl<'de> Visitor<'de> for UniqueKeys<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,7 +81,7 @@ impl<'de> Visitor<'de> for UniqueKeys {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut keys = HashSet::new();
         while let Some(key) = map.next_key::<String>()? {
-            map.next_value_seed(UniqueKeys)?;
+            map.next_value_seed(self)?;
             if let Some(key) = keys.replace(key) {
                 return Err(A::Error::custom(format_args!("the key {key:?} stands twice in one object")));
             }
@@ -80,7 +90,7 @@ impl<'de> Visitor<'de> for UniqueKeys {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element_seed(UniqueKeys)?.is_some() {}
+        while list.next_element_seed(self)?.is_some() {}
         Ok(())
     }
 
@@ -131,6 +141,7 @@ mod tests {
             refused(&format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000)))
                 .contains("recursion limit")
         );
+        assert!(refused(&format!("[{}0]", "0,".repeat(VALUES_MAX))).contains("more than 10000000 values"));
         assert!(refused("{} {}").contains("trailing characters"));
         assert!(refused("\u{feff}{}").contains("expected value"));
         assert!(refused("NaN").contains("expected value"));

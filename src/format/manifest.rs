@@ -23,6 +23,8 @@ pub(crate) const MANIFEST_MAX: u64 = 256 << 20;
 pub(crate) const CHANGES_MAX: usize = 1_000_000;
 /// The longest message, in bytes.
 pub(crate) const MESSAGE_MAX: usize = 64 << 10;
+/// The longest metadata and fields of later versions, as JSON, in bytes.
+pub(crate) const METADATA_MAX: usize = 1 << 20;
 /// The longest author, in bytes.
 pub(crate) const AUTHOR_MAX: usize = 1 << 10;
 
@@ -215,6 +217,9 @@ impl Manifest {
         }
         if self.author.len() > AUTHOR_MAX {
             return rule("an author must not be longer than 1024 bytes");
+        }
+        if json::write(&self.metadata)?.len() + json::write(&self.extra)?.len() > METADATA_MAX {
+            return rule("metadata must not be longer than 1048576 bytes");
         }
         if self.changes.len() > CHANGES_MAX {
             return rule("a generation must not have more than 1000000 changes");
@@ -424,7 +429,7 @@ mod tests {
             ("\"bytes\":3", "\"bytes\":9223372036854775808", "more than a file can have"),
             ("\"bytes\":3", "\"bytes\":18446744073709551615", "more than a file can have"),
             ("\"bytes\":3", "\"bytes\":1e400", "out of range"),
-            ("\"put\":\"a.json\"", "\"put\":\"../a.json\"", ". or .."),
+            ("\"put\":\"a.json\"", "\"put\":\"../a.json\"", "'.' or '..'"),
             ("\"put\":\"a.json\"", "\"put\":\"/CURRENT\"", "relative"),
             ("\"put\":\"a.json\"", "\"put\":\"b.json\"", "sorted and unique"),
             ("\"put\":\"a.json\"", "\"put\":\"z.json\"", "sorted and unique"),
@@ -450,6 +455,8 @@ mod tests {
         assert!(Manifest::decode(&sealed(&format!("{}{{}}\n", body()))).is_err());
         let author = body().replace("\"ann\"", &format!("\"{}\"", "a".repeat(AUTHOR_MAX + 1)));
         assert!(Manifest::decode(&sealed(&author)).unwrap_err().to_string().contains("1024 bytes"));
+        let noted = body().replace("{\"ticket\":12}", &format!("{{\"x\":\"{}\"}}", "a".repeat(METADATA_MAX)));
+        assert!(Manifest::decode(&sealed(&noted)).unwrap_err().to_string().contains("1048576 bytes"));
     }
 
     #[test]

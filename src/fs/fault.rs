@@ -68,6 +68,8 @@ pub(crate) struct Plan {
     /// Whether every later matching operation fails too.
     pub(crate) for_ever: bool,
     pub(crate) matches: fn(&Op) -> bool,
+    /// Whether a rename that fails has happened all the same.
+    pub(crate) takes_effect: bool,
 }
 
 #[derive(Debug, Default)]
@@ -172,8 +174,11 @@ impl Fs for FaultFs {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.ask(Op::Rename(from.into(), to.into()))?;
-        self.inner.rename(from, to)
+        let asked = self.ask(Op::Rename(from.into(), to.into()));
+        if asked.is_ok() || self.state().plan.is_some_and(|plan| plan.takes_effect) {
+            self.inner.rename(from, to)?;
+        }
+        asked
     }
 
     fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
@@ -202,6 +207,11 @@ impl Fs for FaultFs {
     fn try_lock(&self, path: &str, mode: Mode) -> io::Result<Option<FileLock>> {
         self.ask(Op::Lock(path.into()))?;
         self.inner.try_lock(path, mode)
+    }
+
+    fn remove_locked(&self, path: &str, lock: &FileLock) -> io::Result<()> {
+        self.ask(Op::Remove(path.into()))?;
+        self.inner.remove_locked(path, lock)
     }
 
     fn is_in_place(&self) -> io::Result<bool> {

@@ -102,6 +102,8 @@ pub(crate) trait Fs: Send + Sync + Debug {
     fn whole_flush(&self) -> io::Result<Option<Box<dyn WholeFlush>>>;
     /// Takes the lock of a file, which is made if it does not exist; `None` when somebody else holds it.
     fn try_lock(&self, path: &str, mode: lock::Mode) -> io::Result<Option<FileLock>>;
+    /// Removes the name of a locked file, unless the name has become that of another one.
+    fn remove_locked(&self, path: &str, lock: &FileLock) -> io::Result<()>;
     /// Whether the directory under the name by which it was opened is still this one.
     fn is_in_place(&self) -> io::Result<bool>;
     /// What carries the directory.

@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use crate::error::{Error, Problem, Result};
 
 /// What tells whether a file was written to: its place, length and times.
-type Fingerprint = (u64, u64, u64, (i64, i64), (i64, i64));
+pub(crate) type Fingerprint = (u64, u64, u64, (i64, i64), (i64, i64));
 
 fn fingerprint(meta: &Metadata) -> Fingerprint {
     (meta.dev(), meta.ino(), meta.len(), (meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec()))
@@ -41,6 +41,11 @@ impl Source {
             return Err(bad(path, rule));
         }
         Ok(Self { file, before: fingerprint(&meta) })
+    }
+
+    /// What it was when it was opened.
+    pub(crate) const fn fingerprint(&self) -> Fingerprint {
+        self.before
     }
 
     /// The length when it was opened, in bytes.
@@ -103,20 +108,33 @@ pub(crate) struct Walk {
     follow: bool,
 }
 
+/// Asked again and again during something long; an error ends it.
+pub(crate) type GoOn<'a> = &'a dyn Fn() -> Result<()>;
+
+/// The most files that are looked for: no generation has more changes.
+const FILES_MAX: usize = 1_000_000;
+
 impl Walk {
     /// Finds every file below `dir`. `store` must not be below it, nor it in `store`.
-    pub(crate) fn of(dir: &Path, store: &Path, follow: bool) -> Result<Self> {
+    pub(crate) fn of(dir: &Path, store: &Path, follow: bool, go_on: GoOn<'_>) -> Result<Self> {
         let absolute = |path: &Path| fs::canonicalize(path).map_err(|error| cannot_read(path, error));
         if absolute(dir)?.starts_with(absolute(store)?) {
             return Err(bad(dir, "it is a part of the store that it would be saved to"));
         }
         let mut walk = Self { files: Vec::new(), folders: BTreeMap::new(), follow };
-        walk.folder(dir, "", &mut Vec::new())?;
+        walk.folder(dir, "", &mut Vec::new(), go_on)?;
         walk.files.sort_by(|one, two| one.relative.cmp(&two.relative));
         Ok(walk)
     }
 
-    fn folder(&mut self, dir: &Path, relative: &str, above: &mut Vec<(u64, u64)>) -> Result<()> {
+    fn folder(
+        &mut self,
+        dir: &Path,
+        relative: &str,
+        above: &mut Vec<(u64, u64)>,
+        go_on: GoOn<'_>,
+    ) -> Result<()> {
+        go_on()?;
         let meta = fs::metadata(dir).map_err(|error| cannot_read(dir, error))?;
         if !meta.is_dir() {
             return Err(Problem::NotADirectory(dir.into()).into());
@@ -142,13 +160,19 @@ impl Walk {
                 return Err(bad(dir, "it is a store, and a store is not saved as files of another"));
             }
             let relative = if relative.is_empty() { name.to_owned() } else { format!("{relative}/{name}") };
-            self.entry(&path, relative, above)?;
+            self.entry(&path, relative, above, go_on)?;
         }
         above.pop();
         Ok(())
     }
 
-    fn entry(&mut self, path: &Path, relative: String, above: &mut Vec<(u64, u64)>) -> Result<()> {
+    fn entry(
+        &mut self,
+        path: &Path,
+        relative: String,
+        above: &mut Vec<(u64, u64)>,
+        go_on: GoOn<'_>,
+    ) -> Result<()> {
         let mut meta = fs::symlink_metadata(path).map_err(|error| cannot_read(path, error))?;
         if meta.is_symlink() {
             if !self.follow {
@@ -157,17 +181,28 @@ impl Walk {
             meta = fs::metadata(path).map_err(|error| cannot_read(path, error))?;
         }
         if meta.is_dir() {
-            return self.folder(path, &relative, above);
+            return self.folder(path, &relative, above, go_on);
         }
         if let Some(rule) = not_regular(&meta) {
             return Err(bad(path, rule));
+        }
+        if self.files.len() == FILES_MAX {
+            return Err(bad(path, "there are more than 1000000 files, and no generation has more changes"));
         }
         self.files.push(Found { file: path.into(), relative, bytes: meta.len() });
         Ok(())
     }
 
-    /// Fails when a name was added to or taken from one of the folders since they were listed.
-    pub(crate) fn check_unchanged(&self) -> Result<()> {
+    /// Fails when a name was added to or taken from one of the folders since they were listed, or one of the files
+    /// was written to since it was `read`: what was read would be a mixture.
+    pub(crate) fn check_unchanged(&self, read: &[Fingerprint]) -> Result<()> {
+        for (found, before) in self.files.iter().zip(read) {
+            let file = &found.file;
+            let now = if self.follow { fs::metadata(file) } else { fs::symlink_metadata(file) };
+            if fingerprint(&now.map_err(|error| cannot_read(file, error))?) != *before {
+                return Err(bad(file, "it was written to while the directory that it is in was being read"));
+            }
+        }
         for (dir, before) in &self.folders {
             let now = fs::metadata(dir).map_err(|error| cannot_read(dir, error))?;
             if fingerprint(&now) != *before {
@@ -204,6 +239,14 @@ pub(crate) fn place(dir: &Path) -> Result<Place> {
 /// A name from the root on, without looking at the disk.
 pub(crate) fn absolute(dir: &Path) -> Result<PathBuf> {
     std::path::absolute(dir).map_err(|error| cannot_read(dir, error))
+}
+
+/// A name from the root on; where it leads to, if it is a link to something.
+pub(crate) fn resolve(dir: &Path) -> Result<PathBuf> {
+    if dir.is_symlink() {
+        return fs::canonicalize(dir).map_err(|error| cannot_read(dir, error));
+    }
+    absolute(dir)
 }
 
 /// Makes a directory and those above it, durably.

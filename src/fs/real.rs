@@ -199,6 +199,8 @@ impl Fs for RealFs {
         if FileType::from_raw_mode(sys::fstat(&file)?.st_mode) != FileType::RegularFile {
             return Err(not_a_file("something else"));
         }
+        // Somebody else's lock file may be as it is.
+        let _ = let_owner(&file, Mode::RUSR | Mode::WUSR);
         let Some(lock) = lock::try_lock(File::from(file), mode)? else { return Ok(None) };
         // Whoever held the lock last may have removed the name after we opened it.
         let held = sys::fstat(lock.file())?;
@@ -207,6 +209,16 @@ impl Fs for RealFs {
             Ok(_) | Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn remove_locked(&self, path: &str, lock: &FileLock) -> io::Result<()> {
+        let (dir, name) = self.place(path)?;
+        let held = sys::fstat(lock.file())?;
+        let named = sys::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if (named.st_dev, named.st_ino) != (held.st_dev, held.st_ino) {
+            return Ok(());
+        }
+        Ok(sys::unlinkat(&dir, name, AtFlags::empty())?)
     }
 
     fn is_in_place(&self) -> io::Result<bool> {
@@ -274,7 +286,12 @@ fn rename_new(from_dir: &OwnedFd, from: &str, to_dir: &OwnedFd, to: &str) -> io:
 /// Like a rename that replaces nothing: a second name, which fails if it is taken, then the first one removed.
 fn link_new(from_dir: &OwnedFd, from: &str, to_dir: &OwnedFd, to: &str) -> io::Result<()> {
     sys::linkat(from_dir, from, to_dir, to, AtFlags::empty())?;
-    Ok(sys::unlinkat(from_dir, from, AtFlags::empty())?)
+    let removed = sys::unlinkat(from_dir, from, AtFlags::empty());
+    if removed.is_err() {
+        // Nobody will know of the second name.
+        let _ = sys::unlinkat(to_dir, to, AtFlags::empty());
+    }
+    Ok(removed?)
 }
 
 #[derive(Debug)]

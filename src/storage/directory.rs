@@ -135,7 +135,16 @@ impl Storage for Directory {
 
 fn cannot_write(error: &io::Error) -> bool {
     use io::ErrorKind as K;
-    matches!(error.kind(), K::PermissionDenied | K::ReadOnlyFilesystem | K::StorageFull | K::QuotaExceeded)
+    matches!(
+        error.kind(),
+        K::PermissionDenied
+            | K::ReadOnlyFilesystem
+            | K::StorageFull
+            | K::QuotaExceeded
+            // Something else stands where the pins should be.
+            | K::InvalidData
+            | K::NotADirectory
+    )
 }
 
 /// Holds the files of a generation. The system lets go of it with the process; the last holder to drop it takes the
@@ -150,7 +159,7 @@ pub(crate) struct Pin {
 impl Drop for Pin {
     fn drop(&mut self) {
         if self.lock.is_last_holder() {
-            let _ = self.fs.remove(&self.path);
+            let _ = self.fs.remove_locked(&self.path, &self.lock);
         }
     }
 }

@@ -29,11 +29,7 @@ pub(super) fn check(
     options: &VerifyOptions,
 ) -> Result<Vec<Finding>> {
     let work: Vec<(&Name, &Entry)> = files.iter().collect();
-    let progress = Progress {
-        files_total: work.len() as u64,
-        bytes_total: work.iter().map(|(_, entry)| entry.bytes).sum(),
-        ..Progress::default()
-    };
+    let progress = Progress::of(work.iter().map(|(_, entry)| entry.bytes));
     let shared = Mutex::new(Shared { findings: Vec::new(), progress, failure: None });
     let next = AtomicUsize::new(0);
     let one_thread = || {
@@ -88,8 +84,7 @@ fn check_one(
         }
         Ok(None) => {}
     }
-    shared.progress.files_done += 1;
-    shared.progress.bytes_done += entry.bytes;
+    shared.progress.done(entry.bytes);
     if let Some(tell) = &options.progress {
         tell(&shared.progress);
     }

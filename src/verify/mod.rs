@@ -12,7 +12,7 @@ use crate::engine::load::Fault;
 use crate::error::Result;
 use crate::format::entry::Entry;
 use crate::format::names::Name;
-use crate::import::ProgressFn;
+use crate::import::{Progress, ProgressFn};
 use crate::revision::Generation;
 use crate::store::Store;
 
@@ -133,8 +133,13 @@ impl Store {
                 }
             }
         }
-        let (files, bytes) = (work.files.len() as u64, work.files.values().map(|entry| entry.bytes).sum());
+        let total = Progress::of(work.files.values().map(|entry| entry.bytes));
         let mut findings = std::mem::take(&mut work.findings);
+        if let Err(error) = snapshot.head.table.check_all_folders() {
+            let name = Name::Manifest(snapshot.generation());
+            let detail = error.to_string();
+            findings.push(Finding::new(Severity::Error, FindingKind::ManifestDamaged, &name, detail));
+        }
         findings.extend(files::check(self, &work.files, options)?);
         findings.sort_by(|one, two| {
             let key = |finding: &Finding| {
@@ -144,6 +149,12 @@ impl Store {
         });
         findings.dedup();
         let ok = findings.iter().all(|finding| finding.severity != Severity::Error);
-        Ok(VerifyReport { ok, generations: work.generations, files, bytes, findings })
+        Ok(VerifyReport {
+            ok,
+            generations: work.generations,
+            files: total.files_total,
+            bytes: total.bytes_total,
+            findings,
+        })
     }
 }

@@ -6,7 +6,7 @@ use genstore::{FileEntry, Snapshot};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use crate::jsondiff;
+use crate::jsondiff::{self, PATIENCE};
 use crate::output::{MARK, MINUS, Out, PLUS, clean, count};
 
 /// Aligning lines takes memory and patience; above this, size and hash say enough.
@@ -100,7 +100,7 @@ fn short(value: &Value) -> String {
 }
 
 fn lines(out: &mut Out, from: &str, to: &str) -> io::Result<()> {
-    let diff = TextDiff::from_lines(from, to);
+    let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(from, to);
     for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
         writeln!(out, "  {}", out.paint(MARK, hunk.header()))?;
         for change in hunk.iter_changes() {

@@ -1,8 +1,10 @@
 //! What differs between two JSON documents, by JSON pointer.
 
+use std::time::{Duration, Instant};
+
 use serde::Serialize;
 use serde_json::{Map, Value};
-use similar::{Algorithm, DiffTag, capture_diff_slices};
+use similar::{Algorithm, DiffTag, capture_diff_slices_deadline};
 
 /// A key that is missing on one side is absent, which is not the same as `null`.
 #[derive(Debug, PartialEq, Serialize)]
@@ -49,7 +51,7 @@ fn object<'a>(
 
 /// Aligned first, so that one inserted element does not make every later one look changed.
 fn array<'a>(pointer: &str, from: &'a [Value], to: &'a [Value], found: &mut Vec<Change<'a>>) {
-    for step in capture_diff_slices(Algorithm::Myers, from, to) {
+    for step in capture_diff_slices_deadline(Algorithm::Myers, from, to, deadline()) {
         let (tag, old, new) = step.as_tag_tuple();
         if tag == DiffTag::Equal {
             continue;
@@ -62,6 +64,17 @@ fn array<'a>(pointer: &str, from: &'a [Value], to: &'a [Value], found: &mut Vec<
             value(&format!("{pointer}/{index}"), at(from, old), at(to, new), found);
         }
     }
+}
+
+/// How long the smallest difference is looked for. After that any difference will do: it is right, only longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command bounds its own work; the library has no clock of its own"
+)]
+fn deadline() -> Option<Instant> {
+    Instant::now().checked_add(PATIENCE)
 }
 
 fn over(range: std::ops::Range<usize>) -> impl Iterator<Item = Option<usize>> {

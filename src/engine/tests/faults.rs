@@ -59,7 +59,7 @@ fn second() -> State {
 fn operations(matches: fn(&Op) -> bool, whole: bool) -> usize {
     let (bed, store) = begun();
     bed.fs.offer_whole(whole);
-    bed.fs.plan(Some(Plan { after: usize::MAX, errno: 0, for_ever: false, matches }));
+    bed.fs.plan(Some(Plan { after: usize::MAX, errno: 0, for_ever: false, matches, takes_effect: false }));
     assert_eq!(save(&store).unwrap().generation.get(), 3);
     bed.fs.seen()
 }
@@ -146,7 +146,10 @@ fn no_space_no_quota_no_descriptors_once_and_for_ever() {
     ] {
         for for_ever in [false, true] {
             for after in 0..operations(matches, false) {
-                check(Plan { after, errno: errno.raw_os_error(), for_ever, matches }, false);
+                check(
+                    Plan { after, errno: errno.raw_os_error(), for_ever, matches, takes_effect: false },
+                    false,
+                );
             }
         }
     }
@@ -158,7 +161,16 @@ fn input_and_output_errors_once_and_for_ever() {
     for errno in [Errno::IO, Errno::ACCESS, Errno::ROFS] {
         for for_ever in [false, true] {
             for after in 0..operations(Op::changes, false) {
-                check(Plan { after, errno: errno.raw_os_error(), for_ever, matches: Op::changes }, false);
+                check(
+                    Plan {
+                        after,
+                        errno: errno.raw_os_error(),
+                        for_ever,
+                        matches: Op::changes,
+                        takes_effect: false,
+                    },
+                    false,
+                );
             }
         }
     }
@@ -169,7 +181,16 @@ fn a_flush_of_the_whole_fails() {
     let is_whole = |op: &Op| matches!(op, Op::FlushWhole | Op::OpenWhole);
     for for_ever in [false, true] {
         for after in 0..operations(is_whole, true).max(1) {
-            check(Plan { after, errno: Errno::IO.raw_os_error(), for_ever, matches: is_whole }, true);
+            check(
+                Plan {
+                    after,
+                    errno: Errno::IO.raw_os_error(),
+                    for_ever,
+                    matches: is_whole,
+                    takes_effect: false,
+                },
+                true,
+            );
         }
     }
 }
@@ -180,7 +201,13 @@ fn the_process_dies_at_every_operation_of_a_save() {
     let mut interrupted = 0;
     for after in 0..operations(any, false) {
         let (bed, store) = begun();
-        bed.fs.plan(Some(Plan { after, errno: Errno::IO.raw_os_error(), for_ever: true, matches: any }));
+        bed.fs.plan(Some(Plan {
+            after,
+            errno: Errno::IO.raw_os_error(),
+            for_ever: true,
+            matches: any,
+            takes_effect: false,
+        }));
         let acknowledged = save(&store).is_ok();
         drop(store);
         bed.fs.plan(None);
@@ -199,13 +226,25 @@ fn settle_either(bed: &Bed, acknowledged: bool) {
 #[test]
 fn the_process_dies_at_every_operation_of_init() {
     let bed = Bed::empty();
-    bed.fs.plan(Some(Plan { after: usize::MAX, errno: 0, for_ever: false, matches: any }));
+    bed.fs.plan(Some(Plan {
+        after: usize::MAX,
+        errno: 0,
+        for_ever: false,
+        matches: any,
+        takes_effect: false,
+    }));
     bed.create().unwrap();
     let operations = bed.fs.seen();
     let mut made_at_once = 0;
     for after in 0..operations {
         let bed = Bed::empty();
-        bed.fs.plan(Some(Plan { after, errno: Errno::IO.raw_os_error(), for_ever: true, matches: any }));
+        bed.fs.plan(Some(Plan {
+            after,
+            errno: Errno::IO.raw_os_error(),
+            for_ever: true,
+            matches: any,
+            takes_effect: false,
+        }));
         assert!(bed.create().is_err(), "the crash after {after} operations was not noticed");
         bed.fs.plan(None);
         let store = match bed.create() {
@@ -228,12 +267,18 @@ fn the_process_dies_at_every_operation_of_init() {
 #[test]
 fn a_disk_that_fills_up_during_init_leaves_something_that_can_be_made() {
     let bed = Bed::empty();
-    bed.fs.plan(Some(Plan { after: usize::MAX, errno: 0, for_ever: false, matches: Op::allocates }));
+    bed.fs.plan(Some(Plan {
+        after: usize::MAX,
+        errno: 0,
+        for_ever: false,
+        matches: Op::allocates,
+        takes_effect: false,
+    }));
     bed.create().unwrap();
     for after in 0..bed.fs.seen() {
         let bed = Bed::empty();
         let errno = Errno::NOSPC.raw_os_error();
-        bed.fs.plan(Some(Plan { after, errno, for_ever: true, matches: Op::allocates }));
+        bed.fs.plan(Some(Plan { after, errno, for_ever: true, matches: Op::allocates, takes_effect: false }));
         let error = bed.create().unwrap_err();
         let is_known =
             matches!(error.kind(), ErrorKind::Io | ErrorKind::CommitOutcomeUnknown | ErrorKind::Unsupported);
@@ -253,13 +298,78 @@ fn a_checkpoint_that_fails_does_not_fail_the_commit() {
         errno: Errno::NOSPC.raw_os_error(),
         for_ever: true,
         matches: is_checkpoint,
+        takes_effect: false,
     }));
     for round in 0..40 {
         let mut tx = store.begin().unwrap();
         tx.put("a", format!("{round}")).unwrap();
         tx.commit("save").unwrap();
     }
-    assert!(bed.fs.seen() > 0, "no checkpoint was due");
+    assert!(
+        bed.fs.seen() > 20,
+        "a checkpoint that failed is due again at the next commit, not only {} times",
+        bed.fs.seen()
+    );
     assert!(!bed.tree().keys().any(|name| name.starts_with("checkpoints/") || name.starts_with("staging/")));
     assert_eq!(contents(&bed.open().unwrap())["a"], b"39");
+}
+
+/// The rename of the pointer reports a failure and has happened, or has not.
+#[test]
+fn a_rename_that_fails_leaves_the_outcome_unknown() {
+    let is_swap = |op: &Op| matches!(op, Op::Rename(_, to) if to == "CURRENT");
+    for takes_effect in [false, true] {
+        let (bed, store) = begun();
+        let errno = Errno::IO.raw_os_error();
+        bed.fs.plan(Some(Plan { after: 0, errno, for_ever: false, matches: is_swap, takes_effect }));
+        let error = save(&store).unwrap_err();
+        bed.fs.plan(None);
+        assert_eq!(error.kind(), ErrorKind::CommitOutcomeUnknown);
+        assert_eq!(store.begin().unwrap_err().kind(), ErrorKind::Poisoned);
+        let expected = if takes_effect { second() } else { first() };
+        assert_eq!(contents(&bed.open().unwrap()), expected);
+        settle(&bed, &format!("takes effect: {takes_effect}"), takes_effect);
+    }
+}
+
+/// Saving again what is visible already is acknowledged only once it is durable.
+#[test]
+fn a_retry_after_an_unknown_outcome_makes_it_durable() {
+    let is_root = |op: &Op| *op == Op::FlushDir(String::new());
+    let (bed, store) = begun();
+    // The first flush of the root belongs to barrier 1.
+    let errno = Errno::IO.raw_os_error();
+    bed.fs.plan(Some(Plan { after: 1, errno, for_ever: false, matches: is_root, takes_effect: false }));
+    assert_eq!(save(&store).unwrap_err().kind(), ErrorKind::CommitOutcomeUnknown);
+    bed.fs.plan(None);
+
+    let same_again = |store: &Store| {
+        let mut tx = store.begin()?;
+        tx.put("a.json", "second a")?;
+        tx.commit("second, again")
+    };
+    let store = bed.open().unwrap();
+    bed.fs.take_trace();
+    let commit = same_again(&store).unwrap();
+    assert_eq!((commit.generation.get(), commit.changed), (3, false));
+    let trace = bed.fs.take_trace();
+    assert!(trace.contains(&Op::FlushDir(String::new())), "{trace:?}");
+
+    bed.fs.plan(Some(Plan { after: 0, errno, for_ever: false, matches: is_root, takes_effect: false }));
+    assert_eq!(same_again(&store).unwrap_err().kind(), ErrorKind::CommitOutcomeUnknown);
+    assert_eq!(store.begin().unwrap_err().kind(), ErrorKind::Poisoned);
+}
+
+/// A commit that was waiting for the lock while another thread poisoned the handle saves nothing.
+#[test]
+fn poison_is_seen_by_whoever_waited() {
+    let (_bed, store) = begun();
+    let mut tx = store.begin().unwrap();
+    tx.put("a.json", "late").unwrap();
+    let writer = store.engine.lock_writer().unwrap();
+    let waiting = std::thread::spawn(move || tx.commit("late").map(drop));
+    store.engine.poison().set(store.snapshot().unwrap().generation());
+    drop(writer);
+    assert_eq!(waiting.join().unwrap().unwrap_err().kind(), ErrorKind::Poisoned);
+    assert_eq!(contents(&store), first());
 }

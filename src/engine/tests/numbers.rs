@@ -65,6 +65,7 @@ fn a_number_that_a_failed_save_began_to_use_is_not_used_again() {
         errno: enospc,
         for_ever: false,
         matches: is_pointer,
+        takes_effect: false,
     }));
     let mut tx = store.begin().unwrap();
     tx.put("a", "1").unwrap();
@@ -106,4 +107,17 @@ fn a_clock_that_goes_backwards_makes_no_generation_older_than_its_parent() {
         save(&store, now.split('T').next().unwrap());
         assert_eq!(store.entry("latest").unwrap().time.to_string(), time, "{now}");
     }
+}
+
+#[test]
+fn at_the_end_of_the_range_nothing_is_saved() {
+    let (bed, store) = Bed::store();
+    plant(&bed, "manifests/9999999999.json");
+    bed.fs.set_boot("the next start");
+    let mut tx = store.begin().unwrap();
+    tx.put("a", "1").unwrap();
+    let error = tx.commit("too late").unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Invalid);
+    assert!(error.to_string().contains("generations end at 9999999999"), "{error}");
+    assert_eq!(store.snapshot().unwrap().files(), 0);
 }
