@@ -128,6 +128,8 @@ pub(crate) enum Problem {
     SourceChanged(PathBuf),
     #[error("{path} is not in generation {generation}")]
     NoSuchPath { path: String, generation: Generation },
+    #[error("{path} is a folder in generation {generation}, not a file")]
+    IsFolder { path: StorePath, generation: Generation },
     #[error("{0} was removed earlier in this transaction")]
     RemovedHere(StorePath),
     #[error("{pattern:?} matches no path in generation {generation}")]
@@ -242,6 +244,7 @@ impl Error {
             | P::NotAStore(_)
             | P::UnfinishedInit(_)
             | P::NoSuchPath { .. }
+            | P::IsFolder { .. }
             | P::RemovedHere(_)
             | P::NoMatch { .. }
             | P::NoSuchRevision { .. } => ErrorKind::NotFound,
@@ -284,8 +287,13 @@ impl Error {
             P::NoDirectory(_) | P::EmptyDirectory(_) | P::NotAStore(_) | P::UnfinishedInit(_) => {
                 "nothing was read or changed"
             }
-            P::NoSuchPath { .. } | P::RemovedHere(_) | P::NoMatch { .. } | P::NoSuchRevision { .. } => {
-                "the store is as it was"
+            P::NoSuchPath { .. }
+            | P::IsFolder { .. }
+            | P::RemovedHere(_)
+            | P::NoMatch { .. }
+            | P::NoSuchRevision { .. } => "the store is as it was",
+            P::BadPath { .. } | P::BadRevision { .. } | P::BadPattern { .. } | P::NotADirectory(_) => {
+                "nothing was read or changed"
             }
             P::OtherJson { .. } => "its bytes are what was saved",
             P::DamagedFile { is_missing: true, .. } => {
@@ -331,7 +339,8 @@ impl Error {
                 "name a directory outside the store that is empty or does not exist".into()
             }
             P::AlreadyAStore(_) => "open it, or name another directory".into(),
-            P::BadPath { .. } | P::PathsCollide { .. } => "rename it".into(),
+            P::BadPath { .. } => "correct the path".into(),
+            P::PathsCollide { .. } => "rename one of them".into(),
             P::BadRevision { .. } => "see the history for the generations there are".into(),
             P::BadPattern { .. } => "correct the pattern".into(),
             P::Limit { .. } => "keep to that rule: docs/format.md lists the limits".into(),
@@ -339,8 +348,11 @@ impl Error {
             P::OtherJson { .. } => {
                 "compare it with an earlier generation, and roll back if it is a bad edit".into()
             }
-            P::BadSource { .. } => "move it out of what is being saved, or mend it".into(),
+            P::BadSource { .. } => {
+                "leave it out, or mend it; a directory is saved with commit, a single file with put".into()
+            }
             P::SourceChanged(_) => "stop whatever is writing to it, then save again".into(),
+            P::IsFolder { .. } => "list the files in it, and name one".into(),
             P::RemovedHere(_) => "put it again first, or leave it out".into(),
             P::NoSuchPath { .. } | P::NoMatch { .. } => {
                 "list the paths of that generation, or look the path up in the history".into()
@@ -354,7 +366,7 @@ impl Error {
                 )
             }
             P::DamagedFile { path, intact: None, .. } => {
-                format!("no intact version of {path} is left in this store: bring it back from a copy")
+                format!("no other version of {path} in this store is intact: bring it back from a copy")
             }
             P::DamagedMetadata { .. } => {
                 "run verify to see what else is damaged, and copy the store before anything else".into()
@@ -362,11 +374,10 @@ impl Error {
             P::NothingIntact { .. } => {
                 "copy the directory before anything else, then bring a copy of the store back".into()
             }
-            P::Degraded { serving, .. } => {
-                format!(
-                    "copy the store, then export generation {serving} or bring the damaged file back from a copy"
-                )
-            }
+            P::Degraded { serving, .. } => format!(
+                "copy the store first; then export generation {serving} and make a new store of it, or bring the damaged \
+                 file back from a copy that is as new, as an older CURRENT would discard every save since"
+            ),
             P::OtherStore { .. } | P::DirectoryReplaced(_) | P::HistoryReplaced { .. } => {
                 "find out who replaced it, then open the store again to work with what is there now".into()
             }
@@ -390,6 +401,7 @@ impl Error {
             P::BadPath { path, .. } | P::NoSuchPath { path, .. } => Some(path),
             P::PathsCollide { path, .. }
             | P::RemovedHere(path)
+            | P::IsFolder { path, .. }
             | P::Refused { path, .. }
             | P::NotJson { path, .. }
             | P::OtherJson { path, .. }
@@ -417,6 +429,7 @@ impl Error {
         match &*self.0 {
             P::OtherJson { generation, .. }
             | P::NoSuchPath { generation, .. }
+            | P::IsFolder { generation, .. }
             | P::NoMatch { generation, .. }
             | P::DamagedFile { generation, .. }
             | P::SnapshotExpired { generation }
@@ -450,7 +463,7 @@ impl Error {
         }
     }
 
-    /// The newest generation in which the damaged path is intact.
+    /// The newest generation in which the damaged path has another version that is intact.
     #[must_use]
     pub fn intact(&self) -> Option<Generation> {
         match &*self.0 {

@@ -116,6 +116,10 @@ impl Transaction {
         let named: Vec<_> = named.collect::<Result<_>>()?;
         let mut progress = Progress::of(walk.files.iter().map(|found| found.bytes));
         if options.prune {
+            if named.is_empty() {
+                let rule = "it holds no file, and pruning would remove everything".to_owned();
+                return Err(Problem::BadSource { file: dir.as_ref().into(), rule }.into());
+            }
             for path in self.list(&folder)? {
                 if named.binary_search_by(|(named, _)| named.cmp(&path)).is_err() {
                     self.remove(path.as_str())?;

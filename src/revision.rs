@@ -72,7 +72,7 @@ impl From<Generation> for u64 {
 /// A way to name a generation.
 ///
 /// As text: `latest`, `latest~2` (two generations before the newest), `41`, an RFC 3339 time such as
-/// `2026-11-22T10:00:00Z` (the newest generation that is not later) or a date such as `2026-11-22` (the newest
+/// `2026-11-22T10:00:00Z` (the newest generation that is not later; without a fraction, all of that second) or a date such as `2026-11-22` (the newest
 /// generation made on or before that day, in UTC).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -119,9 +119,14 @@ impl FromStr for Revision {
         {
             return end_of(date).map(Self::At).ok_or_else(|| bad("the date must lie in the years 1 to 9998"));
         }
-        text.parse().map(Self::At).map_err(|_| {
-            bad("a revision is a number, latest, latest~N, a date (2026-11-22) or a time with its offset (2026-11-22T10:00:00Z)")
-        })
+        let time: Timestamp = text.parse().map_err(|_| {
+            bad(
+                "a revision is a number, latest, latest~N, a date (2026-11-22) or a time with its offset (2026-11-22T10:00:00Z)",
+            )
+        })?;
+        // What is shown without a fraction means all of its second, as a date means all of its day.
+        let rest = jiff::SignedDuration::from_millis(if text.contains('.') { 0 } else { 999 });
+        Ok(Self::At(time.as_jiff().checked_add(rest).map_or(time, Timestamp::from_jiff)))
     }
 }
 
@@ -139,7 +144,7 @@ fn end_of(date: jiff::civil::Date) -> Option<Timestamp> {
     Some(Timestamp::from_jiff(last))
 }
 
-/// What can stand where a revision is asked for: text, a [`Revision`] or a [`Generation`].
+/// What can stand where a revision is asked for: text, a number, a [`Revision`] or a [`Generation`].
 pub trait IntoRevision {
     /// The revision that is meant.
     ///
@@ -157,6 +162,12 @@ impl IntoRevision for Revision {
 impl IntoRevision for Generation {
     fn into_revision(self) -> Result<Revision, Error> {
         Ok(Revision::Generation(self))
+    }
+}
+
+impl IntoRevision for u64 {
+    fn into_revision(self) -> Result<Revision, Error> {
+        Generation::new(self).map(Revision::Generation)
     }
 }
 
@@ -189,7 +200,11 @@ mod tests {
         assert_eq!(read("latest~0"), Revision::Back(0));
         assert_eq!(read("latest~12"), Revision::Back(12));
         assert_eq!(read("41"), Revision::Generation(Generation::new(41).unwrap()));
-        assert_eq!(read("2026-11-22T10:00:00+02:00"), Revision::At("2026-11-22T08:00:00Z".parse().unwrap()));
+        assert_eq!(
+            read("2026-11-22T10:00:00+02:00"),
+            Revision::At("2026-11-22T08:00:00.999Z".parse().unwrap())
+        );
+        assert_eq!(read("2026-11-22T10:00:00.5Z"), Revision::At("2026-11-22T10:00:00.500Z".parse().unwrap()));
         assert_eq!(read("2026-11-22"), Revision::At("2026-11-22T23:59:59.999Z".parse().unwrap()));
     }
 

@@ -66,7 +66,7 @@ impl Transaction {
         let back: Vec<&Entry> = then.iter().filter(|entry| wanted(&entry.path)).filter(differs).collect();
         let gone: Vec<&Entry> =
             now.iter().filter(|entry| wanted(&entry.path) && then.get(&entry.path).is_none()).collect();
-        self.base.engine.check_links(back.iter().copied(), &from.head)?;
+        self.base.engine.check_links(back.iter().copied())?;
         // What others change, add to or take from the part that is brought back would make it another state.
         self.reads.extend(both().filter(|path| wanted(path)).cloned());
         let back = back.into_iter().map(|entry| (entry.path.clone(), Planned::Link(entry.clone())));

@@ -120,15 +120,23 @@ impl Snapshot {
 
     pub(crate) fn find(&self, path: &str) -> Result<&Entry> {
         let checked = StorePath::new(path)?;
-        let missing = || Problem::NoSuchPath { path: path.to_owned(), generation: self.generation() }.into();
-        self.head.table.get(&checked).ok_or_else(missing)
+        let table = &self.head.table;
+        table.get(&checked).ok_or_else(|| {
+            let generation = self.generation();
+            if table.list(&format!("{checked}/")).is_empty() {
+                Problem::NoSuchPath { path: path.to_owned(), generation }.into()
+            } else {
+                Problem::IsFolder { path: checked, generation }.into()
+            }
+        })
     }
 
     fn failed(&self, entry: &Entry, failed: Failed) -> Error {
-        self.engine.failed(entry, self.head.link, failed)
+        self.engine.failed(entry, failed)
     }
 
-    /// The content of a file, all of it checked.
+    /// The content of a file, all of it checked. A transaction does not know of it: to read, change and save, read
+    /// with [`Transaction::get`](crate::Transaction::get).
     ///
     /// # Errors
     /// `NotFound`; `Corrupt` when the bytes are not the ones that were saved, with the newest intact version.

@@ -252,8 +252,9 @@ impl Transaction {
                     .map_err(cannot_read)?;
                 Ok(content)
             }
-            Some(Planned::Link(entry)) => content::read(engine.storage(), entry)
-                .map_err(|failed| engine.failed(entry, self.base.head.link, failed)),
+            Some(Planned::Link(entry)) => {
+                content::read(engine.storage(), entry).map_err(|failed| engine.failed(entry, failed))
+            }
             None => {
                 self.reads.insert(checked);
                 self.base.get(path)

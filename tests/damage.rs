@@ -451,3 +451,27 @@ fn a_handle_that_is_open_refuses_a_newer_format_too() {
     refused(store.snapshot(), ErrorKind::Unsupported);
     refused(store.begin(), ErrorKind::Unsupported);
 }
+
+#[test]
+fn an_older_pointer_that_was_put_back_does_not_discard_what_was_saved_since() {
+    let (place, store) = Place::with_store();
+    save(&store, &[("a", "1")]);
+    let old = fs::read(place.inside("CURRENT")).unwrap();
+    for content in ["2", "3", "4"] {
+        save(&store, &[("a", content)]);
+    }
+    overwrite(&place.inside("CURRENT"), &old);
+    assert_eq!(refused(store.snapshot(), ErrorKind::Corrupt).generation().unwrap().get(), 5);
+    let before = contents(&place.store());
+    let store = place.open();
+    assert_eq!(store.snapshot().unwrap().generation().get(), 5);
+    assert_eq!(state(&store), files(&[("a", "4")]));
+    let report = store.recovery().unwrap();
+    assert!(report.degraded && report.findings[0].detail.contains("older copy of itself"), "{report:?}");
+    let mut tx = store.begin().unwrap();
+    tx.put("a", "5").unwrap();
+    let error = refused(tx.commit("no"), ErrorKind::Corrupt);
+    assert!(error.advice().contains("older CURRENT"), "{}", error.advice());
+    assert_eq!(contents(&place.store()), before);
+    assert!(!store.verify(&VerifyOptions::default()).unwrap().ok);
+}

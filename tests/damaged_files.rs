@@ -156,10 +156,12 @@ fn the_newest_intact_version_is_offered_and_the_default_is_the_last_resort() {
     clear(&place.inside("data/folder/a.g2"));
     let error = refused(store.snapshot().unwrap().get("folder/a"), ErrorKind::Corrupt);
     assert_eq!(error.intact(), None);
-    assert!(error.advice().contains("no intact version"), "{}", error.advice());
+    assert!(error.advice().contains("no other version"), "{}", error.advice());
     assert_eq!(recover(), (b"default".to_vec(), Provenance::Default));
-    // The past of a snapshot is before it: what was saved later is no version of it.
+    // The past of a snapshot is before it: what was saved later is named, and is no version of it.
     save(&store, &[("folder/a", "fourth")]);
+    let error = refused(store.snapshot_at("4").unwrap().get("folder/a"), ErrorKind::Corrupt);
+    assert_eq!(error.intact(), Some(g(5)));
     let old = store.snapshot_at("4").unwrap();
     assert_eq!(old.get_or_recover("folder/a", b"default").unwrap().1, Provenance::Default);
     assert_eq!(store.snapshot().unwrap().get_or_recover("folder/a", b"").unwrap().1, Provenance::Current);

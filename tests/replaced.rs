@@ -192,9 +192,17 @@ fn an_older_copy_put_under_an_open_handle_is_noticed() {
     save(&reopened, &[("a", "another 2")]);
     save(&reopened, &[("a", "another 3")]);
     says(&store, &place.store(), "history under this handle was replaced");
-    save(&reopened, &[("a", "another 4")]);
+    // Also with a checkpoint in between, at which the way back could end.
+    for number in 4..=40 {
+        save(&reopened, &[("a", &format!("another {number}"))]);
+        let error = refused(store.snapshot(), ErrorKind::Corrupt);
+        assert!(error.to_string().contains("history under this handle was replaced"), "{number}: {error}");
+    }
+    assert_eq!(state(&reopened), files(&[("a", "another 40")]));
+    // A handle that is dropped has written its checkpoints.
+    drop(reopened);
+    assert!(place.inside("checkpoints").read_dir().unwrap().next().is_some());
     says(&store, &place.store(), "history under this handle was replaced");
-    assert_eq!(state(&reopened), files(&[("a", "another 4")]));
 }
 
 #[test]

@@ -443,3 +443,33 @@ fn a_directory_that_changes_while_it_is_read_is_refused() {
     let error = refused(tx.put_dir(place.path("dir"), &options), ErrorKind::Invalid);
     assert!(error.to_string().contains("while it was being read"), "{error}");
 }
+
+#[test]
+fn files_that_are_rewritten_after_they_were_read_are_no_mixture() {
+    let (place, store) = Place::with_store();
+    place.write("dir/a", "old");
+    place.write("dir/z", "old");
+    let both = [place.path("dir/a"), place.path("dir/z")];
+    let rewrite = move |progress: &genstore::Progress| {
+        if progress.files_done == 1 {
+            both.iter().for_each(|file| fs::write(file, "new and longer").unwrap());
+        }
+    };
+    let options = PutDir { progress: Some(Arc::new(rewrite)), ..PutDir::default() };
+    let mut tx = store.begin().unwrap();
+    let error = refused(tx.put_dir(place.path("dir"), &options), ErrorKind::Invalid);
+    assert!(error.to_string().contains("dir/a") && error.to_string().contains("written to"), "{error}");
+}
+
+#[test]
+fn an_empty_directory_does_not_prune_everything() {
+    let (place, store) = Place::with_store();
+    save(&store, &[("a", "1")]);
+    fs::create_dir(place.path("empty")).unwrap();
+    let mut tx = store.begin().unwrap();
+    let options = PutDir { prune: true, ..PutDir::default() };
+    let error = refused(tx.put_dir(place.path("empty"), &options), ErrorKind::Invalid);
+    assert!(error.to_string().contains("would remove everything"), "{error}");
+    drop(tx);
+    assert_eq!(state(&store), files(&[("a", "1")]));
+}

@@ -127,8 +127,8 @@ pub(crate) fn read(storage: &dyn Storage, entry: &Entry) -> Result<Vec<u8>, Fail
 }
 
 impl Engine {
-    /// The public error for content of `entry` that could not be delivered, seen from the generation at `from`.
-    pub(crate) fn failed(&self, entry: &Entry, from: Link, failed: Failed) -> Error {
+    /// The public error for content of `entry` that could not be delivered.
+    pub(crate) fn failed(&self, entry: &Entry, failed: Failed) -> Error {
         let damage = match failed {
             Failed::Sink(error) => {
                 return Error::io("cannot pass on the content of", entry.path.as_str(), error);
@@ -137,7 +137,7 @@ impl Engine {
             Failed::Damaged(damage) => damage,
         };
         let intact = self
-            .versions(entry, from)
+            .versions(entry, self.known().link)
             .find(|(_, older)| matches!(check(self.storage(), older), Check::Intact));
         Problem::DamagedFile {
             path: entry.path.clone(),

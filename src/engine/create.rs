@@ -78,6 +78,7 @@ fn from_pointer(
     pointer: crate::format::pointer::Pointer,
 ) -> Result<(StoreId, Head), Fault> {
     let manifest = load::manifest(storage, pointer.head)?;
+    load::check_not_behind(storage, pointer.head)?;
     let loaded = load::table(storage, pointer.head, &manifest, None)?;
     Ok((manifest.store, Head::of(pointer, manifest.time, manifest.message, loaded)))
 }

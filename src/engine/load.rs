@@ -45,6 +45,11 @@ impl Fault {
         }
     }
 
+    /// Whether it is the pointer that is at fault.
+    pub(crate) const fn is_of_pointer(&self) -> bool {
+        matches!(self, Self::Missing(Name::Pointer) | Self::Damaged { name: Name::Pointer, .. })
+    }
+
     /// The public form.
     pub(crate) fn into_error(self) -> Error {
         let (name, detail, expected, found) = match self {
@@ -135,6 +140,36 @@ pub(crate) fn manifest(storage: &dyn Storage, link: Link) -> Result<Manifest, Fa
         return Err(Fault::OtherHash { generation: link.generation, expected, found });
     }
     Ok(manifest)
+}
+
+/// How many manifests above the head are looked at.
+const ABOVE_MAX: usize = 1000;
+
+/// Fails when the pointer is an older copy of itself: a manifest above the head names another one above it as its
+/// parent, and only a committed generation gets a child.
+pub(crate) fn check_not_behind(storage: &dyn Storage, head: Link) -> Result<(), Fault> {
+    let above = std::iter::successors(head.generation.next(), |generation| generation.next());
+    for generation in above.take(ABOVE_MAX) {
+        let manifest = match manifest_alone(storage, generation) {
+            Ok((_, manifest)) => manifest,
+            Err(Fault::Missing(_)) => return Ok(()),
+            Err(Fault::Fatal(error)) => return Err(error.into()),
+            Err(_) => continue,
+        };
+        let Some(parent) = manifest.parent.filter(|parent| parent.generation > head.generation) else {
+            continue;
+        };
+        // Another writer may have moved on since the pointer was read.
+        if pointer(storage).is_ok_and(|now| now.head == head) {
+            let rule = format!(
+                "it names generation {}, and generation {generation} follows {}: it is an older copy of itself",
+                head.generation, parent.generation
+            );
+            return Err(Fault::Damaged { name: Name::Pointer, why: FormatError::rule(rule) });
+        }
+        return Ok(());
+    }
+    Ok(())
 }
 
 /// Reads the checkpoint of a link into a table. `None` when there is none.

@@ -201,6 +201,11 @@ impl Engine {
         if is_replaced {
             return Err(replaced());
         }
+        match load::check_not_behind(self.storage(), head) {
+            Err(Fault::Fatal(error)) => return Err(error),
+            Err(fault) => return self.recovered(fault),
+            Ok(()) => {}
+        }
         let from_known = Some(known).filter(|known| !known.is_degraded());
         let loaded = match load::table(self.storage(), head, &manifest, from_known) {
             // A manifest on the way to the known state is damaged: a checkpoint above it will do.

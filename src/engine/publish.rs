@@ -82,9 +82,9 @@ pub(crate) fn publish(
     let storage = engine.storage();
     let mut number = writer.next_number(storage, head.map(|head| head.link.generation))?;
     for _ in 0..NUMBERS_MAX {
-        writer.take_number(storage, number)?;
         let (manifest, table) = draft.manifest(number, id, head, storage)?;
         let bytes = encode(&manifest)?;
+        writer.take_number(storage, number)?;
         let link = Link { generation: number, manifest: Blake3::of(&bytes) };
         let pointer = Pointer::new(
             link,

@@ -23,7 +23,8 @@ pub(crate) fn recover(storage: &dyn Storage, dir: &Path, fault: Fault) -> Result
     let mut numbers: Vec<Generation> =
         scanned.iter().filter_map(|found| found.name.as_ref()?.generation()).collect();
     numbers.sort_unstable();
-    let pointer = load::pointer(storage).ok();
+    // A pointer that is damaged, or older than the history, says nothing.
+    let pointer = load::pointer(storage).ok().filter(|_| !fault.is_of_pointer());
     let mut search = Search {
         storage,
         findings: Finding::of(&fault).into_iter().collect(),

@@ -14,7 +14,21 @@ use crate::path::StorePath;
 /// Judges the content of a file before it is saved, and of an older version before it is served in place of a
 /// damaged one.
 ///
-/// Any closure of this shape is one. See also [`json`] and [`json_as`].
+/// Any closure of this shape is one, with its types written out. See also [`json`] and [`json_as`].
+///
+/// ```
+/// use std::io::Read;
+/// # fn main() -> genstore::Result<()> {
+/// let not_empty = |path: &genstore::StorePath, content: &mut dyn Read| match content.bytes().next() {
+///     Some(_) => Ok(()),
+///     None => Err(format!("{path} is empty")),
+/// };
+/// let options = genstore::Store::options().validate("stores/*.json", not_empty)?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Validators belong to a handle, not to the store: the command has none, and another program has its own.
 pub trait Validator: Send + Sync {
     /// Reads as much of the content as it needs.
     ///

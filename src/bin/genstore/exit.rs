@@ -14,6 +14,9 @@ pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Shown by `genstore --help` and in the man page; a test compares it with `docs/cli.md`.
 pub(crate) const HELP: &str = "\
+A revision REV is a generation (41), latest, latest~2, a date (2026-11-22: the last generation of that day in
+UTC) or a time (2026-11-22T10:00:00Z: the last generation not later than that second).
+
 Exit codes:
     0  done
     1  an I/O error, or any failure that has no code of its own

@@ -27,11 +27,7 @@ pub(crate) fn run(args: args::Diff, context: &Context, out: &mut Out) -> Result<
         if !known(&from) && !known(&to) {
             return Err(Failure::not_found(
                 &path,
-                format!(
-                    "neither generation {} nor {} has {path}, and it is no revision",
-                    from.generation(),
-                    to.generation()
-                ),
+                format!("neither generation {} nor {} has {path}", from.generation(), to.generation()),
                 "genstore ls and genstore log show what there is",
             ));
         }
