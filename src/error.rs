@@ -505,6 +505,11 @@ fn is_reading(action: &str) -> bool {
 }
 
 fn io_advice(source: &io::Error) -> String {
+    /// `ENFILE` and `EMFILE` have these numbers on every Unix.
+    const NO_DESCRIPTORS: [i32; 2] = [23, 24];
+    if source.raw_os_error().is_some_and(|code| NO_DESCRIPTORS.contains(&code)) {
+        return "raise the limit on open files: a commit needs about 80".into();
+    }
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room, then try again",
         io::ErrorKind::PermissionDenied => "run as a user who may do that, or mend the permissions",

@@ -13,6 +13,7 @@ mod common;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use common::{Sandbox, assert_sentence, finish, flip, run_of, tree};
 
@@ -283,4 +284,23 @@ fn a_newer_format_is_refused_by_name() {
     assert!(sandbox.fails(1, &["ls"]).contains("format 2"));
     assert_eq!(sandbox.error(1, &["status"])["kind"], "unsupported");
     assert_eq!(tree(&sandbox.store()), before);
+}
+
+#[test]
+fn too_many_open_files_save_nothing_and_leave_nothing() {
+    let sandbox = Sandbox::with_store();
+    for number in 0..40 {
+        sandbox.write(format!("many/f{number}"), "x");
+    }
+    let before = sandbox.store_bytes();
+    for limit in 6..30 {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit.to_string()]);
+        command.arg(env!("CARGO_BIN_EXE_genstore")).arg("--store").arg(sandbox.store());
+        let run = finish(command.args(["commit", "-m", "m"]).arg(sandbox.path("many")));
+        assert_eq!(run.code, 1, "{limit}: {}", run.stderr);
+        assert!(run.stderr.contains("raise the limit on open files"), "{limit}: {}", run.stderr);
+        assert_eq!(sandbox.store_bytes(), before, "{limit}");
+    }
+    sandbox.ok(&["commit", "many", "-m", "m"]);
 }

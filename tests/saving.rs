@@ -10,7 +10,7 @@
 mod support;
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -472,4 +472,32 @@ fn an_empty_directory_does_not_prune_everything() {
     assert!(error.to_string().contains("would remove everything"), "{error}");
     drop(tx);
     assert_eq!(state(&store), files(&[("a", "1")]));
+}
+
+#[test]
+fn a_file_that_keeps_changing_while_it_is_read_is_refused() {
+    let (place, store) = Place::with_store();
+    let file = place.write("log", vec![b'x'; 4 << 20]);
+    let done = Arc::new(AtomicBool::new(false));
+    let writer = std::thread::spawn({
+        let (file, done) = (file.clone(), Arc::clone(&done));
+        move || {
+            let mut log = fs::OpenOptions::new().append(true).open(file).unwrap();
+            while !done.load(Ordering::Relaxed) {
+                log.write_all(b"y").unwrap();
+            }
+        }
+    });
+    // Now and then the writer may sleep through a whole reading, and then the file has not changed.
+    let error = (0..1000).find_map(|_| store.begin().unwrap().put_file("log", &file).err());
+    done.store(true, Ordering::Relaxed);
+    writer.join().unwrap();
+    let error = error.expect("it was read while it was written to, and never refused");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("changed while it was being read"), "{error}");
+    assert_eq!(support::names(&place.inside("staging")), Vec::<String>::new());
+    let mut tx = store.begin().unwrap();
+    tx.put_file("log", &file).unwrap();
+    tx.commit("at rest").unwrap();
+    assert_eq!(store.snapshot().unwrap().get("log").unwrap(), fs::read(&file).unwrap());
 }

@@ -108,7 +108,7 @@ fn check(plan: Plan, whole: bool) {
     settle(&bed, &case, saved.is_ok() || !swapped);
 }
 
-/// No file and no directory is flushed again after its flush has failed in the same save.
+/// No file is flushed twice in one save, so none again after its flush has failed.
 fn assert_flushes_are_not_retried(trace: &[Op], case: &str) {
     let files: Vec<&Op> = trace.iter().filter(|op| matches!(op, Op::Flush(_))).collect();
     let distinct: std::collections::BTreeSet<String> = files.iter().map(|op| format!("{op:?}")).collect();
