@@ -52,6 +52,8 @@
 //! `cli` (on by default) builds the command `genstore`; a program that only needs the library turns default features
 //! off.
 
+#![forbid(unsafe_code)]
+
 #[cfg(not(unix))]
 compile_error!(
     "genstore needs a system on which a directory can be flushed: see docs/durability.md for what is missing elsewhere"

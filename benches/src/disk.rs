@@ -35,7 +35,8 @@ impl Disk {
         let device = device.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let class = Path::new("/sys/class/block").join(&device);
         // Flushes are counted for the whole disk only.
-        let whole = if class.join("partition").exists() { fs::canonicalize(&class)?.join("..") } else { class };
+        let whole =
+            if class.join("partition").exists() { fs::canonicalize(&class)?.join("..") } else { class };
         let stat = Some(whole.join("stat")).filter(|stat| stat.exists());
         Ok(Self { stat, name: format!("{kind} on {device}") })
     }

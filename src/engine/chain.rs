@@ -101,7 +101,10 @@ pub(crate) fn find(storage: &dyn Storage, store: StoreId, head: Link, revision: 
             let newest = format!("the newest is generation {}", head.generation);
             let is_hidden = load::pointer(storage).is_ok_and(|pointer| pointer.head.generation >= wanted);
             return Err(missing(if is_hidden {
-                format!("it is hidden by damage; {newest} that can be read")
+                format!(
+                    "it is hidden by damage; generation {} is the newest that can be read",
+                    head.generation
+                )
             } else {
                 with_interrupted(storage, wanted, newest)
             }));

@@ -86,7 +86,8 @@ fn measure(
 ) -> Result<[Measured; 3]> {
     let scratch = tempfile::Builder::new().prefix("genstore-flush-").tempdir_in(dir)?;
     let whole = File::open(scratch.path())?;
-    let folders: Vec<PathBuf> = (0..folders(files)).map(|number| scratch.path().join(number.to_string())).collect();
+    let folders: Vec<PathBuf> =
+        (0..folders(files)).map(|number| scratch.path().join(number.to_string())).collect();
     folders.iter().try_for_each(fs::create_dir)?;
     rustix::fs::syncfs(&whole)?;
     let mut measured: [Measured; 3] = Default::default();

@@ -51,7 +51,9 @@ impl Case {
             }
         }
         if checkpoint && checkpoints != 1 {
-            return Err(format!("{checkpoints} checkpoints of {changes} files, not one: take other numbers").into());
+            return Err(
+                format!("{checkpoints} checkpoints of {changes} files, not one: take other numbers").into()
+            );
         }
         // Only what is on the disk can be dropped from memory.
         rustix::fs::syncfs(File::open(&path)?)?;
@@ -109,12 +111,15 @@ fn main() -> Result<()> {
             case.open(true)?;
         }
     }
-    println!("{:<12} {:>14} {:>14} {:>14} | {:>12}", "cache", "entry us", "manifest us", "change us", "MANIFEST_COST");
+    println!(
+        "{:<12} {:>14} {:>14} {:>14} | {:>12}",
+        "cache", "entry us", "manifest us", "change us", "MANIFEST_COST"
+    );
     for (cache, of) in [("warm", warm as fn(&Case) -> &Samples), ("cold", cold)] {
         // The best of all is what other programs have disturbed least.
         for (share, name) in [(0.5, "median"), (0.0, "best")] {
-            let [few, all, small, large, wide] =
-                [&few_manifests, &manifests, &small_table, &table, &wide].map(|case| of(case).quantile(share) * 1e3);
+            let [few, all, small, large, wide] = [&few_manifests, &manifests, &small_table, &table, &wide]
+                .map(|case| of(case).quantile(share) * 1e3);
             let entry = (large - small) / (entries - fewer_entries) as f64;
             // With its one change.
             let manifest = (all - few) / (generations - fewer_generations) as f64;

@@ -78,7 +78,8 @@ fn save(store: &Store, number: usize) -> Result<()> {
 fn least(store: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = vec![store.join("CURRENT")];
     for folder in ["manifests", "checkpoints"] {
-        let names: std::io::Result<Vec<_>> = fs::read_dir(store.join(folder))?.map(|entry| Ok(entry?.path())).collect();
+        let names: std::io::Result<Vec<_>> =
+            fs::read_dir(store.join(folder))?.map(|entry| Ok(entry?.path())).collect();
         // Names sort as their numbers do.
         paths.extend(names?.into_iter().max());
     }
