@@ -495,7 +495,7 @@ fn a_file_that_keeps_changing_while_it_is_read_is_refused() {
     let error = error.expect("it was read while it was written to, and never refused");
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("changed while it was being read"), "{error}");
-    assert_eq!(support::names(&place.inside("staging")), Vec::<String>::new());
+    assert_eq!(names(&place.inside("staging")), Vec::<String>::new());
     let mut tx = store.begin().unwrap();
     tx.put_file("log", &file).unwrap();
     tx.commit("at rest").unwrap();
