@@ -63,6 +63,12 @@ impl Engine {
         self.poison().check()?;
         let head = self.refresh()?;
         check_healthy(&head)?;
+        // Nothing is acknowledged as being there, and nothing follows it, before it is durable: after a crash a
+        // generation whose parent is not to be found would look like damage.
+        if !writer.is_settled(head.link.generation) {
+            publish::settle(self, head.link.generation)?;
+            writer.note_settled(self.storage(), head.link.generation);
+        }
         if head.link != proposal.base.link && !proposal.overwrite {
             self.check_conflicts(&proposal, &head)?;
         }
@@ -71,8 +77,6 @@ impl Engine {
             .changes
             .retain(|path, planned| mended.contains(path) || changes(&head.table, path, planned));
         if proposal.draft.changes.is_empty() {
-            // Whoever made the head may have died, or met an error, before it was durable.
-            publish::settle(self, head.link.generation)?;
             return Ok(Outcome { generation: head.link.generation, made: None });
         }
         let published = publish(self, &writer, self.id(), Some(&head), &proposal.draft)?;

@@ -30,14 +30,18 @@ struct Note {
     boot: Option<String>,
     /// The lowest number that nobody has begun to use since then, once that is known.
     next: Option<Generation>,
+    /// The newest generation whose pointer is known to be durable.
+    settled: Option<Generation>,
 }
 
 /// The writer lock, held until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Writer {
     lock: FileLock,
-    /// What the holders since the start of the machine have noted.
+    /// What the holders since the start of the machine have noted: the lowest number that is free,
     next: Option<Generation>,
+    /// and the newest generation whose pointer is durable.
+    settled: Option<Generation>,
 }
 
 impl Engine {
@@ -51,11 +55,11 @@ impl Engine {
             if let Some(lock) = storage.try_lock_writer().map_err(failed)? {
                 let note: Option<Note> = lock.note().ok().and_then(|note| serde_json::from_slice(&note).ok());
                 let boot = system.process().boot;
-                let next =
-                    note.filter(|note| note.boot.is_some() && note.boot == boot).and_then(|note| note.next);
-                let writer = Writer { lock, next };
+                let note = note.filter(|note| note.boot.is_some() && note.boot == boot);
+                let (next, settled) = note.map_or((None, None), |note| (note.next, note.settled));
+                let writer = Writer { lock, next, settled };
                 // For whoever waits meanwhile: without it they are told less, and nothing else.
-                let _ = writer.sign(storage, next);
+                let _ = writer.sign(storage, next, settled);
                 return Ok(writer);
             }
             self.check_cancel()?;
@@ -101,14 +105,31 @@ impl Writer {
     /// Notes down that `number` is being used.
     pub(crate) fn take_number(&self, storage: &dyn Storage, number: Generation) -> Result<()> {
         let next = number.next().ok_or_else(out_of_numbers)?;
-        self.sign(storage, Some(next))
+        self.sign(storage, Some(next), self.settled)
             .map_err(|error| Error::io("cannot write", Name::WriterLock.to_string(), error))
     }
 
-    fn sign(&self, storage: &dyn Storage, next: Option<Generation>) -> io::Result<()> {
+    /// Whether the pointer to this generation is known to be durable. Whoever swapped it in may have died, or met an
+    /// error, before it was.
+    pub(crate) fn is_settled(&self, head: Generation) -> bool {
+        self.settled == Some(head)
+    }
+
+    /// Notes down that the pointer to a generation is durable. Without the note it is only flushed once more.
+    pub(crate) fn note_settled(&self, storage: &dyn Storage, head: Generation) {
+        let next = head.next().max(self.next);
+        let _ = self.sign(storage, next, Some(head));
+    }
+
+    fn sign(
+        &self,
+        storage: &dyn Storage,
+        next: Option<Generation>,
+        settled: Option<Generation>,
+    ) -> io::Result<()> {
         let system = storage.system();
         let Process { pid, program, host, boot } = system.process();
-        let note = Note { pid, program, host, since: system.now(), boot, next };
+        let note = Note { pid, program, host, since: system.now(), boot, next, settled };
         self.lock.set_note(&serde_json::to_vec(&note)?)
     }
 }

@@ -349,15 +349,37 @@ fn a_retry_after_an_unknown_outcome_makes_it_durable() {
         tx.commit("second, again")
     };
     let store = bed.open().unwrap();
-    bed.fs.take_trace();
-    let commit = same_again(&store).unwrap();
-    assert_eq!((commit.generation.get(), commit.changed), (3, false));
-    let trace = bed.fs.take_trace();
-    assert!(trace.contains(&Op::FlushDir(String::new())), "{trace:?}");
-
     bed.fs.plan(Some(Plan { after: 0, errno, for_ever: false, matches: is_root, takes_effect: false }));
     assert_eq!(same_again(&store).unwrap_err().kind(), ErrorKind::CommitOutcomeUnknown);
     assert_eq!(store.begin().unwrap_err().kind(), ErrorKind::Poisoned);
+    bed.fs.plan(None);
+
+    let store = bed.open().unwrap();
+    for is_flushed in [true, false] {
+        bed.fs.take_trace();
+        let commit = same_again(&store).unwrap();
+        assert_eq!((commit.generation.get(), commit.changed), (3, false));
+        assert_eq!(bed.fs.take_trace().contains(&Op::FlushDir(String::new())), is_flushed, "once is enough");
+    }
+}
+
+/// Nothing is written on top of a generation before the pointer to that one is durable.
+#[test]
+fn a_save_after_an_unknown_outcome_flushes_the_pointer_first() {
+    let is_root = |op: &Op| *op == Op::FlushDir(String::new());
+    let (bed, store) = begun();
+    let errno = Errno::IO.raw_os_error();
+    bed.fs.plan(Some(Plan { after: 1, errno, for_ever: false, matches: is_root, takes_effect: false }));
+    assert_eq!(save(&store).unwrap_err().kind(), ErrorKind::CommitOutcomeUnknown);
+    bed.fs.plan(None);
+    let store = bed.open().unwrap();
+    let mut tx = store.begin().unwrap();
+    tx.put("b.json", "third").unwrap();
+    bed.fs.take_trace();
+    assert_eq!(tx.commit("third").unwrap().generation.get(), 4);
+    let trace = bed.fs.take_trace();
+    let first = |wanted: fn(&Op) -> bool| trace.iter().position(wanted).unwrap();
+    assert!(first(is_root) < first(|op| matches!(op, Op::Create(_))), "{trace:?}");
 }
 
 /// A commit that was waiting for the lock while another thread poisoned the handle saves nothing.
