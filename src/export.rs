@@ -99,7 +99,7 @@ impl Snapshot {
                 Err(Failed::Sink(error)) => return Err(failed(error)),
                 Err(damage) => {
                     let is_damage = matches!(damage, Failed::Damaged(_));
-                    let error = self.engine.failed(entry, damage);
+                    let error = self.engine.failed(entry, self.head.link, damage);
                     if !(is_damage && options.skip_damaged) {
                         return Err(error);
                     }

@@ -130,7 +130,7 @@ impl Transaction {
         for (path, found) in named {
             let fingerprint = self.put_source(path, &found.file, options.follow_links)?;
             read.push(fingerprint);
-            progress.done(found.bytes);
+            progress.done(fingerprint.bytes);
             if let Some(tell) = &options.progress {
                 tell(&progress);
             }

@@ -125,7 +125,7 @@ impl FromStr for Revision {
             )
         })?;
         // What is shown without a fraction means all of its second, as a date means all of its day.
-        let rest = jiff::SignedDuration::from_millis(if text.contains('.') { 0 } else { 999 });
+        let rest = jiff::SignedDuration::from_millis(if text.contains(['.', ',']) { 0 } else { 999 });
         Ok(Self::At(time.as_jiff().checked_add(rest).map_or(time, Timestamp::from_jiff)))
     }
 }

@@ -132,7 +132,7 @@ impl Snapshot {
     }
 
     fn failed(&self, entry: &Entry, failed: Failed) -> Error {
-        self.engine.failed(entry, failed)
+        self.engine.failed(entry, self.head.link, failed)
     }
 
     /// The content of a file, all of it checked. A transaction does not know of it: to read, change and save, read

@@ -252,9 +252,8 @@ impl Transaction {
                     .map_err(cannot_read)?;
                 Ok(content)
             }
-            Some(Planned::Link(entry)) => {
-                content::read(engine.storage(), entry).map_err(|failed| engine.failed(entry, failed))
-            }
+            Some(Planned::Link(entry)) => content::read(engine.storage(), entry)
+                .map_err(|failed| engine.failed(entry, self.base.head.link, failed)),
             None => {
                 self.reads.insert(checked);
                 self.base.get(path)

@@ -457,14 +457,21 @@ fn an_older_pointer_that_was_put_back_does_not_discard_what_was_saved_since() {
     let (place, store) = Place::with_store();
     save(&store, &[("a", "1")]);
     let old = fs::read(place.inside("CURRENT")).unwrap();
+    // A save that fails leaves a gap in the numbers.
+    fs::create_dir(place.inside("CURRENT.next")).unwrap();
+    let mut tx = store.begin().unwrap();
+    tx.put("a", "fails").unwrap();
+    refused(tx.commit("fails"), ErrorKind::Io);
+    fs::remove_dir(place.inside("CURRENT.next")).unwrap();
     for content in ["2", "3", "4"] {
         save(&store, &[("a", content)]);
     }
+    assert!(!place.inside(&manifest_name(3)).exists() && place.inside(&manifest_name(6)).exists());
     overwrite(&place.inside("CURRENT"), &old);
-    assert_eq!(refused(store.snapshot(), ErrorKind::Corrupt).generation().unwrap().get(), 5);
+    assert_eq!(refused(store.snapshot(), ErrorKind::Corrupt).generation().unwrap().get(), 6);
     let before = contents(&place.store());
     let store = place.open();
-    assert_eq!(store.snapshot().unwrap().generation().get(), 5);
+    assert_eq!(store.snapshot().unwrap().generation().get(), 6);
     assert_eq!(state(&store), files(&[("a", "4")]));
     let report = store.recovery().unwrap();
     assert!(report.degraded && report.findings[0].detail.contains("older copy of itself"), "{report:?}");
@@ -474,4 +481,23 @@ fn an_older_pointer_that_was_put_back_does_not_discard_what_was_saved_since() {
     assert!(error.advice().contains("older CURRENT"), "{}", error.advice());
     assert_eq!(contents(&place.store()), before);
     assert!(!store.verify(&VerifyOptions::default()).unwrap().ok);
+}
+
+#[test]
+fn a_manifest_that_the_chain_refutes_is_not_served_when_the_pointer_is_gone() {
+    let (place, store) = Place::with_commits(&[&[("a", "good")]]);
+    copy_dir(&place.store(), &place.path("other"));
+    for content in ["3", "4", "5"] {
+        save(&store, &[("a", content)]);
+    }
+    let other = Store::open(place.path("other")).unwrap();
+    save(&other, &[("a", "forged")]);
+    drop((store, other));
+    for name in [manifest_name(3), "data/a.g3".to_owned()] {
+        overwrite(&place.inside(&name), fs::read(place.path("other").join(&name)).unwrap());
+    }
+    clear(&place.inside("CURRENT"));
+    let store = place.open();
+    assert_eq!(state(&store), files(&[("a", "good")]));
+    assert_eq!(store.recovery().unwrap().serving, g(2));
 }

@@ -162,7 +162,7 @@ impl Engine {
     pub(crate) fn check_links<'a>(&self, links: impl Iterator<Item = &'a Entry>) -> Result<()> {
         for entry in links {
             content::copy(self.storage(), entry, &mut std::io::sink())
-                .map_err(|failed| self.failed(entry, failed))?;
+                .map_err(|failed| self.failed(entry, self.known().link, failed))?;
             self.check_cancel()?;
         }
         Ok(())

@@ -127,8 +127,9 @@ pub(crate) fn read(storage: &dyn Storage, entry: &Entry) -> Result<Vec<u8>, Fail
 }
 
 impl Engine {
-    /// The public error for content of `entry` that could not be delivered.
-    pub(crate) fn failed(&self, entry: &Entry, failed: Failed) -> Error {
+    /// The public error for content of `entry` that could not be delivered, seen from the generation at `from`. A
+    /// later version is as good as an earlier one.
+    pub(crate) fn failed(&self, entry: &Entry, from: Link, failed: Failed) -> Error {
         let damage = match failed {
             Failed::Sink(error) => {
                 return Error::io("cannot pass on the content of", entry.path.as_str(), error);
@@ -136,8 +137,9 @@ impl Engine {
             Failed::Unknown(error) => return Error::io("cannot read", name(entry).to_string(), error),
             Failed::Damaged(damage) => damage,
         };
-        let intact = self
-            .versions(entry, self.known().link)
+        let newest = self.versions(entry, self.known().link);
+        let intact = newest
+            .chain(self.versions(entry, from))
             .find(|(_, older)| matches!(check(self.storage(), older), Check::Intact));
         Problem::DamagedFile {
             path: entry.path.clone(),

@@ -144,16 +144,23 @@ pub(crate) fn manifest(storage: &dyn Storage, link: Link) -> Result<Manifest, Fa
 
 /// How many manifests above the head are looked at.
 const ABOVE_MAX: usize = 1000;
+/// How many numbers in a row may be missing before nothing more is looked for: each failed save leaves one.
+const GAP_MAX: usize = 16;
+/// How many manifests are held in memory on the way back to a known state.
+const LAG_MAX: usize = 1024;
 
 /// Fails when the pointer is an older copy of itself: a manifest above the head names another one above it as its
 /// parent, and only a committed generation gets a child.
 pub(crate) fn check_not_behind(storage: &dyn Storage, head: Link) -> Result<(), Fault> {
     let above = std::iter::successors(head.generation.next(), |generation| generation.next());
+    let mut missing = 0;
     for generation in above.take(ABOVE_MAX) {
-        let manifest = match manifest_alone(storage, generation) {
+        let found = manifest_alone(storage, generation);
+        missing = if matches!(found, Err(Fault::Missing(_))) { missing + 1 } else { 0 };
+        let manifest = match found {
             Ok((_, manifest)) => manifest,
-            Err(Fault::Missing(_)) => return Ok(()),
             Err(Fault::Fatal(error)) => return Err(error.into()),
+            Err(_) if missing > GAP_MAX => return Ok(()),
             Err(_) => continue,
         };
         let Some(parent) = manifest.parent.filter(|parent| parent.generation > head.generation) else {
@@ -229,6 +236,10 @@ pub(crate) fn table(
             if at.generation <= known.link.generation {
                 return Err(Error::from(Problem::HistoryReplaced { known: known.link.generation }).into());
             }
+            if between.len() > LAG_MAX {
+                check_descends(storage, head.store, at, known.link)?;
+                return table(storage, link, head, None);
+            }
         }
         // On the way to a known state no checkpoint is a short cut: that the state is on the way is to be seen.
         match if known.is_some() { Ok(None) } else { checkpoint(storage, head.store, at) } {
@@ -257,6 +268,20 @@ pub(crate) fn table(
         advance(&mut loaded.table, manifest)?;
     }
     Ok(loaded)
+}
+
+/// Fails unless `ancestor` lies on the chain at or below `from`.
+fn check_descends(storage: &dyn Storage, store: StoreId, from: Link, ancestor: Link) -> Result<(), Fault> {
+    for found in super::chain::Chain::new(storage, store, from) {
+        let (at, _) = found?;
+        if at == ancestor {
+            return Ok(());
+        }
+        if at.generation <= ancestor.generation {
+            break;
+        }
+    }
+    Err(Error::from(Problem::HistoryReplaced { known: ancestor.generation }).into())
 }
 
 /// Applies one manifest to the table before it and checks the totals.

@@ -62,8 +62,6 @@ pub(crate) struct Head {
     pub(crate) checkpoint: Option<Generation>,
     pub(crate) pointer_extra: Extra,
     pub(crate) recovery: Option<RecoveryReport>,
-    /// The fault in whose place a degraded state is served.
-    pub(crate) fault: Option<String>,
 }
 
 impl Head {
@@ -121,7 +119,6 @@ impl Engine {
             checkpoint: None,
             pointer_extra,
             recovery: None,
-            fault: None,
         };
         Self::new(storage, dir, id, options, head)
     }
@@ -155,7 +152,7 @@ impl Engine {
     pub(crate) fn remember(&self, head: Head) -> Arc<Head> {
         let head = Arc::new(head);
         let mut known = self.head.write().unwrap_or_else(PoisonError::into_inner);
-        if known.is_degraded() || head.is_degraded() || head.link.generation >= known.link.generation {
+        if known.is_degraded() || head.link.generation >= known.link.generation {
             *known = Arc::clone(&head);
         }
         head
@@ -242,17 +239,14 @@ impl Engine {
         loaded().map_err(Fault::into_error)
     }
 
-    /// The state that is served in place of one that cannot be read. It is looked for once for each fault.
+    /// The state that is served in place of one that cannot be read. It is not remembered: whoever mends the store
+    /// is to see it at once, and the newest intact state that was seen stays known.
     fn recovered(&self, fault: Fault) -> Result<Arc<Head>> {
-        let known = self.known();
-        if known.fault == Some(format!("{fault:?}")) {
-            return Ok(known);
-        }
         let (id, head) = recover::recover(self.storage(), &self.dir, fault)?;
         if id != self.id {
             return Err(Problem::OtherStore { dir: self.dir.clone(), expected: self.id, found: id }.into());
         }
-        Ok(self.remember(head))
+        Ok(Arc::new(head))
     }
 }
 
@@ -273,7 +267,6 @@ impl Head {
             checkpoint: loaded.checkpoint,
             pointer_extra,
             recovery,
-            fault: None,
         }
     }
 }

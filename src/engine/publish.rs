@@ -106,7 +106,6 @@ pub(crate) fn publish(
                     checkpoint,
                     pointer_extra: pointer.extra,
                     recovery: None,
-                    fault: None,
                 });
             }
             Err(Failure::Taken) => number = number.next().ok_or_else(|| taken(number))?,

@@ -31,7 +31,6 @@ pub(crate) fn recover(storage: &dyn Storage, dir: &Path, fault: Fault) -> Result
         parents: HashSet::new(),
         second_best: None,
         broken_at: None,
-        fault: format!("{fault:?}"),
     };
     search.parents.extend(pointer.iter().flat_map(|pointer| [Some(pointer.head), pointer.parent]).flatten());
     // Nothing above what an intact pointer names was ever committed, and between that and its parent there is nothing.
@@ -69,8 +68,6 @@ struct Search<'a> {
     second_best: Option<Candidate>,
     /// Where the way back from a candidate ended. Whatever lies between the two ends there as well.
     broken_at: Option<Generation>,
-    /// The fault that made the search necessary, in words.
-    fault: String,
 }
 
 impl Search<'_> {
@@ -101,6 +98,10 @@ impl Search<'_> {
             Ok(loaded) => loaded,
             Err(Fault::Fatal(error)) => return Err(error),
             Err(fault) => {
+                if let Fault::OtherHash { generation, expected, .. } = fault {
+                    // What the chain refutes here is not to be taken when its turn comes.
+                    self.parents.insert(Link { generation, manifest: expected });
+                }
                 self.note(&fault);
                 self.broken_at = fault.generation();
                 return Ok(None);
@@ -154,7 +155,6 @@ impl Search<'_> {
             checkpoint: chosen.loaded.checkpoint,
             pointer_extra: Extra::new(),
             recovery: Some(RecoveryReport { findings: self.findings, serving, degraded: true }),
-            fault: Some(self.fault),
         };
         (chosen.manifest.store, head)
     }

@@ -11,10 +11,19 @@ use rustix::fs::OFlags;
 use crate::error::{Error, Problem, Result};
 
 /// What tells whether a file was written to: its place, length and times.
-pub(crate) type Fingerprint = (u64, u64, u64, (i64, i64), (i64, i64));
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fingerprint {
+    place: (u64, u64),
+    pub(crate) bytes: u64,
+    times: [(i64, i64); 2],
+}
 
 fn fingerprint(meta: &Metadata) -> Fingerprint {
-    (meta.dev(), meta.ino(), meta.len(), (meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec()))
+    Fingerprint {
+        place: (meta.dev(), meta.ino()),
+        bytes: meta.len(),
+        times: [(meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec())],
+    }
 }
 
 /// A file that is being read to be saved.
@@ -50,7 +59,7 @@ impl Source {
 
     /// The length when it was opened, in bytes.
     pub(crate) const fn bytes(&self) -> u64 {
-        self.before.2
+        self.before.bytes
     }
 
     /// Whether nothing was written to the file since it was opened, as far as its length and times tell.
@@ -243,6 +252,8 @@ pub(crate) fn absolute(dir: &Path) -> Result<PathBuf> {
 
 /// A name from the root on; where it leads to, if it is a link to something.
 pub(crate) fn resolve(dir: &Path) -> Result<PathBuf> {
+    // A slash at the end would ask for what a link leads to instead of the link.
+    let dir = &dir.components().collect::<PathBuf>();
     if dir.is_symlink() {
         return fs::canonicalize(dir).map_err(|error| cannot_read(dir, error));
     }
