@@ -332,16 +332,28 @@ fn a_rename_that_fails_leaves_the_outcome_unknown() {
     }
 }
 
+fn is_root(op: &Op) -> bool {
+    *op == Op::FlushDir(String::new())
+}
+
+fn root_flush_fails(after: usize) -> Plan {
+    let errno = Errno::IO.raw_os_error();
+    Plan { after, errno, for_ever: false, matches: is_root, takes_effect: false }
+}
+
+/// A store whose last save failed in barrier 2. The first flush of the root belongs to barrier 1.
+fn unknown() -> Bed {
+    let (bed, store) = begun();
+    bed.fs.plan(Some(root_flush_fails(1)));
+    assert_eq!(save(&store).unwrap_err().kind(), ErrorKind::CommitOutcomeUnknown);
+    bed.fs.plan(None);
+    bed
+}
+
 /// Saving again what is visible already is acknowledged only once it is durable.
 #[test]
 fn a_retry_after_an_unknown_outcome_makes_it_durable() {
-    let is_root = |op: &Op| *op == Op::FlushDir(String::new());
-    let (bed, store) = begun();
-    // The first flush of the root belongs to barrier 1.
-    let errno = Errno::IO.raw_os_error();
-    bed.fs.plan(Some(Plan { after: 1, errno, for_ever: false, matches: is_root, takes_effect: false }));
-    assert_eq!(save(&store).unwrap_err().kind(), ErrorKind::CommitOutcomeUnknown);
-    bed.fs.plan(None);
+    let bed = unknown();
 
     let same_again = |store: &Store| {
         let mut tx = store.begin()?;
@@ -349,7 +361,7 @@ fn a_retry_after_an_unknown_outcome_makes_it_durable() {
         tx.commit("second, again")
     };
     let store = bed.open().unwrap();
-    bed.fs.plan(Some(Plan { after: 0, errno, for_ever: false, matches: is_root, takes_effect: false }));
+    bed.fs.plan(Some(root_flush_fails(0)));
     assert_eq!(same_again(&store).unwrap_err().kind(), ErrorKind::CommitOutcomeUnknown);
     assert_eq!(store.begin().unwrap_err().kind(), ErrorKind::Poisoned);
     bed.fs.plan(None);
@@ -366,12 +378,7 @@ fn a_retry_after_an_unknown_outcome_makes_it_durable() {
 /// Nothing is written on top of a generation before the pointer to that one is durable.
 #[test]
 fn a_save_after_an_unknown_outcome_flushes_the_pointer_first() {
-    let is_root = |op: &Op| *op == Op::FlushDir(String::new());
-    let (bed, store) = begun();
-    let errno = Errno::IO.raw_os_error();
-    bed.fs.plan(Some(Plan { after: 1, errno, for_ever: false, matches: is_root, takes_effect: false }));
-    assert_eq!(save(&store).unwrap_err().kind(), ErrorKind::CommitOutcomeUnknown);
-    bed.fs.plan(None);
+    let bed = unknown();
     let store = bed.open().unwrap();
     let mut tx = store.begin().unwrap();
     tx.put("b.json", "third").unwrap();
