@@ -188,3 +188,17 @@ impl Transaction {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_lengths_do_not_overflow_the_sums() {
+        let mut progress = Progress::of([u64::MAX, 5].into_iter());
+        assert_eq!((progress.files_total, progress.bytes_total), (2, u64::MAX));
+        progress.done(u64::MAX);
+        progress.done(5);
+        assert_eq!((progress.files_done, progress.bytes_done), (2, u64::MAX));
+    }
+}

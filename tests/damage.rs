@@ -501,3 +501,20 @@ fn a_manifest_that_the_chain_refutes_is_not_served_when_the_pointer_is_gone() {
     assert_eq!(state(&store), files(&[("a", "good")]));
     assert_eq!(store.recovery().unwrap().serving, g(2));
 }
+
+#[test]
+fn rubbish_where_the_locks_should_be_keeps_nobody_from_reading() {
+    let (place, store) = Place::with_commits(&[&[("a", "1")]]);
+    drop(store);
+    link(&place.inside("locks/pin-2"), &place.write("outside", "kept"));
+    assert_eq!(state(&place.open()), files(&[("a", "1")]));
+    fs::remove_dir_all(place.inside("locks")).unwrap();
+    fs::write(place.inside("locks"), "not a folder").unwrap();
+    let store = place.open();
+    assert_eq!(state(&store), files(&[("a", "1")]));
+    let mut tx = store.begin().unwrap();
+    tx.put("a", "2").unwrap();
+    refused(tx.commit("without a lock"), ErrorKind::Io);
+    assert_eq!(state(&store), files(&[("a", "1")]));
+    assert_eq!(fs::read(place.path("outside")).unwrap(), b"kept");
+}
