@@ -1,10 +1,9 @@
 //! Putting files from outside the store into a transaction.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::engine::content::{self, PIECE};
+use crate::engine::content;
 use crate::engine::publish::{Content, Planned};
 use crate::error::{Error, Problem, Result};
 use crate::format::entry::Entry;
@@ -171,21 +170,10 @@ impl Transaction {
     }
 
     fn hash(&self, source: &mut Source, file: &Path) -> Result<Blake3> {
-        let mut hasher = blake3::Hasher::new();
-        let mut piece = vec![0; PIECE];
-        loop {
-            self.base.engine.check_cancel()?;
-            let read = match io::Read::read(source, &mut piece) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                other => {
-                    other.map_err(|error| Error::io("cannot read", file.display().to_string(), error))?
-                }
-            };
-            let Some(bytes) = piece.get(..read).filter(|bytes| !bytes.is_empty()) else {
-                return Ok(hasher.finalize().into());
-            };
-            hasher.update(bytes);
-        }
+        let unreadable = |error| Error::io("cannot read", file.display().to_string(), error);
+        self.base.engine.check_cancel()?;
+        let (_, blake3) = content::drain(source, unreadable, |_| self.base.engine.check_cancel())?;
+        Ok(blake3)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Staged changes on a base generation, which become one generation or nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::io::Read;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -160,23 +160,17 @@ impl Transaction {
             none => none.insert(engine.storage().round().map_err(cannot_stage)?),
         };
         let (name, mut file) = round.stage().map_err(cannot_stage)?;
-        let (mut hasher, mut bytes) = (blake3::Hasher::new(), 0);
-        let mut piece = vec![0; content::PIECE];
-        let mut copy = || loop {
-            engine.check_cancel()?;
-            let read = match reader.read(&mut piece) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                other => other.map_err(|error| Error::io(action, path.as_str(), error))?,
-            };
-            let Some(read) = piece.get(..read).filter(|read| !read.is_empty()) else { return Ok(()) };
-            hasher.update(read);
-            bytes += read.len() as u64;
-            file.write_all(read).map_err(cannot_stage)?;
-        };
-        match copy() {
-            Ok(()) => {
+        let unreadable = |error| Error::io(action, path.as_str(), error);
+        let copied = engine.check_cancel().and_then(|()| {
+            content::drain(&mut reader, unreadable, |bytes| {
+                file.write_all(bytes).map_err(cannot_stage)?;
+                engine.check_cancel()
+            })
+        });
+        match copied {
+            Ok((bytes, blake3)) => {
                 round.staged(file).map_err(cannot_stage)?;
-                Ok((name, bytes, hasher.finalize().into()))
+                Ok((name, bytes, blake3))
             }
             Err(error) => {
                 drop(file);

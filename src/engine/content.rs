@@ -15,7 +15,7 @@ use crate::revision::Generation;
 use crate::storage::Storage;
 
 /// The size of the pieces in which content is read, in bytes.
-pub(crate) const PIECE: usize = 1 << 16;
+const PIECE: usize = 1 << 16;
 
 /// How a file is not what was saved.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -63,6 +63,28 @@ fn unreadable(entry: &Entry, error: io::Error) -> Failed {
     damage(entry, format!("it cannot be read: {error}"), "nothing".into())
 }
 
+/// Reads to the end in pieces, hands each one on, and gives the length and the hash of all.
+pub(crate) fn drain<E>(
+    reader: &mut dyn Read,
+    mut unreadable: impl FnMut(io::Error) -> E,
+    mut take: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(u64, Blake3), E> {
+    let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
+    let mut piece = vec![0; PIECE];
+    loop {
+        let read = match reader.read(&mut piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => other.map_err(&mut unreadable)?,
+        };
+        let Some(bytes) = piece.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            return Ok((length, hasher.finalize().into()));
+        };
+        hasher.update(bytes);
+        length += bytes.len() as u64;
+        take(bytes)?;
+    }
+}
+
 /// Opens the file of an entry and checks its length, so that nothing is ever sized by a damaged number alone.
 pub(crate) fn open(storage: &dyn Storage, entry: &Entry) -> Result<Box<dyn FsFile>, Failed> {
     let file = storage.open(&name(entry)).map_err(|error| unreadable(entry, error))?;
@@ -78,18 +100,11 @@ pub(crate) fn open(storage: &dyn Storage, entry: &Entry) -> Result<Box<dyn FsFil
 /// Reads the file of an entry to its end, hands the bytes on, and succeeds only if they are what was saved.
 pub(crate) fn copy(storage: &dyn Storage, entry: &Entry, sink: &mut dyn Write) -> Result<(), Failed> {
     let mut file = open(storage, entry)?;
-    let mut hasher = blake3::Hasher::new();
-    let mut piece = vec![0; PIECE];
-    loop {
-        let read = match file.read(&mut piece) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            other => other.map_err(|error| unreadable(entry, error))?,
-        };
-        let Some(bytes) = piece.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
-        hasher.update(bytes);
-        sink.write_all(bytes).map_err(Failed::Sink)?;
-    }
-    let found = Blake3::from(hasher.finalize());
+    let (_, found) = drain(
+        &mut file,
+        |error| unreadable(entry, error),
+        |bytes| sink.write_all(bytes).map_err(Failed::Sink),
+    )?;
     if found == entry.blake3 {
         return Ok(());
     }

@@ -266,7 +266,7 @@ pub(crate) fn make_dirs(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).map_err(|error| Error::io("cannot make", dir.display().to_string(), error))?;
     flush_dir(beside(dir))
         .map_err(|error| Error::io("cannot flush", beside(dir).display().to_string(), error))?;
-    flush_above(dir);
+    flush_above(beside(dir));
     Ok(())
 }
 
