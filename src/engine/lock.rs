@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Engine;
 use crate::error::{Error, LockHolder, Problem, Result};
 use crate::format::names::{DATA, MANIFESTS, Name};
-use crate::fs::Process;
-use crate::fs::lock::FileLock;
+use crate::fs::{FsLock, Process};
 use crate::revision::Generation;
 use crate::storage::Storage;
 use crate::time::Timestamp;
@@ -37,7 +36,7 @@ struct Note {
 /// The writer lock, held until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    lock: FileLock,
+    lock: Box<dyn FsLock>,
     /// What the holders since the start of the machine have noted: the lowest number that is free,
     next: Option<Generation>,
     /// and the newest generation whose pointer is durable.

@@ -4,9 +4,9 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::lock::{FileLock, Mode};
+use super::lock::Mode;
 use super::medium::Carrier;
-use super::{Access, Fs, FsFile, Listed, Process, Stat, WholeFlush};
+use super::{Access, Fs, FsFile, FsLock, Listed, Process, Stat, WholeFlush};
 use crate::time::Timestamp;
 
 /// One thing that was asked of the disk.
@@ -204,12 +204,12 @@ impl Fs for FaultFs {
         Ok(Some(Box::new(FaultWhole(self.clone()))))
     }
 
-    fn try_lock(&self, path: &str, mode: Mode) -> io::Result<Option<FileLock>> {
+    fn try_lock(&self, path: &str, mode: Mode) -> io::Result<Option<Box<dyn FsLock>>> {
         self.ask(Op::Lock(path.into()))?;
         self.inner.try_lock(path, mode)
     }
 
-    fn remove_locked(&self, path: &str, lock: &FileLock) -> io::Result<()> {
+    fn remove_locked(&self, path: &str, lock: &dyn FsLock) -> io::Result<()> {
         self.ask(Op::Remove(path.into()))?;
         self.inner.remove_locked(path, lock)
     }

@@ -2,6 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+
+use super::FsLock;
 
 /// How a lock is shared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,9 +16,9 @@ pub(crate) enum Mode {
 }
 
 /// The most that is read of the note in a lock file, in bytes.
-const NOTE_MAX: u64 = 4096;
+pub(crate) const NOTE_MAX: u64 = 4096;
 
-/// A lock that is held until this is dropped or the process ends.
+/// The lock of a file of the operating system.
 #[derive(Debug)]
 pub(crate) struct FileLock {
     file: File,
@@ -37,19 +40,17 @@ fn ask(file: &File, mode: Mode) -> io::Result<()> {
     }
 }
 
-impl FileLock {
-    /// The file that is locked.
-    pub(crate) const fn file(&self) -> &File {
-        &self.file
+impl FsLock for FileLock {
+    fn identity(&self) -> io::Result<(u64, u64)> {
+        let meta = self.file.metadata()?;
+        Ok((meta.dev(), meta.ino()))
     }
 
-    /// Whether nobody else holds the lock; this one then holds it alone.
-    pub(crate) fn is_last_holder(&self) -> bool {
+    fn is_last_holder(&self) -> bool {
         ask(&self.file, Mode::Exclusive).is_ok()
     }
 
-    /// The note that the last exclusive holder left in the file.
-    pub(crate) fn note(&self) -> io::Result<Vec<u8>> {
+    fn note(&self) -> io::Result<Vec<u8>> {
         let mut file = &self.file;
         file.seek(SeekFrom::Start(0))?;
         let mut note = Vec::new();
@@ -57,9 +58,7 @@ impl FileLock {
         Ok(note)
     }
 
-    /// Leaves a note in the file, for whoever finds it locked. It is not flushed: it matters only until the
-    /// machine stops.
-    pub(crate) fn set_note(&self, note: &[u8]) -> io::Result<()> {
+    fn set_note(&self, note: &[u8]) -> io::Result<()> {
         let mut file = &self.file;
         file.seek(SeekFrom::Start(0))?;
         file.write_all(note)?;

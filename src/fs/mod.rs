@@ -15,7 +15,6 @@ use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use crate::time::Timestamp;
-use lock::FileLock;
 
 /// What stands under a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,6 +70,19 @@ pub(crate) trait FsFile: Read + Write + Send + Debug {
     fn flush_durably(&self) -> io::Result<()>;
 }
 
+/// A lock that is held until this is dropped or the process ends.
+pub(crate) trait FsLock: Send + Sync + Debug {
+    /// What tells the locked file from any other: its device and its number there.
+    fn identity(&self) -> io::Result<(u64, u64)>;
+    /// Whether nobody else holds the lock; this one then holds it alone.
+    fn is_last_holder(&self) -> bool;
+    /// The note that the last exclusive holder left in the file.
+    fn note(&self) -> io::Result<Vec<u8>>;
+    /// Leaves a note in the file, for whoever finds it locked. It is not flushed: it matters only until the
+    /// machine stops.
+    fn set_note(&self, note: &[u8]) -> io::Result<()>;
+}
+
 /// Flushes everything that was written to the file system since this was opened.
 pub(crate) trait WholeFlush: Send + Debug {
     fn flush_durably(&self) -> io::Result<()>;
@@ -101,9 +113,9 @@ pub(crate) trait Fs: Send + Sync + Debug {
     /// A flush of the whole file system, where that can stand in for flushes one by one.
     fn whole_flush(&self) -> io::Result<Option<Box<dyn WholeFlush>>>;
     /// Takes the lock of a file, which is made if it does not exist; `None` when somebody else holds it.
-    fn try_lock(&self, path: &str, mode: lock::Mode) -> io::Result<Option<FileLock>>;
+    fn try_lock(&self, path: &str, mode: lock::Mode) -> io::Result<Option<Box<dyn FsLock>>>;
     /// Removes the name of a locked file, unless the name has become that of another one.
-    fn remove_locked(&self, path: &str, lock: &FileLock) -> io::Result<()>;
+    fn remove_locked(&self, path: &str, lock: &dyn FsLock) -> io::Result<()>;
     /// Whether the directory under the name by which it was opened is still this one.
     fn is_in_place(&self) -> io::Result<bool>;
     /// What carries the directory.

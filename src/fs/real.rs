@@ -9,8 +9,8 @@ use std::time::Duration;
 use rustix::fs::{self as sys, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::lock::{self, FileLock};
-use super::{Access, FileKind, Fs, FsFile, Listed, Process, Stat, WholeFlush, medium, not_a_file};
+use super::lock;
+use super::{Access, FileKind, Fs, FsFile, FsLock, Listed, Process, Stat, WholeFlush, medium, not_a_file};
 use crate::time::Timestamp;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -74,6 +74,12 @@ fn step_by_step(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
 
 fn not_a_directory(part: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{part} is not a directory"))
+}
+
+/// What tells a file from any other: its device and its number there.
+#[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "the types differ between systems")]
+const fn identity(stat: &sys::Stat) -> (u64, u64) {
+    (stat.st_dev as u64, stat.st_ino as u64)
 }
 
 /// The owner can use what it made, whatever its umask says.
@@ -212,7 +218,7 @@ impl Fs for RealFs {
         Ok(Some(Box::new(RealWhole(self.dir("")?))))
     }
 
-    fn try_lock(&self, path: &str, mode: lock::Mode) -> io::Result<Option<FileLock>> {
+    fn try_lock(&self, path: &str, mode: lock::Mode) -> io::Result<Option<Box<dyn FsLock>>> {
         let (dir, name) = self.place(path)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match sys::openat(&dir, name, flags, Mode::from_raw_mode(0o666)) {
@@ -226,19 +232,17 @@ impl Fs for RealFs {
         let _ = let_owner(&file, Mode::RUSR | Mode::WUSR);
         let Some(lock) = lock::try_lock(File::from(file), mode)? else { return Ok(None) };
         // Whoever held the lock last may have removed the name after we opened it.
-        let held = sys::fstat(lock.file())?;
         match sys::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(named) if (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino) => Ok(Some(lock)),
+            Ok(named) if identity(&named) == lock.identity()? => Ok(Some(Box::new(lock))),
             Ok(_) | Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn remove_locked(&self, path: &str, lock: &FileLock) -> io::Result<()> {
+    fn remove_locked(&self, path: &str, lock: &dyn FsLock) -> io::Result<()> {
         let (dir, name) = self.place(path)?;
-        let held = sys::fstat(lock.file())?;
         let named = sys::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        if (named.st_dev, named.st_ino) != (held.st_dev, held.st_ino) {
+        if identity(&named) != lock.identity()? {
             return Ok(());
         }
         Ok(sys::unlinkat(&dir, name, AtFlags::empty())?)
@@ -247,7 +251,7 @@ impl Fs for RealFs {
     fn is_in_place(&self) -> io::Result<bool> {
         let ours = sys::fstat(&self.root)?;
         match sys::stat(&self.path) {
-            Ok(named) => Ok((named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino)),
+            Ok(named) => Ok(identity(&named) == identity(&ours)),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
             Err(error) => Err(error.into()),
         }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::round::DirectoryRound;
 use super::{Round, Scanned, Storage};
 use crate::format::names::{DATA, LOCKS, Name};
-use crate::fs::lock::{FileLock, Mode};
-use crate::fs::{FileKind, Fs, FsFile, not_a_file};
+use crate::fs::lock::Mode;
+use crate::fs::{FileKind, Fs, FsFile, FsLock, not_a_file};
 use crate::path::PATH_MAX;
 use crate::revision::Generation;
 
@@ -29,7 +29,7 @@ impl Directory {
     }
 
     /// Takes a lock, and makes the folder of locks where a copy of the store has lost it: it is often empty.
-    fn try_lock(&self, path: &str, mode: Mode) -> io::Result<Option<FileLock>> {
+    fn try_lock(&self, path: &str, mode: Mode) -> io::Result<Option<Box<dyn FsLock>>> {
         match self.fs.try_lock(path, mode) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.fs.make_dir(LOCKS)?;
@@ -101,7 +101,7 @@ impl Storage for Directory {
         self.fs.rename(&staged.to_string(), &derived)
     }
 
-    fn try_lock_writer(&self) -> io::Result<Option<FileLock>> {
+    fn try_lock_writer(&self) -> io::Result<Option<Box<dyn FsLock>>> {
         self.try_lock(&Name::WriterLock.to_string(), Mode::Exclusive)
     }
 
@@ -153,13 +153,13 @@ fn cannot_write(error: &io::Error) -> bool {
 pub(crate) struct Pin {
     fs: Arc<dyn Fs>,
     path: String,
-    lock: FileLock,
+    lock: Box<dyn FsLock>,
 }
 
 impl Drop for Pin {
     fn drop(&mut self) {
         if self.lock.is_last_holder() {
-            let _ = self.fs.remove_locked(&self.path, &self.lock);
+            let _ = self.fs.remove_locked(&self.path, &*self.lock);
         }
     }
 }

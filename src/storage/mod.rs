@@ -10,8 +10,7 @@ use std::fmt::Debug;
 use std::io;
 
 use crate::format::names::Name;
-use crate::fs::lock::FileLock;
-use crate::fs::{Fs, FsFile};
+use crate::fs::{Fs, FsFile, FsLock};
 use crate::revision::Generation;
 use directory::Pin;
 
@@ -43,7 +42,7 @@ pub(crate) trait Storage: Send + Sync + Debug {
     /// Puts a file that was written and flushed as `staged` under the name of something derived.
     fn replace_derived(&self, staged: &Name, derived: &Name) -> io::Result<()>;
     /// Takes the lock of the writers; `None` when another one holds it.
-    fn try_lock_writer(&self) -> io::Result<Option<FileLock>>;
+    fn try_lock_writer(&self) -> io::Result<Option<Box<dyn FsLock>>>;
     /// The note that the holder of the writer lock left.
     fn writer_note(&self) -> io::Result<Vec<u8>>;
     /// Holds the files of a generation against retention until the pin is dropped. `None` where nothing can be
