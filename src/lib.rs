@@ -68,6 +68,8 @@ mod hash;
 mod history;
 mod import;
 mod path;
+#[cfg(test)]
+mod proof;
 mod revision;
 mod rollback;
 mod snapshot;

@@ -6,57 +6,9 @@ use std::time::Duration;
 
 use super::lock::Mode;
 use super::medium::Carrier;
+use super::op::Op;
 use super::{Access, Fs, FsFile, FsLock, Listed, Process, Stat, WholeFlush};
 use crate::time::Timestamp;
-
-/// One thing that was asked of the disk.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Op {
-    Create(String),
-    Open(String),
-    Stat(String),
-    MakeDir(String),
-    Remove(String),
-    RemoveDir(String),
-    Rename(String, String),
-    RenameNew(String, String),
-    List(String),
-    FlushDir(String),
-    OpenWhole,
-    FlushWhole,
-    Lock(String),
-    Read(String),
-    Write(String),
-    Flush(String),
-}
-
-impl Op {
-    /// Whether it can fail for lack of space.
-    pub(crate) fn allocates(&self) -> bool {
-        matches!(
-            self,
-            Self::Create(_)
-                | Self::MakeDir(_)
-                | Self::Rename(..)
-                | Self::RenameNew(..)
-                | Self::FlushDir(_)
-                | Self::FlushWhole
-                | Self::Lock(_)
-                | Self::Write(_)
-                | Self::Flush(_)
-        )
-    }
-
-    /// Whether it needs a new descriptor.
-    pub(crate) fn opens(&self) -> bool {
-        !matches!(self, Self::Read(_) | Self::Write(_) | Self::Flush(_) | Self::FlushWhole)
-    }
-
-    /// Whether it changes the disk.
-    pub(crate) fn changes(&self) -> bool {
-        self.allocates() || matches!(self, Self::Remove(_) | Self::RemoveDir(_))
-    }
-}
 
 /// When and how operations fail.
 #[derive(Clone, Copy, Debug)]
@@ -206,7 +158,10 @@ impl Fs for FaultFs {
 
     fn try_lock(&self, path: &str, mode: Mode) -> io::Result<Option<Box<dyn FsLock>>> {
         self.ask(Op::Lock(path.into()))?;
-        self.inner.try_lock(path, mode)
+        let lock = self.inner.try_lock(path, mode)?;
+        Ok(lock.map(|inner| -> Box<dyn FsLock> {
+            Box::new(FaultLock { fs: self.clone(), path: path.to_owned(), inner })
+        }))
     }
 
     fn remove_locked(&self, path: &str, lock: &dyn FsLock) -> io::Result<()> {
@@ -292,5 +247,31 @@ struct FaultWhole(FaultFs);
 impl WholeFlush for FaultWhole {
     fn flush_durably(&self) -> io::Result<()> {
         self.0.ask(Op::FlushWhole)
+    }
+}
+
+#[derive(Debug)]
+struct FaultLock {
+    fs: FaultFs,
+    path: String,
+    inner: Box<dyn FsLock>,
+}
+
+impl FsLock for FaultLock {
+    fn identity(&self) -> io::Result<(u64, u64)> {
+        self.inner.identity()
+    }
+
+    fn is_last_holder(&self) -> bool {
+        self.inner.is_last_holder()
+    }
+
+    fn note(&self) -> io::Result<Vec<u8>> {
+        self.inner.note()
+    }
+
+    fn set_note(&self, note: &[u8]) -> io::Result<()> {
+        self.fs.ask(Op::Note(self.path.clone()))?;
+        self.inner.set_note(note)
     }
 }

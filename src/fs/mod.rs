@@ -7,8 +7,12 @@
 pub(crate) mod fault;
 pub(crate) mod lock;
 pub(crate) mod medium;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) mod op;
 pub(crate) mod outside;
 pub(crate) mod real;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) mod sim;
 
 use std::fmt::Debug;
 use std::io::{self, Read, Write};

@@ -1,7 +1,7 @@
 //! The order of what a commit asks of the disk.
 
 use super::Bed;
-use crate::fs::fault::Op;
+use crate::fs::op::Op;
 
 /// What one commit of these paths asks, from its first write on.
 fn trace_of(paths: &[String], whole: bool) -> Vec<Op> {

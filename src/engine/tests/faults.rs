@@ -6,7 +6,8 @@ use rustix::io::Errno;
 
 use super::{Bed, contents};
 use crate::error::{ErrorKind, Result};
-use crate::fs::fault::{Op, Plan};
+use crate::fs::fault::Plan;
+use crate::fs::op::Op;
 use crate::store::Store;
 use crate::transaction::Commit;
 

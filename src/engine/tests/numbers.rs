@@ -48,7 +48,7 @@ fn after_the_machine_has_stopped_every_name_is_looked_at() {
     bed.fs.set_boot("the next start");
     assert_eq!(save(&bed.open().unwrap(), "b"), 8);
     let trace_is_long = |bed: &Bed| {
-        bed.fs.take_trace().iter().any(|op| matches!(op, crate::fs::fault::Op::List(dir) if dir == "data"))
+        bed.fs.take_trace().iter().any(|op| matches!(op, crate::fs::op::Op::List(dir) if dir == "data"))
     };
     assert!(trace_is_long(&bed));
     assert_eq!(save(&bed.open().unwrap(), "c"), 9);
@@ -59,7 +59,8 @@ fn after_the_machine_has_stopped_every_name_is_looked_at() {
 fn a_number_that_a_failed_save_began_to_use_is_not_used_again() {
     let (bed, store) = Bed::store();
     let enospc = rustix::io::Errno::NOSPC.raw_os_error();
-    let is_pointer = |op: &crate::fs::fault::Op| matches!(op, crate::fs::fault::Op::Create(name) if name == "CURRENT.next");
+    let is_pointer =
+        |op: &crate::fs::op::Op| matches!(op, crate::fs::op::Op::Create(name) if name == "CURRENT.next");
     bed.fs.plan(Some(crate::fs::fault::Plan {
         after: 0,
         errno: enospc,

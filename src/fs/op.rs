@@ -1,0 +1,57 @@
+//! What can be asked of a disk, as a value.
+
+/// One thing that was asked of a disk, with the paths that it was asked of.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Op {
+    Create(String),
+    Open(String),
+    Stat(String),
+    MakeDir(String),
+    Remove(String),
+    RemoveDir(String),
+    Rename(String, String),
+    RenameNew(String, String),
+    List(String),
+    FlushDir(String),
+    OpenWhole,
+    FlushWhole,
+    Lock(String),
+    Note(String),
+    Read(String),
+    Write(String),
+    Flush(String),
+}
+
+impl Op {
+    /// Whether it can fail for lack of space.
+    pub(crate) const fn allocates(&self) -> bool {
+        matches!(
+            self,
+            Self::Create(_)
+                | Self::MakeDir(_)
+                | Self::Rename(..)
+                | Self::RenameNew(..)
+                | Self::FlushDir(_)
+                | Self::FlushWhole
+                | Self::Lock(_)
+                | Self::Note(_)
+                | Self::Write(_)
+                | Self::Flush(_)
+        )
+    }
+
+    /// Whether it needs a new descriptor.
+    pub(crate) const fn opens(&self) -> bool {
+        !matches!(self, Self::Read(_) | Self::Write(_) | Self::Note(_) | Self::Flush(_) | Self::FlushWhole)
+    }
+
+    /// Whether it changes the disk.
+    pub(crate) const fn changes(&self) -> bool {
+        self.allocates() || matches!(self, Self::Remove(_) | Self::RemoveDir(_))
+    }
+
+    /// Whether it waits until something is durable.
+    pub(crate) const fn flushes(&self) -> bool {
+        matches!(self, Self::FlushDir(_) | Self::FlushWhole | Self::Flush(_))
+    }
+}

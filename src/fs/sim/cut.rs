@@ -1,0 +1,360 @@
+//! What a power cut can leave of a disk.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use imbl::OrdMap;
+
+use super::disk::{Data, Disk, Names, Node, ROOT, apply};
+use super::random::Random;
+
+/// The size of the smallest piece that a disk writes as a whole, in bytes, and that of a page.
+const SECTORS: [usize; 2] = [512, 4096];
+
+/// What becomes of what was written to a file and not flushed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Fate {
+    /// The file is as it was flushed last.
+    Dropped,
+    /// Everything was written.
+    Kept,
+    /// The length was written and the bytes were not.
+    Zeroed,
+    /// The length was written, and the blocks hold whatever was there.
+    Garbage,
+    /// The same, and what was there is an older file.
+    Stale,
+    /// Everything up to a boundary of this size was written.
+    Cut(usize),
+    /// Each piece of this size is kept, zeroed or garbage.
+    Torn(usize, u8),
+}
+
+fn fates(data: &Data) -> Vec<Fate> {
+    if data.written.is_empty() {
+        return vec![Fate::Dropped];
+    }
+    let mut fates = vec![Fate::Dropped, Fate::Kept, Fate::Zeroed, Fate::Garbage, Fate::Stale];
+    for sector in SECTORS.into_iter().filter(|sector| data.now.len() > *sector) {
+        fates.extend([Fate::Cut(sector), Fate::Torn(sector, 0), Fate::Torn(sector, 1)]);
+    }
+    fates
+}
+
+/// One choice of what becomes of each thing that is undecided.
+pub(crate) type Pick = Vec<u8>;
+type Content = (Arc<Vec<u8>>, [u8; 32]);
+
+/// The undecided things on a disk when the power is cut.
+#[derive(Debug)]
+pub(crate) struct Cut<'a> {
+    disk: &'a Disk,
+    seed: u64,
+    /// The changes of names that may be lost, by their place in the list.
+    changes: Vec<usize>,
+    files: Vec<(Node, Vec<Fate>)>,
+    /// Where each file and directory has, had or may have a name.
+    places: HashMap<Node, Vec<(Node, Arc<str>)>>,
+    contents: Mutex<BTreeMap<(Node, Fate), Content>>,
+}
+
+/// What a power cut left.
+#[derive(Clone, Debug)]
+pub(crate) struct Image {
+    pub(crate) disk: Disk,
+    /// Equal for two images that hold the same names and bytes, notes in locks left aside.
+    pub(crate) hash: [u8; 32],
+}
+
+impl<'a> Cut<'a> {
+    /// Cuts the power. The seed decides what garbage is.
+    pub(crate) fn new(disk: &'a Disk, seed: u64) -> Self {
+        let undecided = disk.changes.iter().enumerate().filter(|(_, change)| !change.is_promised());
+        let dirty = disk.files.iter().filter(|(_, data)| !data.written.is_empty() && !data.is_note);
+        Self {
+            disk,
+            seed,
+            changes: undecided.map(|(place, _)| place).collect(),
+            files: dirty.map(|(node, data)| (*node, fates(data))).collect(),
+            places: places(disk),
+            contents: Mutex::default(),
+        }
+    }
+
+    /// The way in which everything that no flush has promised is lost.
+    pub(crate) fn nothing_kept(&self) -> Pick {
+        vec![0; self.changes.len() + self.files.len()]
+    }
+
+    /// All ways when there are at most `limit`; else that many, among them those in which everything or all but one
+    /// thing is lost or kept, and the rest chosen by the seed. No two leave the same files under the same names.
+    pub(crate) fn picks(&self, limit: u64) -> Vec<Pick> {
+        self.every_way(limit).unwrap_or_else(|| self.samples(usize::try_from(limit).unwrap_or(usize::MAX)))
+    }
+
+    fn every_way(&self, limit: u64) -> Option<Vec<Pick>> {
+        let subsets =
+            1_u64.checked_shl(u32::try_from(self.changes.len()).ok()?).filter(|all| *all <= limit)?;
+        let mut picks = Vec::new();
+        for subset in 0..subsets {
+            let kept: Pick = (0..self.changes.len()).map(|bit| u8::from(subset >> bit & 1 == 1)).collect();
+            let radices = self.radices(&kept);
+            let ways = radices.iter().fold(1, |ways: u64, radix| ways.saturating_mul(u64::from(*radix)));
+            if ways.saturating_add(picks.len() as u64) > limit {
+                return None;
+            }
+            picks.extend((0..ways).map(|way| [&*kept, &*digits(way, &radices)].concat()));
+        }
+        Some(picks)
+    }
+
+    /// What can become of each file, given which changes of names are kept: of one that has no name, nothing.
+    fn radices(&self, kept: &[u8]) -> Vec<u8> {
+        let names = self.names(kept);
+        let has_name = |node: Node| {
+            let places = self.places.get(&node).into_iter().flatten();
+            places
+                .clone()
+                .any(|(dir, name)| refers(&names, *dir, name, node) && self.is_reached(&names, *dir))
+        };
+        let radix = |(node, fates): &(Node, Vec<Fate>)| {
+            if has_name(*node) { u8::try_from(fates.len()).unwrap_or(u8::MAX) } else { 1 }
+        };
+        self.files.iter().map(radix).collect()
+    }
+
+    fn is_reached(&self, names: &OrdMap<Node, Names>, dir: Node) -> bool {
+        let places = self.places.get(&dir).into_iter().flatten();
+        dir == ROOT
+            || places
+                .clone()
+                .any(|(above, name)| refers(names, *above, name, dir) && self.is_reached(names, *above))
+    }
+
+    /// The names, given which changes of them are kept.
+    fn names(&self, kept: &[u8]) -> OrdMap<Node, Names> {
+        let mut lost = self.changes.iter().zip(kept).filter(|(_, kept)| **kept == 0).map(|(place, _)| *place);
+        let mut next_lost = lost.next();
+        let mut names = self.disk.durable_dirs.clone();
+        for (place, change) in self.disk.changes.iter().enumerate() {
+            if next_lost == Some(place) {
+                next_lost = lost.next();
+            } else {
+                apply(&mut names, &change.sets);
+            }
+        }
+        names
+    }
+
+    fn samples(&self, limit: usize) -> Vec<Pick> {
+        let mut random = Random::new(self.seed);
+        let mut picks = HashSet::new();
+        for base in 0..2 {
+            let kept = vec![base; self.changes.len()];
+            let digit = |radix: &u8| base.min(radix - 1);
+            let all: Pick = kept.iter().copied().chain(self.radices(&kept).iter().map(digit)).collect();
+            for place in 0..all.len() {
+                let mut pick = all.clone();
+                if let Some(digit) = pick.get_mut(place) {
+                    *digit = 1 - *digit;
+                }
+                picks.insert(self.canonical(pick));
+            }
+            picks.insert(all);
+        }
+        let mut picks: Vec<Pick> = picks.into_iter().collect();
+        picks.sort_unstable();
+        // Where there are more of those than are wanted, each is as likely to be left out.
+        while picks.len() > limit {
+            let place = random.below(picks.len() as u64);
+            picks.swap_remove(usize::try_from(place).unwrap_or(0));
+        }
+        let mut known: HashSet<Pick> = picks.iter().cloned().collect();
+        for _ in 0..limit.saturating_mul(4) {
+            if picks.len() >= limit {
+                break;
+            }
+            // Mostly lost, mostly kept, and mixed.
+            let weight = [20, 128, 235][usize::try_from(random.below(3)).unwrap_or(0) % 3];
+            let mut roll = || random.below(256) < weight;
+            let kept: Pick = self.changes.iter().map(|_| u8::from(roll())).collect();
+            let radices = self.radices(&kept);
+            let fates: Pick = radices
+                .iter()
+                .map(|radix| match random.below(256) {
+                    _ if *radix == 1 => 0,
+                    roll if roll < weight => 1,
+                    _ => u8::try_from(random.below(u64::from(*radix))).unwrap_or(0),
+                })
+                .collect();
+            let pick = [&*kept, &*fates].concat();
+            if known.insert(pick.clone()) {
+                picks.push(pick);
+            }
+        }
+        picks
+    }
+
+    /// The same with nothing decided about files that have no name.
+    fn canonical(&self, mut pick: Pick) -> Pick {
+        let (kept, fates) = pick.split_at_mut(self.changes.len());
+        for (fate, radix) in fates.iter_mut().zip(self.radices(kept)) {
+            *fate = (*fate).min(radix - 1);
+        }
+        pick
+    }
+
+    /// What the power cut leaves when everything is decided like this.
+    pub(crate) fn image(&self, pick: &Pick) -> Image {
+        let (kept, fates) = pick.split_at(self.changes.len().min(pick.len()));
+        let names = self.names(kept);
+        let fates: BTreeMap<Node, Fate> = self
+            .files
+            .iter()
+            .zip(fates)
+            .filter_map(|((node, fates), fate)| Some((*node, *fates.get(usize::from(*fate))?)))
+            .collect();
+        let mix = pick.iter().fold(self.seed, |mix, digit| Random::new(mix ^ u64::from(*digit)).next());
+        let notes = [Fate::Kept, Fate::Dropped, Fate::Garbage];
+        let note = usize::try_from(Random::new(mix).below(3)).ok().and_then(|way| notes.get(way).copied());
+        let mut left = Left {
+            cut: self,
+            names,
+            fates,
+            note: note.unwrap_or(Fate::Kept),
+            files: OrdMap::new(),
+            dirs: OrdMap::new(),
+            hasher: blake3::Hasher::new(),
+        };
+        left.directory(ROOT);
+        let hash = left.hasher.finalize();
+        Image { disk: Disk::durable(left.files, left.dirs, self.disk.next()), hash: *hash.as_bytes() }
+    }
+
+    fn content(&self, node: Node, fate: Fate) -> Content {
+        let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+        let content = contents.entry((node, fate)).or_insert_with(|| {
+            let bytes =
+                self.disk.files.get(&node).map(|data| self.bytes(node, data, fate)).unwrap_or_default();
+            let hash = *blake3::hash(&bytes).as_bytes();
+            (bytes, hash)
+        });
+        content.clone()
+    }
+
+    fn bytes(&self, node: Node, data: &Data, fate: Fate) -> Arc<Vec<u8>> {
+        let mut random = Random::new(self.seed ^ node.rotate_left(32));
+        let mut bytes = match fate {
+            Fate::Dropped => return Arc::clone(&data.durable),
+            Fate::Kept => return Arc::clone(&data.now),
+            Fate::Cut(sector) => {
+                let pieces = random.below((data.now.len() / sector) as u64 + 1);
+                data.now.get(..usize::try_from(pieces).unwrap_or(0) * sector).unwrap_or_default().to_vec()
+            }
+            _ => (*data.now).clone(),
+        };
+        if let Fate::Torn(_, way) = fate {
+            random = Random::new(self.seed ^ u64::from(way));
+        }
+        let older = self.older(node, data.now.len());
+        let size = if let Fate::Torn(sector, _) = fate { sector } else { usize::MAX };
+        for range in &data.written {
+            let mut at = range.start;
+            while at < range.end.min(bytes.len()) {
+                // Up to the next boundary of a piece, which need not be one of the range.
+                let end = (at / size + 1).saturating_mul(size).min(range.end).min(bytes.len());
+                let Some(piece) = bytes.get_mut(at..end) else { break };
+                let becomes = match fate {
+                    Fate::Torn(..) => [Fate::Kept, Fate::Zeroed, Fate::Garbage]
+                        [usize::try_from(random.below(3)).unwrap_or(0) % 3],
+                    fate => fate,
+                };
+                match (becomes, &older) {
+                    (Fate::Zeroed, _) => piece.fill(0),
+                    (Fate::Stale, Some(older)) => {
+                        piece.copy_from_slice(older.get(at..end).unwrap_or_default());
+                    }
+                    (Fate::Garbage | Fate::Stale, _) => random.fill(piece),
+                    _ => {}
+                }
+                at = end;
+            }
+        }
+        Arc::new(bytes)
+    }
+
+    /// What an older file had in the blocks of a new one: that of the same length or the next longer one.
+    fn older(&self, than: Node, length: usize) -> Option<Vec<u8>> {
+        let older = self.disk.files.iter().filter(|(node, data)| **node < than && data.now.len() >= length);
+        let nearest = older.min_by_key(|(node, data)| (data.now.len(), std::cmp::Reverse(**node)));
+        Some(nearest?.1.now.get(..length)?.to_vec())
+    }
+}
+
+fn refers(names: &OrdMap<Node, Names>, dir: Node, name: &str, node: Node) -> bool {
+    names.get(&dir).and_then(|names| names.get(name)) == Some(&node)
+}
+
+fn places(disk: &Disk) -> HashMap<Node, Vec<(Node, Arc<str>)>> {
+    let mut places: HashMap<Node, Vec<(Node, Arc<str>)>> = HashMap::new();
+    for (dir, names) in &disk.durable_dirs {
+        for (name, node) in names {
+            places.entry(*node).or_default().push((*dir, Arc::clone(name)));
+        }
+    }
+    for (dir, name, node) in disk.changes.iter().flat_map(|change| &change.sets) {
+        if let Some(node) = node {
+            places.entry(*node).or_default().push((*dir, Arc::clone(name)));
+        }
+    }
+    places
+}
+
+fn digits(mut number: u64, radices: &[u8]) -> Pick {
+    let digit = |radix: &u8| {
+        let digit = number % u64::from(*radix);
+        number /= u64::from(*radix);
+        u8::try_from(digit).unwrap_or(0)
+    };
+    radices.iter().map(digit).collect()
+}
+
+/// What can be reached from the root.
+struct Left<'a> {
+    cut: &'a Cut<'a>,
+    names: OrdMap<Node, Names>,
+    fates: BTreeMap<Node, Fate>,
+    /// What becomes of the notes in locks: not a choice of its own, as they mean nothing after a start.
+    note: Fate,
+    files: OrdMap<Node, Data>,
+    dirs: OrdMap<Node, Names>,
+    hasher: blake3::Hasher,
+}
+
+impl Left<'_> {
+    fn directory(&mut self, dir: Node) {
+        let names = self.names.get(&dir).cloned().unwrap_or_default();
+        self.hasher.update(&(names.len() as u64).to_le_bytes());
+        for (name, node) in &names {
+            self.hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+            if self.names.contains_key(node) {
+                self.hasher.update(b"d");
+                self.directory(*node);
+            } else {
+                self.file(*node);
+            }
+        }
+        self.dirs.insert(dir, names);
+    }
+
+    fn file(&mut self, node: Node) {
+        let is_note = self.cut.disk.files.get(&node).is_some_and(|data| data.is_note);
+        let fate = if is_note { self.note } else { self.fates.get(&node).copied().unwrap_or(Fate::Dropped) };
+        let (bytes, hash) = self.cut.content(node, fate);
+        self.hasher.update(b"f");
+        if !is_note {
+            self.hasher.update(&hash);
+        }
+        self.files.insert(node, Data::durable(bytes, is_note));
+    }
+}

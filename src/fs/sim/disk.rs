@@ -1,0 +1,261 @@
+//! The weakest disk that POSIX permits: what processes see on it, and what of that has been promised to last.
+//!
+//! A file's bytes and its length, and each name in each directory, last only from the flush on that promises them. A
+//! name refers to its file by number, so it can last although nothing of the file does.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use imbl::{OrdMap, Vector};
+
+/// The number of a file or directory.
+pub(crate) type Node = u64;
+/// The number of the root directory.
+pub(crate) const ROOT: Node = 1;
+/// The names in a directory.
+pub(crate) type Names = OrdMap<Arc<str>, Node>;
+
+/// What a flush that reports a failure has done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FailedFlush {
+    /// Everything that a success would have.
+    Kept,
+    /// Nothing, and no later flush does it either: the system takes what it could not write for written.
+    Dropped,
+    /// The length of a file became durable with zeros in place of what was written since the last flush. Names are
+    /// dropped.
+    Zeroed,
+    /// Nobody knows before the power is cut, and no later flush promises it.
+    Undecided,
+}
+
+/// The bytes of a file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Data {
+    /// What processes read.
+    pub(crate) now: Arc<Vec<u8>>,
+    /// What lasts.
+    pub(crate) durable: Arc<Vec<u8>>,
+    /// Where `now` was written to since.
+    pub(crate) written: Vec<Range<usize>>,
+    /// Whether no flush promises what is in `written`.
+    disowned: bool,
+    /// Whether it is the note in a lock, which means nothing after the machine has stopped.
+    pub(crate) is_note: bool,
+}
+
+impl Data {
+    /// A file of which everything lasts.
+    pub(crate) fn durable(bytes: Arc<Vec<u8>>, is_note: bool) -> Self {
+        Self { now: Arc::clone(&bytes), durable: bytes, is_note, ..Self::default() }
+    }
+}
+
+/// A change of names that was made and is not promised to last. It lasts as a whole or not at all.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    /// Directory, name, and what it refers to from then on.
+    pub(crate) sets: Vec<(Node, Arc<str>, Option<Node>)>,
+    /// The directories whose flush is still needed.
+    waits_for: Vec<Node>,
+    /// Whether no flush promises it.
+    disowned: bool,
+}
+
+impl Change {
+    /// Whether a flush has promised it. It is kept while an earlier change of the same names is not decided.
+    pub(crate) fn is_promised(&self) -> bool {
+        self.waits_for.is_empty() && !self.disowned
+    }
+
+    fn touches(&self, other: &Self) -> bool {
+        self.sets.iter().any(|(dir, name, _)| other.sets.iter().any(|(d, n, _)| (d, n) == (dir, name)))
+    }
+}
+
+/// A disk. A clone costs next to nothing and is a disk of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    pub(crate) files: OrdMap<Node, Data>,
+    /// The directories as processes see them.
+    pub(crate) dirs: OrdMap<Node, Names>,
+    /// The directories as they last.
+    pub(crate) durable_dirs: OrdMap<Node, Names>,
+    /// What happened to names since, in that order.
+    pub(crate) changes: Vector<Change>,
+    next: Node,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        let dirs = OrdMap::unit(ROOT, Names::new());
+        Self {
+            files: OrdMap::new(),
+            durable_dirs: dirs.clone(),
+            dirs,
+            changes: Vector::new(),
+            next: ROOT + 1,
+        }
+    }
+}
+
+impl Disk {
+    /// A disk of which everything lasts.
+    pub(crate) fn durable(files: OrdMap<Node, Data>, dirs: OrdMap<Node, Names>, next: Node) -> Self {
+        Self { files, durable_dirs: dirs.clone(), dirs, changes: Vector::new(), next }
+    }
+
+    /// The number that the next new file gets.
+    pub(crate) const fn next(&self) -> Node {
+        self.next
+    }
+
+    fn new_node(&mut self) -> Node {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// Adds an empty file under a new name.
+    pub(crate) fn add_file(&mut self, dir: Node, name: &str, is_note: bool) -> Node {
+        let node = self.new_node();
+        self.files.insert(node, Data { is_note, ..Data::default() });
+        self.change(vec![(dir, name.into(), Some(node))]);
+        node
+    }
+
+    /// Adds an empty directory under a new name.
+    pub(crate) fn add_dir(&mut self, dir: Node, name: &str) {
+        let node = self.new_node();
+        self.dirs.insert(node, Names::new());
+        self.durable_dirs.insert(node, Names::new());
+        self.change(vec![(dir, name.into(), Some(node))]);
+    }
+
+    /// Makes a change of names.
+    pub(crate) fn change(&mut self, sets: Vec<(Node, Arc<str>, Option<Node>)>) {
+        apply(&mut self.dirs, &sets);
+        let mut waits_for: Vec<Node> = sets.iter().map(|(dir, ..)| *dir).collect();
+        waits_for.dedup();
+        self.changes.push_back(Change { sets, waits_for, disowned: false });
+    }
+
+    /// Writes into a file.
+    pub(crate) fn write(&mut self, file: Node, at: usize, bytes: &[u8]) {
+        let Some(data) = self.files.get_mut(&file) else { return };
+        let end = at + bytes.len();
+        let now = Arc::make_mut(&mut data.now);
+        now.resize(now.len().max(end), 0);
+        if let Some(place) = now.get_mut(at..end) {
+            place.copy_from_slice(bytes);
+        }
+        match data.written.last_mut() {
+            Some(last) if last.end == at => last.end = end,
+            _ => data.written.push(at..end),
+        }
+    }
+
+    /// Cuts a file to a length.
+    pub(crate) fn shorten(&mut self, file: Node, length: usize) {
+        let Some(data) = self.files.get_mut(&file) else { return };
+        if length < data.now.len() {
+            Arc::make_mut(&mut data.now).truncate(length);
+            data.written.push(length..length);
+        }
+    }
+
+    /// Makes a file durable.
+    pub(crate) fn flush_file(&mut self, file: Node) {
+        if let Some(data) = self.files.get_mut(&file).filter(|data| !data.disowned) {
+            data.durable = Arc::clone(&data.now);
+            data.written.clear();
+        }
+    }
+
+    /// Makes the names in a directory durable.
+    pub(crate) fn flush_dir(&mut self, dir: Node) {
+        for change in self.changes.iter_mut() {
+            change.waits_for.retain(|waited| *waited != dir);
+        }
+        self.fold();
+    }
+
+    /// Makes everything durable.
+    pub(crate) fn flush_all(&mut self) {
+        let (files, dirs): (Vec<Node>, Vec<Node>) =
+            (self.files.keys().copied().collect(), self.dirs.keys().copied().collect());
+        files.into_iter().for_each(|file| self.flush_file(file));
+        dirs.into_iter().for_each(|dir| self.flush_dir(dir));
+    }
+
+    /// What has happened to a file whose flush reports a failure.
+    pub(crate) fn fail_flush_file(&mut self, file: Node, effect: FailedFlush) {
+        if effect == FailedFlush::Kept {
+            self.flush_file(file);
+        }
+        let Some(data) = self.files.get_mut(&file) else { return };
+        match effect {
+            FailedFlush::Kept => {}
+            FailedFlush::Dropped => data.written.clear(),
+            FailedFlush::Zeroed => {
+                let mut zeroed = (*data.now).clone();
+                for range in data.written.drain(..) {
+                    if let Some(place) = zeroed.get_mut(range) {
+                        place.fill(0);
+                    }
+                }
+                data.durable = Arc::new(zeroed);
+            }
+            FailedFlush::Undecided => {}
+        }
+        data.disowned = true;
+    }
+
+    /// What has happened to the names in a directory whose flush reports a failure.
+    pub(crate) fn fail_flush_dir(&mut self, dir: Node, effect: FailedFlush) {
+        match effect {
+            FailedFlush::Kept => self.flush_dir(dir),
+            FailedFlush::Dropped | FailedFlush::Zeroed => {
+                self.changes.retain(|change| !change.waits_for.contains(&dir));
+                self.fold();
+            }
+            FailedFlush::Undecided => {
+                let concerned = self.changes.iter_mut().filter(|change| change.waits_for.contains(&dir));
+                concerned.for_each(|change| change.disowned = true);
+            }
+        }
+    }
+
+    /// What has happened to everything when a flush of the whole reports a failure.
+    pub(crate) fn fail_flush_all(&mut self, effect: FailedFlush) {
+        let dirty = self.files.iter().filter(|(_, data)| !data.written.is_empty());
+        let (files, dirs): (Vec<Node>, Vec<Node>) =
+            (dirty.map(|(file, _)| *file).collect(), self.dirs.keys().copied().collect());
+        files.into_iter().for_each(|file| self.fail_flush_file(file, effect));
+        dirs.into_iter().for_each(|dir| self.fail_flush_dir(dir, effect));
+    }
+
+    /// Moves the changes that are promised to what lasts, unless an earlier one of the same names is undecided: which
+    /// of the two is seen after a power cut is theirs to say, in their order.
+    fn fold(&mut self) {
+        let mut left: Vector<Change> = Vector::new();
+        for change in std::mem::take(&mut self.changes) {
+            if change.is_promised() && !left.iter().any(|earlier| earlier.touches(&change)) {
+                apply(&mut self.durable_dirs, &change.sets);
+            } else {
+                left.push_back(change);
+            }
+        }
+        self.changes = left;
+    }
+}
+
+/// Makes a change of names in directories.
+pub(crate) fn apply(dirs: &mut OrdMap<Node, Names>, sets: &[(Node, Arc<str>, Option<Node>)]) {
+    for (dir, name, to) in sets {
+        let Some(names) = dirs.get_mut(dir) else { continue };
+        match to {
+            Some(node) => names.insert(Arc::clone(name), *node),
+            None => names.remove(name),
+        };
+    }
+}

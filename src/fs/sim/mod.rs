@@ -1,0 +1,480 @@
+//! [`Fs`] on a simulated disk: everything that was not flushed can be lost at any time, and what then is left can be
+//! looked at in every combination.
+//!
+//! Nothing here is faster or kinder than a real disk in what it promises: see `disk` for what a flush covers and `cut`
+//! for what a power cut may leave. Clock, randomness and process are decided by a seed, so that whatever happened can
+//! be repeated.
+
+pub(crate) mod cut;
+pub(crate) mod disk;
+pub(crate) mod random;
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::lock::{Mode, NOTE_MAX};
+use super::medium::{Carrier, Verdict};
+use super::op::Op;
+use super::{Access, FileKind, Fs, FsFile, FsLock, Listed, Process, Stat, WholeFlush, not_a_file};
+use crate::time::Timestamp;
+use disk::{Disk, FailedFlush, Node, ROOT};
+use random::Random;
+
+/// 2026-01-01, when every simulation begins, in milliseconds.
+const START: i64 = 1_767_225_600_000;
+/// The time that one operation takes, in milliseconds.
+const TICK: u64 = 1;
+
+/// What one operation found the disk like.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) op: Op,
+    pub(crate) before: Disk,
+}
+
+#[derive(Debug)]
+struct World {
+    disk: Disk,
+    locks: BTreeMap<Node, Vec<(u64, Mode)>>,
+    holders: u64,
+    boot: u64,
+    elapsed: u64,
+    random: Random,
+    whole: bool,
+    tape: Option<Vec<Step>>,
+    next_flush: Option<FailedFlush>,
+}
+
+/// A process's way to a simulated disk. A clone is another process's way to the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct SimFs(Arc<Mutex<World>>);
+
+impl SimFs {
+    /// A machine that has just started, with this disk. `boot` tells this start from others.
+    pub(crate) fn start(disk: Disk, boot: u64) -> Self {
+        Self(Arc::new(Mutex::new(World {
+            disk,
+            locks: BTreeMap::new(),
+            holders: 0,
+            boot,
+            // Each start is a day after the one before.
+            elapsed: boot * 86_400_000,
+            random: Random::new(boot),
+            whole: false,
+            tape: None,
+            next_flush: None,
+        })))
+    }
+
+    /// Also after a panic, so that what is dropped then does not hide why.
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(&self, op: impl FnOnce() -> Op) -> MutexGuard<'_, World> {
+        let mut world = self.world();
+        world.elapsed += TICK;
+        let World { disk, tape, .. } = &mut *world;
+        if let Some(tape) = tape {
+            tape.push(Step { op: op(), before: disk.clone() });
+        }
+        world
+    }
+
+    /// Whether a flush of the whole is offered.
+    pub(crate) fn offer_whole(&self, offer: bool) {
+        self.world().whole = offer;
+    }
+
+    /// Begins to keep what every operation finds.
+    pub(crate) fn record(&self) {
+        self.world().tape = Some(Vec::new());
+    }
+
+    /// The number of operations that were kept so far.
+    pub(crate) fn recorded(&self) -> usize {
+        self.world().tape.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Ends that, and gives what was kept.
+    pub(crate) fn recording(&self) -> Vec<Step> {
+        self.world().tape.take().unwrap_or_default()
+    }
+
+    /// The disk as it is now.
+    pub(crate) fn disk(&self) -> Disk {
+        self.world().disk.clone()
+    }
+
+    /// The next flush reports a failure and has this effect.
+    pub(crate) fn fail_next_flush(&self, effect: FailedFlush) {
+        self.world().next_flush = Some(effect);
+    }
+}
+
+impl World {
+    fn find(&self, path: &str) -> io::Result<Option<Node>> {
+        if path.is_empty() {
+            return Ok(Some(ROOT));
+        }
+        let (dir, name) = self.place(path)?;
+        Ok(self.disk.dirs.get(&dir).and_then(|names| names.get(name)).copied())
+    }
+
+    fn dir(&self, path: &str) -> io::Result<Node> {
+        let mut at = ROOT;
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            let names = self.disk.dirs.get(&at).ok_or_else(|| not_a_directory(part))?;
+            at = *names.get(part).ok_or(Errno::NOENT)?;
+        }
+        if self.disk.dirs.contains_key(&at) { Ok(at) } else { Err(not_a_directory(path)) }
+    }
+
+    /// The directory that a path is in, and its name there.
+    fn place<'a>(&self, path: &'a str) -> io::Result<(Node, &'a str)> {
+        let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Ok((self.dir(dir)?, name))
+    }
+
+    fn is_dir(&self, node: Node) -> bool {
+        self.disk.dirs.contains_key(&node)
+    }
+
+    fn existing(&self, path: &str) -> io::Result<Node> {
+        Ok(self.find(path)?.ok_or(Errno::NOENT)?)
+    }
+
+    fn existing_file(&self, path: &str) -> io::Result<Node> {
+        let node = self.existing(path)?;
+        if self.is_dir(node) { Err(Errno::ISDIR.into()) } else { Ok(node) }
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let node = self.existing_file(from)?;
+        let ((from_dir, from), (to_dir, to)) = (self.place(from)?, self.place(to)?);
+        if from_dir == to_dir && from == to {
+            return Ok(());
+        }
+        self.disk.change(vec![(from_dir, from.into(), None), (to_dir, to.into(), Some(node))]);
+        Ok(())
+    }
+
+    fn is_locked_against(&self, node: Node, mode: Mode, own: Option<u64>) -> bool {
+        let holders = self.locks.get(&node).into_iter().flatten();
+        holders
+            .filter(|(holder, _)| Some(*holder) != own)
+            .any(|(_, held)| mode == Mode::Exclusive || *held == Mode::Exclusive)
+    }
+}
+
+fn not_a_directory(part: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{part} is not a directory"))
+}
+
+impl Fs for SimFs {
+    fn create(&self, path: &str, _: Access) -> io::Result<Box<dyn FsFile>> {
+        let mut world = self.ask(|| Op::Create(path.into()));
+        if world.find(path)?.is_some() {
+            return Err(Errno::EXIST.into());
+        }
+        let (dir, name) = world.place(path)?;
+        let node = world.disk.add_file(dir, name, false);
+        Ok(Box::new(SimFile { fs: self.clone(), path: path.into(), node, at: 0, writable: true }))
+    }
+
+    fn open(&self, path: &str) -> io::Result<Box<dyn FsFile>> {
+        let world = self.ask(|| Op::Open(path.into()));
+        let node = world.existing(path)?;
+        if world.is_dir(node) {
+            return Err(not_a_file("a directory"));
+        }
+        Ok(Box::new(SimFile { fs: self.clone(), path: path.into(), node, at: 0, writable: false }))
+    }
+
+    fn stat(&self, path: &str) -> io::Result<Option<Stat>> {
+        let world = self.ask(|| Op::Stat(path.into()));
+        let node = match world.find(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        Ok(node.map(|node| match world.disk.files.get(&node) {
+            Some(data) => Stat { kind: FileKind::File, bytes: data.now.len() as u64 },
+            None => Stat { kind: FileKind::Directory, bytes: 0 },
+        }))
+    }
+
+    fn make_dir(&self, path: &str) -> io::Result<bool> {
+        let mut world = self.ask(|| Op::MakeDir(path.into()));
+        if world.find(path)?.is_some() {
+            return Ok(false);
+        }
+        let (dir, name) = world.place(path)?;
+        world.disk.add_dir(dir, name);
+        Ok(true)
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        let mut world = self.ask(|| Op::Remove(path.into()));
+        world.existing_file(path)?;
+        let (dir, name) = world.place(path)?;
+        world.disk.change(vec![(dir, name.into(), None)]);
+        Ok(())
+    }
+
+    fn remove_dir(&self, path: &str) -> io::Result<()> {
+        let mut world = self.ask(|| Op::RemoveDir(path.into()));
+        let node = world.existing(path)?;
+        match world.disk.dirs.get(&node) {
+            None => return Err(Errno::NOTDIR.into()),
+            Some(names) if !names.is_empty() => return Err(Errno::NOTEMPTY.into()),
+            Some(_) => {}
+        }
+        let (dir, name) = world.place(path)?;
+        world.disk.change(vec![(dir, name.into(), None)]);
+        Ok(())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut world = self.ask(|| Op::Rename(from.into(), to.into()));
+        if let Some(node) = world.find(to)?
+            && world.is_dir(node)
+        {
+            return Err(Errno::ISDIR.into());
+        }
+        world.rename(from, to)
+    }
+
+    fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut world = self.ask(|| Op::RenameNew(from.into(), to.into()));
+        if world.find(to)?.is_some() {
+            return Err(Errno::EXIST.into());
+        }
+        world.rename(from, to)
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<Listed>> {
+        let world = self.ask(|| Op::List(path.into()));
+        let dir = world.dir(path)?;
+        let names = world.disk.dirs.get(&dir).into_iter().flatten();
+        let listed = names.map(|(name, node)| Listed {
+            name: name.to_string(),
+            is_directory: world.is_dir(*node),
+            is_utf8: true,
+        });
+        Ok(listed.collect())
+    }
+
+    fn flush_dir(&self, path: &str) -> io::Result<()> {
+        let mut world = self.ask(|| Op::FlushDir(path.into()));
+        let dir = world.dir(path)?;
+        match world.next_flush.take() {
+            None => world.disk.flush_dir(dir),
+            Some(effect) => {
+                world.disk.fail_flush_dir(dir, effect);
+                return Err(Errno::IO.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn whole_flush(&self) -> io::Result<Option<Box<dyn WholeFlush>>> {
+        if !self.world().whole {
+            return Ok(None);
+        }
+        drop(self.ask(|| Op::OpenWhole));
+        Ok(Some(Box::new(SimWhole(self.clone()))))
+    }
+
+    fn try_lock(&self, path: &str, mode: Mode) -> io::Result<Option<Box<dyn FsLock>>> {
+        let mut world = self.ask(|| Op::Lock(path.into()));
+        let node = match world.find(path)? {
+            Some(node) if world.is_dir(node) => return Err(not_a_file("something else")),
+            Some(node) => node,
+            None => {
+                let (dir, name) = world.place(path)?;
+                world.disk.add_file(dir, name, true)
+            }
+        };
+        if let Some(data) = world.disk.files.get_mut(&node) {
+            data.is_note = true;
+        }
+        if world.is_locked_against(node, mode, None) {
+            return Ok(None);
+        }
+        world.holders += 1;
+        let holder = world.holders;
+        world.locks.entry(node).or_default().push((holder, mode));
+        Ok(Some(Box::new(SimLock { fs: self.clone(), path: path.into(), node, holder })))
+    }
+
+    fn remove_locked(&self, path: &str, lock: &dyn FsLock) -> io::Result<()> {
+        let mut world = self.ask(|| Op::Remove(path.into()));
+        if (0, world.existing_file(path)?) != lock.identity()? {
+            return Ok(());
+        }
+        let (dir, name) = world.place(path)?;
+        world.disk.change(vec![(dir, name.into(), None)]);
+        Ok(())
+    }
+
+    fn is_in_place(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn carrier(&self) -> io::Result<Carrier> {
+        Ok(Carrier {
+            filesystem: "simulated".into(),
+            verdict: Verdict::Good,
+            free_bytes: u64::MAX,
+            fast_commit: Some(false),
+        })
+    }
+
+    fn now(&self) -> Timestamp {
+        let millis = START.saturating_add(i64::try_from(self.world().elapsed).unwrap_or(i64::MAX));
+        Timestamp::from_jiff(jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX))
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::from_millis(self.world().elapsed)
+    }
+
+    fn pause(&self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let mut world = self.world();
+        world.elapsed = world.elapsed.saturating_add(millis);
+    }
+
+    fn random(&self) -> io::Result<[u8; 16]> {
+        let mut bytes = [0; 16];
+        self.world().random.fill(&mut bytes);
+        Ok(bytes)
+    }
+
+    fn process(&self) -> Process {
+        let boot = Some(format!("simulated start {}", self.world().boot));
+        Process { pid: 1, program: "simulated".into(), host: "simulated".into(), boot }
+    }
+}
+
+#[derive(Debug)]
+struct SimFile {
+    fs: SimFs,
+    path: String,
+    node: Node,
+    at: usize,
+    writable: bool,
+}
+
+impl Read for SimFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let world = self.fs.ask(|| Op::Read(self.path.clone()));
+        let data = world.disk.files.get(&self.node).ok_or(Errno::IO)?;
+        let read = data.now.get(self.at..).unwrap_or_default().read(buffer)?;
+        self.at += read;
+        Ok(read)
+    }
+}
+
+impl Write for SimFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut world = self.fs.ask(|| Op::Write(self.path.clone()));
+        if !self.writable {
+            return Err(Errno::BADF.into());
+        }
+        world.disk.write(self.node, self.at, bytes);
+        self.at += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl FsFile for SimFile {
+    fn length(&self) -> io::Result<u64> {
+        let world = self.fs.world();
+        Ok(world.disk.files.get(&self.node).ok_or(Errno::IO)?.now.len() as u64)
+    }
+
+    fn start_writeback(&self) {}
+
+    fn flush_durably(&self) -> io::Result<()> {
+        let mut world = self.fs.ask(|| Op::Flush(self.path.clone()));
+        match world.next_flush.take() {
+            None => world.disk.flush_file(self.node),
+            Some(effect) => {
+                world.disk.fail_flush_file(self.node, effect);
+                return Err(Errno::IO.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct SimWhole(SimFs);
+
+impl WholeFlush for SimWhole {
+    fn flush_durably(&self) -> io::Result<()> {
+        let mut world = self.0.ask(|| Op::FlushWhole);
+        match world.next_flush.take() {
+            None => world.disk.flush_all(),
+            Some(effect) => {
+                world.disk.fail_flush_all(effect);
+                return Err(Errno::IO.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct SimLock {
+    fs: SimFs,
+    path: String,
+    node: Node,
+    holder: u64,
+}
+
+impl FsLock for SimLock {
+    fn identity(&self) -> io::Result<(u64, u64)> {
+        Ok((0, self.node))
+    }
+
+    fn is_last_holder(&self) -> bool {
+        let mut world = self.fs.world();
+        if world.is_locked_against(self.node, Mode::Exclusive, Some(self.holder)) {
+            return false;
+        }
+        world.locks.insert(self.node, vec![(self.holder, Mode::Exclusive)]);
+        true
+    }
+
+    fn note(&self) -> io::Result<Vec<u8>> {
+        let world = self.fs.world();
+        let now = &world.disk.files.get(&self.node).ok_or(Errno::IO)?.now;
+        Ok(now.iter().copied().take(usize::try_from(NOTE_MAX).unwrap_or(usize::MAX)).collect())
+    }
+
+    fn set_note(&self, note: &[u8]) -> io::Result<()> {
+        let mut world = self.fs.ask(|| Op::Note(self.path.clone()));
+        world.disk.write(self.node, 0, note);
+        world.disk.shorten(self.node, note.len());
+        Ok(())
+    }
+}
+
+impl Drop for SimLock {
+    fn drop(&mut self) {
+        let mut world = self.fs.world();
+        if let Some(holders) = world.locks.get_mut(&self.node) {
+            holders.retain(|(holder, _)| *holder != self.holder);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The power is cut at every operation, and once more at every operation of what follows.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::effort;
+use super::oracle::{self, Verdict};
+use super::scene::{Expect, Scene, put};
+use super::workloads::{self, Workload};
+use crate::fs::sim::Step;
+use crate::fs::sim::cut::Cut;
+use crate::fs::sim::disk::Disk;
+
+/// The most combinations that are all tried; of more, so many samples.
+const LIMIT: u64 = 4096;
+/// The same for the second power cut.
+const LIMIT_AGAIN: u64 = 6;
+/// How many of the disks that a first power cut leaves are worked on until a second one.
+const AGAIN: usize = 6;
+/// The distinct states that are looked at unless more are asked for.
+const STATES: u64 = 1_000_000;
+
+/// Everything that was looked at so far.
+#[derive(Default)]
+pub(super) struct Seen {
+    states: [Mutex<HashSet<[u8; 16]>>; 16],
+    count: AtomicU64,
+}
+
+impl Seen {
+    /// Whether this disk with these expectations is new.
+    fn is_new(&self, image: &[u8; 32], expect: u64) -> bool {
+        let mut key = [0; 16];
+        key.copy_from_slice(&image[..16]);
+        key.iter_mut().zip(expect.to_le_bytes()).for_each(|(key, expect)| *key ^= expect);
+        let is_new = self.states[usize::from(key[15] % 16)].lock().unwrap().insert(key);
+        self.count.fetch_add(u64::from(is_new), Ordering::Relaxed);
+        is_new
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+/// Work that was recorded, with what is expected before each operation and after the last.
+pub(super) struct Recorded {
+    name: String,
+    pub(super) steps: Vec<Step>,
+    last: Disk,
+    expect: Vec<Arc<Expect>>,
+}
+
+impl Recorded {
+    pub(super) fn of(workload: &Workload) -> Self {
+        let mut scene = (workload.prepare)();
+        scene.record();
+        let way = scene.way();
+        (workload.work)(&mut scene, way).unwrap_or_else(|error| panic!("{}: {error}", workload.name));
+        Self::ended(workload.name.clone(), &scene)
+    }
+
+    pub(super) fn ended(name: String, scene: &Scene) -> Self {
+        let (last, steps) = (scene.fs.disk(), scene.fs.recording());
+        let expect = scene.expectations(steps.len()).into_iter().map(Arc::new).collect();
+        Self { name, steps, last, expect }
+    }
+
+    /// The places at which the power can be cut: the disk is the same before an operation that changes nothing.
+    pub(super) fn points(&self) -> usize {
+        self.steps.len() + 1
+    }
+
+    fn at(&self, point: usize) -> (&Disk, &Arc<Expect>) {
+        (self.steps.get(point).map_or(&self.last, |step| &step.before), &self.expect[point])
+    }
+
+    fn describe(&self, point: usize) -> String {
+        let from = point.saturating_sub(6);
+        let before: Vec<String> =
+            self.steps[from..point].iter().map(|step| format!("{:?}", step.op)).collect();
+        format!("{}: power cut at operation {point}, after {}", self.name, before.join(", "))
+    }
+}
+
+/// What is expected, as a number.
+fn digest(expect: &Expect) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(format!("{expect:?}").as_bytes());
+    u64::from_le_bytes(hasher.finalize().as_bytes()[..8].try_into().unwrap())
+}
+
+/// How much is tried at each point.
+#[derive(Clone, Copy)]
+pub(super) struct Depth {
+    pub(super) limit: u64,
+    pub(super) limit_again: u64,
+    pub(super) again: usize,
+    pub(super) seed: u64,
+}
+
+/// Cuts the power at one point in every way, and again during what follows.
+pub(super) fn cut(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen) -> Verdict {
+    let (disk, expect) = recorded.at(point);
+    let (cut, expected) = (Cut::new(disk, depth.seed ^ point as u64), digest(expect));
+    let picks = cut.picks(depth.limit);
+    let every = (picks.len() / depth.again.max(1)).max(1);
+    for (number, pick) in picks.iter().enumerate() {
+        let image = cut.image(pick);
+        if !seen.is_new(&image.hash, expected) {
+            continue;
+        }
+        let explain = |wrong: String| {
+            format!("{}, pick {pick:?}: {wrong}\n{}", recorded.describe(point), tree(&image.disk))
+        };
+        oracle::check(&image.disk, expect, 2).map_err(explain)?;
+        if number % every == 0 && depth.again > 0 {
+            again(&image.disk, expect, depth, seen).map_err(explain)?;
+        }
+    }
+    Ok(())
+}
+
+/// Goes on after a power cut, and cuts the power at each operation of that.
+fn again(disk: &Disk, expect: &Expect, depth: Depth, seen: &Seen) -> Verdict {
+    let mut expect = expect.clone();
+    expect.seen = oracle::numbers(disk).last().map_or(0, |number| number.get()).max(expect.seen);
+    let mut scene = Scene::start(disk.clone(), 2, expect);
+    scene.record();
+    let work = |scene: &mut Scene| {
+        let way = scene.way();
+        let store = match scene.open(Arc::clone(&way)) {
+            Err(error) if error.is_vacant() => {
+                scene.init(Arc::clone(&way))?;
+                scene.open(way)?
+            }
+            other => other?,
+        };
+        scene.save(&store, &[put("a.json", "after the first power cut"), put("again/b", "b")])
+    };
+    work(&mut scene).map_err(|error| format!("nothing can be saved after it: {error}"))?;
+    let recorded = Recorded::ended("after it".into(), &scene);
+    let depth = Depth { limit: depth.limit_again, again: 0, ..depth };
+    (0..recorded.points()).try_for_each(|point| cut(&recorded, point, depth, seen))
+}
+
+fn tree(disk: &Disk) -> String {
+    let mut text = String::new();
+    oracle::walk(disk, &mut |path, data| {
+        text.push_str(&match data {
+            None => format!("  {path}/\n"),
+            Some(data) => format!(
+                "  {path} {} {:?}\n",
+                data.now.len(),
+                String::from_utf8_lossy(&data.now[..data.now.len().min(60)])
+            ),
+        });
+    });
+    text
+}
+
+/// Every workload at every point, on all processors.
+fn everything(recorded: &[Recorded], depth: Depth, seen: &Seen) -> Verdict {
+    let points: Vec<(usize, usize)> = recorded
+        .iter()
+        .enumerate()
+        .flat_map(|(workload, recorded)| (0..recorded.points()).map(move |point| (workload, point)))
+        .collect();
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(None));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let Some((workload, point)) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(text) = cut(&recorded[*workload], *point, depth, seen) {
+                        *wrong.lock().unwrap() = Some(text);
+                        next.store(points.len(), Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    wrong.into_inner().unwrap().map_or(Ok(()), Err)
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the time that it took is reported")]
+fn l1_the_power_is_cut_at_every_operation() {
+    let (wanted, seed, start) = (effort::runs(STATES), effort::seed(), std::time::Instant::now());
+    let only = std::env::var("ONLY").unwrap_or_default();
+    let recorded: Vec<Recorded> =
+        workloads::all().iter().filter(|w| w.name.contains(&only)).map(Recorded::of).collect();
+    for r in &recorded {
+        println!("{} {}", r.name, r.steps.len());
+    }
+    let operations: usize = recorded.iter().map(|recorded| recorded.steps.len()).sum();
+    let seen = Seen::default();
+    for round in 0.. {
+        let depth = Depth { limit: LIMIT, limit_again: LIMIT_AGAIN, again: AGAIN, seed: seed + round };
+        if let Err(wrong) = everything(&recorded, depth, &seen) {
+            panic!("seed {}: {wrong}", seed + round);
+        }
+        println!("L1: round {round}: {} states, {:?}", seen.count(), start.elapsed());
+        if seen.count() >= wanted {
+            break;
+        }
+    }
+    println!(
+        "L1: {} workloads, {operations} operations, {} distinct states, {} s, 0 violations, seed {seed}",
+        recorded.len(),
+        seen.count(),
+        start.elapsed().as_secs()
+    );
+}

@@ -1,0 +1,286 @@
+//! Saves on a simulated disk, together with what must be true of the store after each of them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::engine::Options;
+use crate::engine::create::{create_on, open_on};
+use crate::error::{ErrorKind, Result};
+use crate::fs::Fs;
+use crate::fs::sim::SimFs;
+use crate::fs::sim::disk::Disk;
+use crate::hash::Blake3;
+use crate::revision::Generation;
+use crate::store::{OpenOptions, Store};
+use crate::transaction::{Commit, Transaction};
+
+/// The files of one generation, by path.
+pub(super) type State = BTreeMap<String, Vec<u8>>;
+
+/// A generation that is there for certain.
+#[derive(Clone, Debug)]
+pub(super) struct Saved {
+    pub(super) state: Arc<State>,
+    /// The hash of its manifest, which states the hash of everything else.
+    pub(super) manifest: Blake3,
+}
+
+/// What must be true of a store after a power cut.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Expect {
+    /// The generations that are there for certain, the newest of them acknowledged. None: no store was.
+    pub(super) certain: BTreeMap<Generation, Saved>,
+    /// What was begun above them and not refused: the newest generation may also be one of these.
+    pub(super) possible: Vec<Arc<State>>,
+    /// Every number up to this one was seen on a disk.
+    pub(super) seen: u64,
+}
+
+impl Expect {
+    /// The newest generation that is certain.
+    pub(super) fn last(&self) -> Option<(Generation, &Saved)> {
+        self.certain.last_key_value().map(|(generation, saved)| (*generation, saved))
+    }
+}
+
+/// One change of a save.
+#[derive(Clone, Debug)]
+pub(super) enum Edit {
+    Put(String, Vec<u8>),
+    /// The same, through a staging file.
+    Stream(String, Vec<u8>),
+    Remove(String),
+    Rename(String, String),
+}
+
+pub(super) fn put(path: &str, content: &str) -> Edit {
+    Edit::Put(path.into(), content.into())
+}
+
+pub(super) fn stream(path: &str, content: &str) -> Edit {
+    Edit::Stream(path.into(), content.into())
+}
+
+impl Edit {
+    fn stage(&self, tx: &mut Transaction) -> Result<()> {
+        match self {
+            Self::Put(path, bytes) => tx.put(path, bytes.clone()),
+            Self::Stream(path, bytes) => tx.put_reader(path, bytes.as_slice()),
+            Self::Remove(path) => tx.remove(path),
+            Self::Rename(from, to) => tx.rename(from, to),
+        }
+    }
+
+    pub(super) fn apply(&self, state: &mut State) {
+        match self {
+            Self::Put(path, bytes) | Self::Stream(path, bytes) => {
+                drop(state.insert(path.clone(), bytes.clone()))
+            }
+            Self::Remove(path) => drop(state.remove(path)),
+            Self::Rename(from, to) => {
+                let moved = state.remove(from).unwrap();
+                state.insert(to.clone(), moved);
+            }
+        }
+    }
+}
+
+/// A simulated disk, the processes that save on it, and what must be true of it at each moment.
+pub(super) struct Scene {
+    pub(super) fs: SimFs,
+    pub(super) expect: Expect,
+    /// The newest state, as whoever opens the store sees it.
+    head: Option<(Generation, Saved)>,
+    /// What was expected from each recorded operation on.
+    marks: Vec<(usize, Expect)>,
+}
+
+pub(super) fn options() -> Options {
+    OpenOptions::default()
+        .checkpoint_thread(false)
+        .author("proof")
+        .lock_wait(std::time::Duration::ZERO)
+        .into()
+}
+
+/// Opens the store behind any way to the disk.
+pub(super) fn open(fs: Arc<dyn Fs>) -> Result<Store> {
+    open_on(fs, Path::new("simulated"), options()).map(Store::from)
+}
+
+/// Makes a store behind any way to the disk.
+pub(super) fn create(fs: Arc<dyn Fs>) -> Result<Store> {
+    create_on(fs, Path::new("simulated"), options()).map(|(engine, _)| engine.into())
+}
+
+/// Every file of the newest generation.
+pub(super) fn contents(store: &Store) -> Result<(Generation, State)> {
+    state_of(&store.snapshot()?)
+}
+
+/// Every file of a generation.
+pub(super) fn state_of(snapshot: &crate::snapshot::Snapshot) -> Result<(Generation, State)> {
+    let mut state = State::new();
+    for entry in snapshot.list("") {
+        state.insert(entry.path.to_string(), snapshot.get(entry.path.as_str())?);
+    }
+    Ok((snapshot.generation(), state))
+}
+
+impl Scene {
+    /// An empty disk, or one that a power cut left, in a machine that has just started.
+    pub(super) fn start(disk: Disk, boot: u64, expect: Expect) -> Self {
+        Self { fs: SimFs::start(disk, boot), expect, head: None, marks: Vec::new() }
+    }
+
+    /// A scene with a store in which these saves were made.
+    pub(super) fn with(saves: &[&[Edit]]) -> Self {
+        let mut scene = Self::start(Disk::default(), 1, Expect::default());
+        scene.init(scene.way()).unwrap();
+        let store = scene.open(scene.way()).unwrap();
+        for (number, edits) in saves.iter().enumerate() {
+            scene.save(&store, edits).unwrap_or_else(|error| panic!("save {number}: {error}"));
+        }
+        drop(store);
+        scene
+    }
+
+    /// The way of a process that nothing happens to.
+    pub(super) fn way(&self) -> Arc<dyn Fs> {
+        Arc::new(self.fs.clone())
+    }
+
+    fn mark(&mut self) {
+        self.marks.push((self.fs.recorded(), self.expect.clone()));
+    }
+
+    /// Begins to record.
+    pub(super) fn record(&mut self) {
+        self.fs.record();
+        self.marks.clear();
+        self.mark();
+    }
+
+    /// What was expected before each recorded operation and after the last: what was acknowledged after an operation
+    /// holds before the next.
+    pub(super) fn expectations(&self, steps: usize) -> Vec<Expect> {
+        (0..=steps)
+            .map(|step| self.marks.iter().rev().find(|(from, _)| *from <= step).unwrap().1.clone())
+            .collect()
+    }
+
+    /// Makes the store.
+    pub(super) fn init(&mut self, way: Arc<dyn Fs>) -> Result<()> {
+        let empty = Arc::new(State::new());
+        self.begun(&empty);
+        match create(way) {
+            Ok(store) => self.acknowledged(&store, &empty),
+            Err(error) => return Err(self.refused(error, &empty)),
+        }
+        Ok(())
+    }
+
+    /// Opens the store and checks that it is one of those that can be expected.
+    pub(super) fn open(&mut self, way: Arc<dyn Fs>) -> Result<Store> {
+        let store = open(way)?;
+        let (generation, state) = contents(&store)?;
+        assert!(
+            self.is_expected(generation, &state),
+            "opened {generation}: {state:?}, not {:?}",
+            self.expect
+        );
+        let manifest = store.engine.known().link.manifest;
+        self.head = Some((generation, Saved { state: Arc::new(state), manifest }));
+        Ok(store)
+    }
+
+    fn is_expected(&self, generation: Generation, state: &State) -> bool {
+        let is_last =
+            self.expect.last().is_some_and(|(last, saved)| last == generation && *saved.state == *state);
+        is_last || self.expect.possible.iter().any(|possible| **possible == *state)
+    }
+
+    /// Saves.
+    pub(super) fn save(&mut self, store: &Store, edits: &[Edit]) -> Result<Commit> {
+        self.save_with(store, edits, |tx| tx.commit("save"))
+    }
+
+    /// Saves, with the last step given.
+    pub(super) fn save_with(
+        &mut self,
+        store: &Store,
+        edits: &[Edit],
+        commit: impl FnOnce(Transaction) -> Result<Commit>,
+    ) -> Result<Commit> {
+        let mut after = (*self.head_state()).clone();
+        edits.iter().for_each(|edit| edit.apply(&mut after));
+        self.saving(store, after, || {
+            let mut tx = store.begin()?;
+            edits.iter().try_for_each(|edit| edit.stage(&mut tx))?;
+            commit(tx)
+        })
+    }
+
+    /// Goes back to an earlier generation.
+    pub(super) fn rollback(&mut self, store: &Store, to: Generation) -> Result<Commit> {
+        let after = (*self.expect.certain[&to].state).clone();
+        self.saving(store, after, || store.rollback(to, "back"))
+    }
+
+    fn saving(
+        &mut self,
+        store: &Store,
+        after: State,
+        save: impl FnOnce() -> Result<Commit>,
+    ) -> Result<Commit> {
+        let after = Arc::new(after);
+        self.begun(&after);
+        match save() {
+            Ok(commit) => {
+                assert_eq!(commit.generation, store.engine.known().link.generation);
+                self.acknowledged(store, &after);
+                Ok(commit)
+            }
+            Err(error) => Err(self.refused(error, &after)),
+        }
+    }
+
+    fn head_state(&self) -> Arc<State> {
+        self.head.as_ref().map(|(_, saved)| Arc::clone(&saved.state)).unwrap_or_default()
+    }
+
+    fn begun(&mut self, state: &Arc<State>) {
+        self.expect.possible.push(Arc::clone(state));
+        self.mark();
+    }
+
+    /// Whatever the acknowledged generation was built on is certain with it.
+    fn acknowledged(&mut self, store: &Store, state: &Arc<State>) {
+        let link = store.engine.known().link;
+        let (generation, manifest) = (link.generation, link.manifest);
+        let saved = Saved { state: Arc::clone(state), manifest };
+        self.expect.certain.extend(self.head.take());
+        self.expect.certain.insert(generation, saved.clone());
+        self.expect.possible.clear();
+        self.expect.seen = self.expect.seen.max(generation.get());
+        self.head = Some((generation, saved));
+        self.mark();
+    }
+
+    /// What was refused must not show, unless nobody could say what became of it.
+    fn refused(&mut self, error: crate::Error, state: &Arc<State>) -> crate::Error {
+        if error.kind() != ErrorKind::CommitOutcomeUnknown {
+            let place = self.expect.possible.iter().rposition(|possible| Arc::ptr_eq(possible, state));
+            self.expect.possible.remove(place.unwrap());
+        }
+        self.mark();
+        error
+    }
+
+    /// The process that was saving is killed: what it had begun may show or not.
+    pub(super) fn killed(&mut self, state: Arc<State>) {
+        self.expect.possible.push(state);
+        self.mark();
+    }
+}

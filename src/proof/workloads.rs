@@ -1,0 +1,205 @@
+//! The saves that are cut short.
+
+use std::sync::Arc;
+
+use super::scene::{Edit, Expect, Scene, put, stream};
+use crate::fs::Fs;
+use crate::fs::fault::{FaultFs, Plan};
+use crate::fs::op::Op;
+use crate::fs::sim::disk::Disk;
+use crate::revision::Generation;
+
+/// One scripted piece of work: what goes before it, and the work that is recorded.
+pub(super) struct Workload {
+    pub(super) name: String,
+    pub(super) prepare: Box<dyn Fn() -> Scene + Send + Sync>,
+    pub(super) work: Box<dyn Fn(&mut Scene, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync>,
+}
+
+fn workload(
+    name: impl Into<String>,
+    prepare: impl Fn() -> Scene + Send + Sync + 'static,
+    work: impl Fn(&mut Scene, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync + 'static,
+) -> Workload {
+    Workload { name: name.into(), prepare: Box::new(prepare), work: Box::new(work) }
+}
+
+/// A small store with some history.
+fn begun() -> Scene {
+    Scene::with(&[
+        &[put("a.json", "first a"), put("folder/b.json", "first b"), put("gone.json", "first gone")],
+        &[put("folder/b.json", "second b"), put("folder/c.json", "second c")],
+    ])
+}
+
+/// Files with these numbers of bytes, in a folder.
+fn files(count: usize, folder: &str) -> Vec<Edit> {
+    (0..count)
+        .map(|number| put(&format!("{folder}f{number}.json"), &format!("file {number} of {count}")))
+        .collect()
+}
+
+fn save(edits: Vec<Edit>) -> impl Fn(&mut Scene, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync + 'static {
+    move |scene, way| {
+        let store = scene.open(way)?;
+        scene.save(&store, &edits).map(drop)
+    }
+}
+
+fn empty() -> Scene {
+    Scene::start(Disk::default(), 1, Expect::default())
+}
+
+/// Content longer than several pages, no two pieces of which are the same.
+fn long(length: usize) -> String {
+    (0..length / 8).map(|number| format!("{number:08}")).collect()
+}
+
+/// Every workload.
+pub(super) fn all() -> Vec<Workload> {
+    let mut all = vec![
+        workload("init", empty, |scene, way| scene.init(way)),
+        workload("init and first commit", empty, |scene, way| {
+            scene.init(Arc::clone(&way))?;
+            save(vec![put("a", "1")])(scene, way)
+        }),
+        workload("first commit", || Scene::with(&[]), save(vec![put("a.json", "1"), put("new/b.json", "2")])),
+        workload("commit of 1 file", begun, save(vec![put("a.json", "third a")])),
+        workload("commit of 3 files", begun, save(files(3, "folder/"))),
+        workload("new folders three deep", begun, save(files(2, "one/two/three/"))),
+        workload(
+            "streamed input",
+            begun,
+            save(vec![
+                stream("folder/b.json", "third b"),
+                stream("new/deep/d.json", &long(9_000)),
+                put("a.json", "third a"),
+            ]),
+        ),
+        workload(
+            "all kinds of change",
+            begun,
+            save(vec![
+                put("a.json", "third a"),
+                stream("folder/b.json", "second b"),
+                Edit::Rename("folder/c.json".into(), "moved/c.json".into()),
+                Edit::Remove("gone.json".into()),
+            ]),
+        ),
+        workload("rollback", begun, |scene, way| {
+            let store = scene.open(way)?;
+            scene.rollback(&store, Generation::new(2).unwrap()).map(drop)
+        }),
+        workload("several saves", begun, |scene, way| {
+            let store = scene.open(way)?;
+            scene.save(&store, &[put("a.json", "third a")])?;
+            scene.save(&store, &[put("a.json", "third a")])?;
+            scene.save(&store, &[put("a.json", "fourth a"), Edit::Remove("gone.json".into())]).map(drop)
+        }),
+        workload("a transaction that is dropped", begun, |scene, way| {
+            let store = scene.open(way)?;
+            let mut tx = store.begin()?;
+            tx.put_reader("folder/never.json", "never".as_bytes())?;
+            drop(tx);
+            scene.save(&store, &[put("a.json", "third a")]).map(drop)
+        }),
+        workload(
+            "checkpoint",
+            || Scene::with(&saves(7)),
+            |scene, way| {
+                let store = scene.open(way)?;
+                (0..3).try_for_each(|number| {
+                    scene.save(&store, &[put("a.json", &format!("late {number}"))]).map(drop)
+                })
+            },
+        ),
+        workload("folders that a copy has lost", lost_folders, save(vec![stream("a.json", "third a")])),
+    ];
+    for whole in [false, true] {
+        let with = if whole { "with one flush of the whole" } else { "with a flush for each" };
+        let prepare = move || {
+            let scene = begun();
+            scene.fs.offer_whole(whole);
+            scene
+        };
+        all.push(workload(format!("commit of 100 files {with}"), prepare, save(files(100, "many/"))));
+        all.push(workload(format!("commit of 14 files in folders {with}"), prepare, save(spread(14))));
+    }
+    all.extend(killed());
+    all
+}
+
+fn spread(count: usize) -> Vec<Edit> {
+    (0..count)
+        .map(|number| {
+            let (path, content) = (format!("d{}/f{number}.json", number % 5), format!("file {number}"));
+            if number % 3 == 0 { stream(&path, &content) } else { put(&path, &content) }
+        })
+        .collect()
+}
+
+fn saves(count: usize) -> Vec<&'static [Edit]> {
+    (0..count)
+        .map(|number| -> &'static [Edit] { vec![put("a.json", &format!("early {number}"))].leak() })
+        .collect()
+}
+
+/// A store of which a copy kept no empty folder.
+fn lost_folders() -> Scene {
+    let scene = begun();
+    let way = scene.way();
+    for name in ["locks/writer", "staging", "checkpoints", "quarantine"] {
+        let _ = way.remove(name);
+        let _ = way.remove_dir(name);
+    }
+    way.remove_dir("locks").unwrap();
+    way.flush_dir("").unwrap();
+    scene
+}
+
+/// Two writers in turn: the first is killed at each of its operations, the second saves what it finds.
+fn killed() -> Vec<Workload> {
+    let operations = {
+        let scene = begun();
+        let fault = FaultFs::new(scene.way());
+        fault.plan(Some(dies_after(usize::MAX)));
+        let mut scene = scene;
+        save(first_save())(&mut scene, Arc::new(fault.clone())).unwrap();
+        fault.seen()
+    };
+    (0..operations)
+        .map(|after| {
+            workload(
+                format!("a writer is killed after {after} operations and another one follows"),
+                begun,
+                move |scene, way| {
+                    let fault = FaultFs::new(Arc::clone(&way));
+                    fault.plan(Some(dies_after(after)));
+                    let mut state = (*scene.expect.last().unwrap().1.state).clone();
+                    first_save().iter().for_each(|edit| edit.apply(&mut state));
+                    if save(first_save())(scene, Arc::new(fault)).is_err() {
+                        scene.killed(Arc::new(state));
+                    }
+                    let store = scene.open(way)?;
+                    scene.save(&store, &[put("a.json", "third a")])?;
+                    scene.save(&store, &[put("second.json", "of the second")]).map(drop)
+                },
+            )
+        })
+        .collect()
+}
+
+fn first_save() -> Vec<Edit> {
+    vec![put("a.json", "third a"), stream("folder/d.json", "third d")]
+}
+
+/// From then on nothing can be done.
+fn dies_after(after: usize) -> Plan {
+    Plan {
+        after,
+        errno: rustix::io::Errno::IO.raw_os_error(),
+        for_ever: true,
+        matches: Op::changes,
+        takes_effect: false,
+    }
+}
