@@ -34,16 +34,24 @@ struct State {
     whole: bool,
 }
 
-/// A real directory behind a layer of faults.
+/// A directory behind a layer of faults.
 #[derive(Clone, Debug)]
 pub(crate) struct FaultFs {
     inner: Arc<dyn Fs>,
+    /// Whether flushes are done, and not only recorded.
+    flushes: bool,
     state: Arc<Mutex<State>>,
 }
 
 impl FaultFs {
+    /// Where nothing has to survive a power cut, so that waiting for the disk would only make a test slow.
     pub(crate) fn new(inner: Arc<dyn Fs>) -> Self {
-        Self { inner, state: Arc::default() }
+        Self { inner, flushes: false, state: Arc::default() }
+    }
+
+    /// With flushes that are done.
+    pub(crate) fn flushing(inner: Arc<dyn Fs>) -> Self {
+        Self { flushes: true, ..Self::new(inner) }
     }
 
     /// Also after a test has failed, so that what is dropped then does not hide why.
@@ -144,16 +152,17 @@ impl Fs for FaultFs {
     }
 
     fn flush_dir(&self, path: &str) -> io::Result<()> {
-        // Nothing here survives a power cut, so waiting for the disk would only make the tests slow.
-        self.ask(Op::FlushDir(path.into()))
+        self.ask(Op::FlushDir(path.into()))?;
+        if self.flushes { self.inner.flush_dir(path) } else { Ok(()) }
     }
 
     fn whole_flush(&self) -> io::Result<Option<Box<dyn WholeFlush>>> {
-        if !self.state().whole {
+        let inner = if self.flushes { self.inner.whole_flush()? } else { None };
+        if inner.is_none() && !self.state().whole {
             return Ok(None);
         }
         self.ask(Op::OpenWhole)?;
-        Ok(Some(Box::new(FaultWhole(self.clone()))))
+        Ok(Some(Box::new(FaultWhole { fs: self.clone(), inner })))
     }
 
     fn try_lock(&self, path: &str, mode: Mode) -> io::Result<Option<Box<dyn FsLock>>> {
@@ -237,16 +246,21 @@ impl FsFile for FaultFile {
     fn start_writeback(&self) {}
 
     fn flush_durably(&self) -> io::Result<()> {
-        self.fs.ask(Op::Flush(self.path.clone()))
+        self.fs.ask(Op::Flush(self.path.clone()))?;
+        if self.fs.flushes { self.inner.flush_durably() } else { Ok(()) }
     }
 }
 
 #[derive(Debug)]
-struct FaultWhole(FaultFs);
+struct FaultWhole {
+    fs: FaultFs,
+    inner: Option<Box<dyn WholeFlush>>,
+}
 
 impl WholeFlush for FaultWhole {
     fn flush_durably(&self) -> io::Result<()> {
-        self.0.ask(Op::FlushWhole)
+        self.fs.ask(Op::FlushWhole)?;
+        self.inner.as_ref().map_or(Ok(()), |inner| inner.flush_durably())
     }
 }
 

@@ -77,7 +77,8 @@ pub(super) fn check(disk: &Disk, expect: &Expect, start: u64) -> Verdict {
                 found.iter().all(|number| *number < store.engine.known().link.generation),
                 "a number was used again by the making"
             );
-            return check_save(&fs, &store, Generation::FIRST.get().max(highest(&found)));
+            let seen = Generation::FIRST.get().max(highest(&found));
+            return check_save(&fs, &store, State::new(), seen);
         }
     };
     let before = lasting(&fs);
@@ -99,7 +100,7 @@ pub(super) fn check(disk: &Disk, expect: &Expect, start: u64) -> Verdict {
         scene::open(Arc::new(fs.clone())).map_err(|error| format!("it does not open twice: {error}"))?;
     hold!(again.engine.known().link.generation == head, "opening twice gives something else");
     hold!(lasting(&fs) == before, "opening and reading changed the disk");
-    check_save(&fs, &again, expect.seen.max(highest(&found)))
+    check_save(&fs, &again, state, expect.seen.max(highest(&found)))
 }
 
 fn highest(found: &BTreeSet<Generation>) -> u64 {
@@ -155,8 +156,7 @@ fn check_whole(store: &Store) -> Verdict {
 }
 
 /// A save works, is durable, and takes a number that was never seen.
-fn check_save(fs: &SimFs, store: &Store, seen: u64) -> Verdict {
-    let (_, mut state) = scene::contents(store).map_err(|error| error.to_string())?;
+fn check_save(fs: &SimFs, store: &Store, mut state: State, seen: u64) -> Verdict {
     state.insert("after".into(), b"the power cut".to_vec());
     let save = || {
         let mut tx = store.begin()?;

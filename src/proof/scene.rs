@@ -38,6 +38,21 @@ pub(super) struct Expect {
 }
 
 impl Expect {
+    /// A number that is another one for other expectations.
+    pub(super) fn digest(&self) -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        let states = self.possible.iter().map(|state| (None, state)).chain(
+            self.certain.iter().map(|(generation, saved)| (Some(generation.get()), &saved.state)),
+        );
+        for (generation, state) in states {
+            hasher.update(&generation.unwrap_or(0).to_le_bytes()).update(&(state.len() as u64).to_le_bytes());
+            for (path, content) in &**state {
+                hasher.update(path.as_bytes()).update(&[0]).update(content).update(&[0]);
+            }
+        }
+        u64::from_le_bytes(hasher.finalize().as_bytes()[..8].try_into().unwrap())
+    }
+
     /// The newest generation that is certain.
     pub(super) fn last(&self) -> Option<(Generation, &Saved)> {
         self.certain.last_key_value().map(|(generation, saved)| (*generation, saved))
@@ -93,7 +108,7 @@ pub(super) struct Scene {
     /// The newest state, as whoever opens the store sees it.
     head: Option<(Generation, Saved)>,
     /// What was expected from each recorded operation on.
-    marks: Vec<(usize, Expect)>,
+    marks: Vec<(usize, Arc<Expect>)>,
 }
 
 pub(super) fn options() -> Options {
@@ -143,6 +158,7 @@ impl Scene {
             scene.save(&store, edits).unwrap_or_else(|error| panic!("save {number}: {error}"));
         }
         drop(store);
+        scene.fs.settle();
         scene
     }
 
@@ -152,7 +168,7 @@ impl Scene {
     }
 
     fn mark(&mut self) {
-        self.marks.push((self.fs.recorded(), self.expect.clone()));
+        self.marks.push((self.fs.recorded(), Arc::new(self.expect.clone())));
     }
 
     /// Begins to record.
@@ -164,10 +180,9 @@ impl Scene {
 
     /// What was expected before each recorded operation and after the last: what was acknowledged after an operation
     /// holds before the next.
-    pub(super) fn expectations(&self, steps: usize) -> Vec<Expect> {
-        (0..=steps)
-            .map(|step| self.marks.iter().rev().find(|(from, _)| *from <= step).unwrap().1.clone())
-            .collect()
+    pub(super) fn expectations(&self, steps: usize) -> Vec<Arc<Expect>> {
+        let at = |step| Arc::clone(&self.marks.iter().rev().find(|(from, _)| *from <= step).unwrap().1);
+        (0..=steps).map(at).collect()
     }
 
     /// Makes the store.

@@ -161,7 +161,7 @@ fn lost_folders() -> Scene {
 fn killed() -> Vec<Workload> {
     let operations = {
         let scene = begun();
-        let fault = FaultFs::new(scene.way());
+        let fault = FaultFs::flushing(scene.way());
         fault.plan(Some(dies_after(usize::MAX)));
         let mut scene = scene;
         save(first_save())(&mut scene, Arc::new(fault.clone())).unwrap();
@@ -173,16 +173,17 @@ fn killed() -> Vec<Workload> {
                 format!("a writer is killed after {after} operations and another one follows"),
                 begun,
                 move |scene, way| {
-                    let fault = FaultFs::new(Arc::clone(&way));
+                    let fault = FaultFs::flushing(Arc::clone(&way));
                     fault.plan(Some(dies_after(after)));
                     let mut state = (*scene.expect.last().unwrap().1.state).clone();
                     first_save().iter().for_each(|edit| edit.apply(&mut state));
                     if save(first_save())(scene, Arc::new(fault)).is_err() {
                         scene.killed(Arc::new(state));
                     }
+                    // What comes before is cut short in the workload of the first alone.
+                    scene.record();
                     let store = scene.open(way)?;
-                    scene.save(&store, &[put("a.json", "third a")])?;
-                    scene.save(&store, &[put("second.json", "of the second")]).map(drop)
+                    scene.save(&store, &[put("a.json", "third a"), put("second.json", "of the second")]).map(drop)
                 },
             )
         })

@@ -69,7 +69,8 @@ pub(crate) struct Image {
 impl<'a> Cut<'a> {
     /// Cuts the power. The seed decides what garbage is.
     pub(crate) fn new(disk: &'a Disk, seed: u64) -> Self {
-        let undecided = disk.changes.iter().enumerate().filter(|(_, change)| !change.is_promised());
+        let undecided =
+            disk.changes.iter().enumerate().filter(|(_, change)| !change.is_promised() && !change.is_note);
         let dirty = disk.files.iter().filter(|(_, data)| !data.written.is_empty() && !data.is_note);
         Self {
             disk,
@@ -92,6 +93,10 @@ impl<'a> Cut<'a> {
         self.every_way(limit).unwrap_or_else(|| self.samples(usize::try_from(limit).unwrap_or(usize::MAX)))
     }
 
+    pub(crate) fn ways_canonical(&self, limit: u64) -> u64 {
+        self.every_way(limit).map_or(limit, |ways| ways.len() as u64)
+    }
+
     fn every_way(&self, limit: u64) -> Option<Vec<Pick>> {
         let subsets =
             1_u64.checked_shl(u32::try_from(self.changes.len()).ok()?).filter(|all| *all <= limit)?;
@@ -106,6 +111,10 @@ impl<'a> Cut<'a> {
             picks.extend((0..ways).map(|way| [&*kept, &*digits(way, &radices)].concat()));
         }
         Some(picks)
+    }
+
+    fn mix(&self, pick: &[u8]) -> u64 {
+        pick.iter().fold(self.seed, |mix, digit| Random::new(mix ^ u64::from(*digit)).next())
     }
 
     /// What can become of each file, given which changes of names are kept: of one that has no name, nothing.
@@ -131,15 +140,16 @@ impl<'a> Cut<'a> {
                 .any(|(above, name)| refers(names, *above, name, dir) && self.is_reached(names, *above))
     }
 
-    /// The names, given which changes of them are kept.
+    /// The names, given which changes of them are kept. Those of locks are no choice of their own.
     fn names(&self, kept: &[u8]) -> OrdMap<Node, Names> {
+        let mut notes = Random::new(self.mix(kept));
         let mut lost = self.changes.iter().zip(kept).filter(|(_, kept)| **kept == 0).map(|(place, _)| *place);
         let mut next_lost = lost.next();
         let mut names = self.disk.durable_dirs.clone();
         for (place, change) in self.disk.changes.iter().enumerate() {
             if next_lost == Some(place) {
                 next_lost = lost.next();
-            } else {
+            } else if !change.is_note || change.is_promised() || notes.below(2) == 0 {
                 apply(&mut names, &change.sets);
             }
         }
@@ -214,9 +224,8 @@ impl<'a> Cut<'a> {
             .zip(fates)
             .filter_map(|((node, fates), fate)| Some((*node, *fates.get(usize::from(*fate))?)))
             .collect();
-        let mix = pick.iter().fold(self.seed, |mix, digit| Random::new(mix ^ u64::from(*digit)).next());
         let notes = [Fate::Kept, Fate::Dropped, Fate::Garbage];
-        let note = usize::try_from(Random::new(mix).below(3)).ok().and_then(|way| notes.get(way).copied());
+        let note = usize::try_from(Random::new(self.mix(pick)).below(3)).ok().and_then(|way| notes.get(way).copied());
         let mut left = Left {
             cut: self,
             names,
@@ -334,26 +343,28 @@ struct Left<'a> {
 impl Left<'_> {
     fn directory(&mut self, dir: Node) {
         let names = self.names.get(&dir).cloned().unwrap_or_default();
-        self.hasher.update(&(names.len() as u64).to_le_bytes());
         for (name, node) in &names {
+            if self.cut.disk.files.get(node).is_some_and(|data| data.is_note) {
+                self.file(*node, true);
+                continue;
+            }
             self.hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
             if self.names.contains_key(node) {
                 self.hasher.update(b"d");
                 self.directory(*node);
             } else {
-                self.file(*node);
+                self.file(*node, false);
             }
         }
+        self.hasher.update(&[0; 8]);
         self.dirs.insert(dir, names);
     }
 
-    fn file(&mut self, node: Node) {
-        let is_note = self.cut.disk.files.get(&node).is_some_and(|data| data.is_note);
+    fn file(&mut self, node: Node, is_note: bool) {
         let fate = if is_note { self.note } else { self.fates.get(&node).copied().unwrap_or(Fate::Dropped) };
         let (bytes, hash) = self.cut.content(node, fate);
-        self.hasher.update(b"f");
         if !is_note {
-            self.hasher.update(&hash);
+            self.hasher.update(b"f").update(&hash);
         }
         self.files.insert(node, Data::durable(bytes, is_note));
     }

@@ -60,6 +60,8 @@ pub(crate) struct Change {
     waits_for: Vec<Node>,
     /// Whether no flush promises it.
     disowned: bool,
+    /// Whether it is only about locks.
+    pub(crate) is_note: bool,
 }
 
 impl Change {
@@ -133,10 +135,15 @@ impl Disk {
 
     /// Makes a change of names.
     pub(crate) fn change(&mut self, sets: Vec<(Node, Arc<str>, Option<Node>)>) {
+        let is_note = sets.iter().all(|(dir, name, to)| {
+            let before = self.dirs.get(dir).and_then(|names| names.get(name)).copied();
+            let node = to.or(before).and_then(|node| self.files.get(&node));
+            node.is_some_and(|data| data.is_note)
+        });
         apply(&mut self.dirs, &sets);
         let mut waits_for: Vec<Node> = sets.iter().map(|(dir, ..)| *dir).collect();
         waits_for.dedup();
-        self.changes.push_back(Change { sets, waits_for, disowned: false });
+        self.changes.push_back(Change { sets, waits_for, disowned: false, is_note });
     }
 
     /// Writes into a file.

@@ -85,6 +85,11 @@ impl SimFs {
         world
     }
 
+    /// Waits until everything that was written is durable, as a machine that idles does.
+    pub(crate) fn settle(&self) {
+        self.world().disk.flush_all();
+    }
+
     /// Whether a flush of the whole is offered.
     pub(crate) fn offer_whole(&self, offer: bool) {
         self.world().whole = offer;
