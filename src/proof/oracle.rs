@@ -7,10 +7,10 @@ use super::scene::{self, Expect, State};
 use crate::error::ErrorKind;
 use crate::format::names::{DATA, MANIFESTS, Name};
 use crate::fs::sim::SimFs;
-use crate::fs::sim::cut::Cut;
+use crate::fs::sim::cut::{Cut, Image};
 use crate::fs::sim::disk::{Data, Disk, Node, ROOT};
 use crate::revision::Generation;
-use crate::store::{Health, Store};
+use crate::store::Store;
 use crate::verify::{VerifyOptions, VerifyScope};
 
 /// What is wrong, in words.
@@ -63,9 +63,10 @@ fn lasting(fs: &SimFs) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// Everything that must hold after a power cut. `start` counts the starts of the machine.
-pub(super) fn check(disk: &Disk, expect: &Expect, start: u64) -> Verdict {
-    let fs = SimFs::start(disk.clone(), start);
+/// Everything that must hold after a power cut.
+pub(super) fn check(image: &Image, expect: &Expect) -> Verdict {
+    let (disk, lot) = (&image.disk, image.hash[0]);
+    let fs = SimFs::start(disk.clone(), 5);
     let found = numbers(disk);
     let store = match scene::open(Arc::new(fs.clone())) {
         Ok(store) => store,
@@ -78,7 +79,7 @@ pub(super) fn check(disk: &Disk, expect: &Expect, start: u64) -> Verdict {
                 "a number was used again by the making"
             );
             let seen = Generation::FIRST.get().max(highest(&found));
-            return check_save(&fs, &store, State::new(), seen);
+            return check_save(&fs, &store, State::new(), seen, lot);
         }
     };
     let before = lasting(&fs);
@@ -100,7 +101,7 @@ pub(super) fn check(disk: &Disk, expect: &Expect, start: u64) -> Verdict {
         scene::open(Arc::new(fs.clone())).map_err(|error| format!("it does not open twice: {error}"))?;
     hold!(again.engine.known().link.generation == head, "opening twice gives something else");
     hold!(lasting(&fs) == before, "opening and reading changed the disk");
-    check_save(&fs, &again, state, expect.seen.max(highest(&found)))
+    check_save(&fs, &again, state, expect.seen.max(highest(&found)), lot)
 }
 
 fn highest(found: &BTreeSet<Generation>) -> u64 {
@@ -156,7 +157,7 @@ fn check_whole(store: &Store) -> Verdict {
 }
 
 /// A save works, is durable, and takes a number that was never seen.
-fn check_save(fs: &SimFs, store: &Store, mut state: State, seen: u64) -> Verdict {
+fn check_save(fs: &SimFs, store: &Store, mut state: State, seen: u64, lot: u8) -> Verdict {
     state.insert("after".into(), b"the power cut".to_vec());
     let save = || {
         let mut tx = store.begin()?;
@@ -165,13 +166,15 @@ fn check_save(fs: &SimFs, store: &Store, mut state: State, seen: u64) -> Verdict
     };
     let commit = save().map_err(|error| format!("nothing can be saved: {error}"))?;
     hold!(commit.generation.get() > seen, "number {} was used again", commit.generation);
-    let status = store.status().map_err(|error| error.to_string())?;
-    hold!(status.health == Health::Ok, "it is damaged after a save: {:?}", status.findings);
-    // Nothing that is not promised to last is left.
+    // Nothing that is not promised to last is left. The workloads cut each save short in every way; this one is tried
+    // now and then.
+    if !lot.is_multiple_of(4) {
+        return Ok(());
+    }
     let disk = fs.disk();
     let cut = Cut::new(&disk, 0);
     let left = cut.image(&cut.nothing_kept());
-    let found = scene::open(Arc::new(SimFs::start(left.disk, 999))).and_then(|store| scene::contents(&store));
+    let found = scene::open(Arc::new(SimFs::start(left.disk, 6))).and_then(|store| scene::contents(&store));
     match found {
         Ok((generation, found)) => {
             hold!(generation == commit.generation && found == state, "the save after the power cut was lost");

@@ -107,6 +107,8 @@ pub(super) struct Scene {
     pub(super) expect: Expect,
     /// The newest state, as whoever opens the store sees it.
     head: Option<(Generation, Saved)>,
+    /// What is between that and the newest that is certain.
+    between: Vec<(Generation, Saved)>,
     /// What was expected from each recorded operation on.
     marks: Vec<(usize, Arc<Expect>)>,
 }
@@ -146,7 +148,7 @@ pub(super) fn state_of(snapshot: &crate::snapshot::Snapshot) -> Result<(Generati
 impl Scene {
     /// An empty disk, or one that a power cut left, in a machine that has just started.
     pub(super) fn start(disk: Disk, boot: u64, expect: Expect) -> Self {
-        Self { fs: SimFs::start(disk, boot), expect, head: None, marks: Vec::new() }
+        Self { fs: SimFs::start(disk, boot), expect, head: None, between: Vec::new(), marks: Vec::new() }
     }
 
     /// A scene with a store in which these saves were made.
@@ -207,6 +209,16 @@ impl Scene {
         );
         let manifest = store.engine.known().link.manifest;
         self.head = Some((generation, Saved { state: Arc::new(state), manifest }));
+        let last = self.expect.last().map(|(last, _)| last);
+        self.between.clear();
+        for entry in store.history()?.skip(1) {
+            let entry = entry?;
+            if last.is_some_and(|last| entry.generation <= last) {
+                break;
+            }
+            let (_, state) = state_of(&store.snapshot_at(entry.generation)?)?;
+            self.between.push((entry.generation, Saved { state: Arc::new(state), manifest: entry.manifest }));
+        }
         Ok(store)
     }
 
@@ -275,7 +287,7 @@ impl Scene {
         let link = store.engine.known().link;
         let (generation, manifest) = (link.generation, link.manifest);
         let saved = Saved { state: Arc::clone(state), manifest };
-        self.expect.certain.extend(self.head.take());
+        self.expect.certain.extend(self.between.drain(..).chain(self.head.take()));
         self.expect.certain.insert(generation, saved.clone());
         self.expect.possible.clear();
         self.expect.seen = self.expect.seen.max(generation.get());
