@@ -114,10 +114,16 @@ impl Writer {
         self.settled == Some(head)
     }
 
-    /// Notes down that the pointer to a generation is durable. Without the note it is only flushed once more.
+    /// Notes down that the pointer to the head is durable. Without the note it is only made so once more.
+    ///
+    /// Which number is free is left as it was noted: the head says nothing of the names above it.
     pub(crate) fn note_settled(&self, storage: &dyn Storage, head: Generation) {
-        let next = head.next().max(self.next);
-        let _ = self.sign(storage, next, Some(head));
+        let _ = self.sign(storage, self.next, Some(head));
+    }
+
+    /// Notes down that the generation of a number that was taken is durable.
+    pub(crate) fn note_published(&self, storage: &dyn Storage, number: Generation) {
+        let _ = self.sign(storage, number.next(), Some(number));
     }
 
     fn sign(

@@ -93,7 +93,7 @@ pub(crate) fn publish(
         );
         match attempt(engine, link, &bytes, &pointer, draft) {
             Ok(()) => {
-                writer.note_settled(storage, number);
+                writer.note_published(storage, number);
                 let cost = head.map_or(0, |head| head.cost) + super::checkpoint::cost(manifest.changes.len());
                 let checkpoint = head.and_then(|head| head.checkpoint);
                 let (time, message) = (manifest.time, manifest.message);

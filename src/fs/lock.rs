@@ -55,14 +55,19 @@ impl FsLock for FileLock {
         file.seek(SeekFrom::Start(0))?;
         let mut note = Vec::new();
         file.take(NOTE_MAX).read_to_end(&mut note)?;
+        note.truncate(note.trim_ascii_end().len());
         Ok(note)
     }
 
+    /// All in one write, so that whoever is killed leaves this note or the one before, and no half of one: what a longer
+    /// note has left becomes spaces.
     fn set_note(&self, note: &[u8]) -> io::Result<()> {
         let mut file = &self.file;
+        let before = usize::try_from(file.metadata()?.len().min(NOTE_MAX)).unwrap_or_default();
+        let mut padded = note.to_vec();
+        padded.resize(note.len().max(before), b' ');
         file.seek(SeekFrom::Start(0))?;
-        file.write_all(note)?;
-        file.set_len(note.len() as u64)
+        file.write_all(&padded)
     }
 }
 
@@ -92,6 +97,11 @@ mod tests {
         first.set_note(b"longer").unwrap();
         first.set_note(b"note").unwrap();
         assert_eq!(first.note().unwrap(), b"note");
+        assert_eq!(
+            first.file.metadata().unwrap().len(),
+            6,
+            "one write has replaced all of the longer note"
+        );
         drop(first);
         assert!(try_lock(open(), Mode::Exclusive).unwrap().is_some());
     }

@@ -161,15 +161,6 @@ impl Disk {
         }
     }
 
-    /// Cuts a file to a length.
-    pub(crate) fn shorten(&mut self, file: Node, length: usize) {
-        let Some(data) = self.files.get_mut(&file) else { return };
-        if length < data.now.len() {
-            Arc::make_mut(&mut data.now).truncate(length);
-            data.written.push(length..length);
-        }
-    }
-
     /// Makes a file durable.
     pub(crate) fn flush_file(&mut self, file: Node) {
         if let Some(data) = self.files.get_mut(&file).filter(|data| !data.disowned) {

@@ -464,13 +464,16 @@ impl FsLock for SimLock {
     fn note(&self) -> io::Result<Vec<u8>> {
         let world = self.fs.world();
         let now = &world.disk.files.get(&self.node).ok_or(Errno::IO)?.now;
-        Ok(now.iter().copied().take(usize::try_from(NOTE_MAX).unwrap_or(usize::MAX)).collect())
+        let read = now.len().min(usize::try_from(NOTE_MAX).unwrap_or(usize::MAX));
+        Ok(now.get(..read).unwrap_or_default().trim_ascii_end().to_vec())
     }
 
     fn set_note(&self, note: &[u8]) -> io::Result<()> {
         let mut world = self.fs.ask(|| Op::Note(self.path.clone()));
-        world.disk.write(self.node, 0, note);
-        world.disk.shorten(self.node, note.len());
+        let before = world.disk.files.get(&self.node).map_or(0, |data| data.now.len());
+        let mut padded = note.to_vec();
+        padded.resize(note.len().max(before), b' ');
+        world.disk.write(self.node, 0, &padded);
         Ok(())
     }
 }
