@@ -1,0 +1,216 @@
+//! The commit protocol as a model, and every state of it looked at.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    unreachable_pub
+)]
+
+#[path = "model/action.rs"]
+mod action;
+#[path = "model/check.rs"]
+mod check;
+#[path = "model/disk.rs"]
+mod disk;
+#[path = "support/effort.rs"]
+mod effort;
+#[path = "model/protocol.rs"]
+mod protocol;
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use check::{FORWARD, HEAD, INTACT, NOTHING, NUMBER, POSSIBLE, READER, WHOLE, explore};
+use protocol::{Protocol, Wrong};
+use stateright::HasDiscoveries;
+
+/// A run of the protocol as it is, and the least that it must look at: a model that lost some of its steps would find
+/// nothing either.
+struct Run {
+    what: &'static str,
+    protocol: Protocol,
+    states: usize,
+    depth: usize,
+}
+
+const fn run(
+    what: &'static str,
+    first: bool,
+    highest: u8,
+    readers: usize,
+    states: usize,
+    depth: usize,
+) -> Run {
+    Run { what, protocol: Protocol { wrong: Wrong::Nothing, highest, first, readers }, states, depth }
+}
+
+const RUNS: [Run; 4] = [
+    run("from no store, numbers 1 and 2, 2 readers", false, 2, 2, 12_000, 50),
+    run("from generation 1, numbers 2 and 3, 2 readers", true, 3, 2, 30_000, 50),
+    run("from generation 1, numbers 2 to 4, no readers", true, 4, 0, 120_000, 65),
+    run("from generation 1, numbers 2 to 4, 2 readers", true, 4, 2, 400_000, 65),
+];
+/// How many of them are looked at where nobody asks for more.
+const IN_CI: u64 = 4;
+
+#[test]
+fn every_state_of_the_protocol_is_right() {
+    let (start, mut states, mut depth) = (Instant::now(), 0, 0);
+    let count = usize::try_from(effort::runs(IN_CI)).unwrap_or(usize::MAX);
+    for run in RUNS.iter().take(count) {
+        let begun = Instant::now();
+        let found = explore(run.protocol, HasDiscoveries::Any);
+        println!(
+            "  {}: {} states, depth {}, {} s",
+            run.what,
+            found.states,
+            found.depth,
+            begun.elapsed().as_secs()
+        );
+        for (property, way) in &found.violations {
+            panic!("{}: \"{property}\" does not hold:\n{way}", run.what);
+        }
+        assert!(found.states >= run.states, "{}: only {} states", run.what, found.states);
+        assert!(found.depth >= run.depth, "{}: only {} steps deep", run.what, found.depth);
+        (states, depth) = (states + found.states, depth.max(found.depth));
+    }
+    println!("L7 model: {states} states, depth {depth}, {} s, 0 violations", start.elapsed().as_secs());
+}
+
+/// Looks until `property` is violated, and says how.
+#[track_caller]
+fn refuted(wrong: Wrong, property: &'static str) {
+    let protocol = Protocol { wrong, highest: 3, first: true, readers: 1 };
+    let found = explore(protocol, HasDiscoveries::AllOf([property].into()));
+    let Some(way) = found.told(property) else {
+        panic!("{wrong:?} is not refuted: \"{property}\" holds in {} states", found.states);
+    };
+    println!("{wrong:?}: not \"{property}\":\n{way}");
+}
+
+#[test]
+fn a_data_file_that_is_not_flushed_is_caught() {
+    refuted(Wrong::DataNotFlushed, WHOLE);
+}
+
+#[test]
+fn a_manifest_that_is_not_flushed_is_caught() {
+    refuted(Wrong::ManifestNotFlushed, WHOLE);
+    refuted(Wrong::ManifestNotFlushed, INTACT);
+}
+
+#[test]
+fn directories_that_are_not_flushed_are_caught() {
+    refuted(Wrong::DirectoriesNotFlushed, WHOLE);
+}
+
+#[test]
+fn a_pointer_file_that_is_not_flushed_is_caught() {
+    refuted(Wrong::PointerNotFlushed, HEAD);
+}
+
+#[test]
+fn an_acknowledgement_before_barrier_two_is_caught() {
+    refuted(Wrong::NoBarrierTwo, HEAD);
+}
+
+#[test]
+fn a_rename_before_the_flush_is_caught() {
+    refuted(Wrong::SwapFirst, HEAD);
+    refuted(Wrong::SwapFirst, WHOLE);
+    refuted(Wrong::SwapFirst, READER);
+}
+
+#[test]
+fn a_number_that_is_chosen_without_a_look_after_a_start_is_caught() {
+    refuted(Wrong::NoLook, NUMBER);
+}
+
+#[test]
+fn a_number_that_is_chosen_without_the_note_is_caught() {
+    refuted(Wrong::NoteIgnored, NUMBER);
+}
+
+#[test]
+fn a_note_of_the_next_number_by_someone_who_has_not_looked_is_caught() {
+    refuted(Wrong::NoteWithoutLook, NUMBER);
+}
+
+#[test]
+fn a_note_that_a_kill_leaves_half_written_is_caught() {
+    refuted(Wrong::NoteTorn, NUMBER);
+}
+
+#[test]
+fn a_head_that_is_acknowledged_before_it_is_settled_is_caught() {
+    refuted(Wrong::AcknowledgesUnsettled, NOTHING);
+}
+
+/// The pointer that a power cut brings back is older than a manifest whose parent is above it: the store opens read-only.
+#[test]
+fn a_head_that_is_built_on_before_it_is_settled_is_caught() {
+    refuted(Wrong::BuildsOnUnsettled, POSSIBLE);
+}
+
+/// After a flush of the directory has failed, one that succeeds says nothing of what waited for the first.
+#[test]
+fn a_head_that_is_settled_by_a_second_flush_is_caught() {
+    refuted(Wrong::SettlesByFlush, NOTHING);
+}
+
+#[test]
+fn two_writers_at_once_are_caught() {
+    refuted(Wrong::NoLock, INTACT);
+    refuted(Wrong::NoLock, FORWARD);
+}
+
+#[test]
+fn a_removal_after_an_unknown_outcome_is_caught() {
+    refuted(Wrong::DiscardsUnknown, WHOLE);
+    refuted(Wrong::DiscardsUnknown, READER);
+}
+
+/// The functions that the steps of the model name, and the steps that name none.
+fn named(text: &str) -> (Vec<String>, Vec<String>) {
+    let (mut functions, mut nameless, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    let body = text.split_once("pub enum Action {").expect("the steps").1;
+    for line in body.trim_start().lines().map(str::trim).take_while(|line| *line != "}") {
+        if line.starts_with("///") {
+            let spans = line.split('`').skip(1).step_by(2);
+            names.extend(spans.filter(|span| span.contains("::")).map(str::to_owned));
+        } else if names.is_empty() {
+            nameless.push(line.to_owned());
+        } else {
+            functions.append(&mut names);
+        }
+    }
+    (functions, nameless)
+}
+
+/// Whether `room::file::function` is in the sources.
+fn exists(function: &str) -> bool {
+    let Some((file, name)) = function.rsplit_once("::") else { return false };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let text = fs::read_to_string(root.join(format!("{}.rs", file.replace("::", "/")))).unwrap_or_default();
+    text.lines().any(|line| {
+        let line = line.trim_start();
+        !line.starts_with("//")
+            && (line.contains(&format!("fn {name}(")) || line.contains(&format!("fn {name}<")))
+    })
+}
+
+#[test]
+fn every_step_names_functions_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/model/action.rs");
+    let (functions, nameless) = named(&fs::read_to_string(root).unwrap());
+    assert_eq!(nameless, Vec::<String>::new(), "each step names a function");
+    assert!(functions.len() >= 30, "{functions:?}");
+    let missing: Vec<_> = functions.iter().filter(|function| !exists(function)).collect();
+    assert!(missing.is_empty(), "not in the sources: {missing:?}");
+    assert!(!exists("engine::publish::no_such_function") && !exists("no_such_room::attempt"));
+    assert_eq!(named("pub enum Action {\n/// Nothing.\nA(u8),\n}").1, ["A(u8),"]);
+}

@@ -1,0 +1,77 @@
+//! What can happen in the model. Each step of a process says which function takes it, and a test looks whether there is
+//! such a function.
+
+use super::disk::Flush;
+
+/// What became of a rename.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Rename {
+    Done,
+    /// It reported a failure and happened.
+    FailedDone,
+    /// It reported a failure and did not happen.
+    FailedUndone,
+}
+
+impl Rename {
+    pub const ALL: [Self; 3] = [Self::Done, Self::FailedDone, Self::FailedUndone];
+}
+
+/// One step. The number is the process: writers and readers are each interchangeable, so it says which of the two only
+/// within one state.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Action {
+    /// Takes the writer lock and reads its note: `engine::lock::lock_writer`.
+    Lock(usize),
+    /// Reads the pointer again: `engine::mod::refresh`, or `engine::create::check_vacant` where there is no store yet.
+    Refresh(usize),
+    /// Writes the pointer that was found as a new `CURRENT.next`: `engine::publish::settle`.
+    SettleWrite(usize),
+    /// Flushes it: `engine::publish::settle`.
+    SettleFlush(usize, Flush),
+    /// Renames it over `CURRENT`: `engine::publish::settle`, `storage::directory::swap_pointer`.
+    SettleSwap(usize, Rename),
+    /// Flushes the root directory and notes that: `engine::publish::settle`, `storage::directory::flush_pointer`,
+    /// `engine::lock::note_settled`.
+    SettleEnd(usize, Flush),
+    /// Finds that the proposal changes nothing, and acknowledges the head: `engine::commit::commit`.
+    NothingToSave(usize),
+    /// Chooses a number and notes that it is being used: `engine::lock::next_number`, `engine::lock::take_number`.
+    TakeNumber(usize),
+    /// Makes the manifest unless its name is taken: `engine::publish::write`, `storage::round::put`.
+    WriteManifest(usize),
+    /// Makes the data file unless its name is taken: `engine::publish::write`, `storage::round::adopt`.
+    WriteData(usize),
+    /// Removes a `CURRENT.next` that was left and makes it anew: `engine::publish::write`.
+    WritePointer(usize),
+    /// The first half of barrier 1, the files: `storage::round::flush`, `storage::round::flush_open`.
+    FlushFiles(usize, Flush),
+    /// The second half, one directory after the other: `storage::round::flush`.
+    FlushDir(usize, Flush),
+    /// Gives up before the rename, for a failure to write or because it was cancelled: `engine::publish::attempt`,
+    /// `engine::mod::check_cancel`.
+    GiveUp(usize),
+    /// Removes the manifest of a failed attempt: `storage::round::discard`.
+    DiscardManifest(usize),
+    /// Removes its other files, and tells the caller that nothing was saved: `storage::round::discard`.
+    DiscardRest(usize),
+    /// The rename: `engine::publish::attempt`, `storage::directory::swap_pointer`. When it fails the outcome is unknown:
+    /// `engine::publish::unknown`.
+    Swap(usize, Rename),
+    /// Barrier 2: `engine::publish::attempt`, `storage::directory::flush_pointer`. When it fails the outcome is unknown:
+    /// `engine::publish::unknown`.
+    FlushPointer(usize, Flush),
+    /// Notes that the pointer is durable, and says so: `engine::publish::publish`,
+    /// `engine::lock::note_published`.
+    Acknowledge(usize),
+    /// The process ends wherever it is, and another one takes its place. A poisoned handle is opened again:
+    /// `engine::create::open_on`.
+    Kill(usize),
+    /// A snapshot begins: `engine::load::pointer`.
+    ReadPointer(usize),
+    /// It reads the chain from there and the files: `engine::load::manifest`, `engine::load::table`,
+    /// `engine::content::check`.
+    ReadFiles(usize),
+    /// The machine stops and starts again, in one of the ways in which the disk permits it: `engine::create::open_on`.
+    PowerCut(u32),
+}
