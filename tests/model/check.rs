@@ -39,7 +39,7 @@ fn commit_is_possible(protocol: &Protocol, before: &State) -> bool {
     if before.writers.iter().any(|writer| writer.at != At::Idle) || !before.readers_are_new() {
         return true;
     }
-    let protocol = Protocol { highest: NUMBERS as u8 - 1, readers: 0, ..*protocol };
+    let protocol = Protocol { highest: NUMBERS as u8 - 1, readers: false, ..*protocol };
     let mut state = *before;
     let mut steps = Vec::new();
     for _ in 0..100 {

@@ -239,7 +239,8 @@ pub struct Protocol {
     pub highest: u8,
     /// Whether there is a store to begin with.
     pub first: bool,
-    pub readers: usize,
+    /// Whether the two readers read.
+    pub readers: bool,
 }
 
 impl Protocol {
@@ -252,7 +253,7 @@ impl Protocol {
         for w in 0..2 {
             self.writer_steps(state, w, steps);
         }
-        for (r, reader) in state.readers.iter().enumerate().take(self.readers) {
+        for (r, reader) in state.readers.iter().enumerate().filter(|_| self.readers) {
             steps.push(match reader.doing {
                 Doing::Nothing => Action::ReadPointer(r),
                 Doing::Pointer => Action::ReadFiles(r),
