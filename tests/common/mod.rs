@@ -34,7 +34,11 @@ impl LockHolder {
 
 impl Sandbox {
     pub fn new() -> Self {
-        let dir = tempfile::Builder::new().prefix("genstore-cli-").tempdir().unwrap();
+        Self::new_in(&std::env::temp_dir())
+    }
+
+    pub fn new_in(dir: &Path) -> Self {
+        let dir = tempfile::Builder::new().prefix("genstore-cli-").tempdir_in(dir).unwrap();
         // Some tests run the command as another user, who has to get in.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         Self { dir }

@@ -1,17 +1,17 @@
-//! How much a test that can go on for ever does, and from which seed.
-#![allow(dead_code, unreachable_pub, clippy::disallowed_methods, reason = "each test file uses its part")]
+//! How much a test that could go on for ever does: what fits a run before each change, unless the environment asks for
+//! more, and the seed of its random choices.
 
-fn number(variable: &str) -> Option<u64> {
-    let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {text}")))
-}
-
-/// How many rounds: `default` in CI, `GENSTORE_PROVE_RUNS` in a long run.
+/// How many runs to make: GENSTORE_PROVE_RUNS, or else `default`.
 pub fn runs(default: u64) -> u64 {
     number("GENSTORE_PROVE_RUNS").unwrap_or(default)
 }
 
-/// Where every random choice comes from: `GENSTORE_PROVE_SEED`, or 1.
+/// What every random choice comes from: GENSTORE_PROVE_SEED, or else 1.
 pub fn seed() -> u64 {
     number("GENSTORE_PROVE_SEED").unwrap_or(1)
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text:?}")))
 }

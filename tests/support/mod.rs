@@ -1,6 +1,8 @@
 //! A directory of its own for each test, a look at every byte in it, and the ways to damage a store.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod effort;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
@@ -63,6 +65,11 @@ impl Place {
         fs::write(&path, bytes).unwrap();
         path
     }
+}
+
+/// A directory that is in memory, where the system has one.
+pub fn memory() -> Option<&'static Path> {
+    Some(Path::new("/dev/shm")).filter(|dir| dir.is_dir())
 }
 
 /// Puts these files and commits them.

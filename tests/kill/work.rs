@@ -1,0 +1,175 @@
+//! What a command is told to do, and what that makes of the state of a store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::sync::Arc;
+
+use crate::common::Sandbox;
+
+/// Path and content of everything in one generation.
+pub(crate) type State = BTreeMap<String, Arc<[u8]>>;
+
+/// The most files that a directory has.
+const FILES_MAX: usize = 24;
+
+/// One command.
+#[derive(Clone, Debug)]
+pub(crate) enum Work {
+    /// Saves a directory, into a folder of the store or over the whole.
+    Commit { into: Option<String>, prune: bool, files: State },
+    /// Saves one file.
+    Put { path: String, bytes: Arc<[u8]> },
+    /// Brings a whole generation back.
+    Rollback { to: u64 },
+    /// Writes a generation into a directory, which is there already and empty, or not there.
+    Export { at: u64, into_empty: bool },
+    /// Checks every byte of every generation.
+    Verify,
+}
+
+impl Work {
+    /// Chooses what the process `index` is to do on a store whose generations are these. Processes that are not
+    /// `alone` write to different paths, so that none is in the way of another.
+    pub(crate) fn choose(
+        random: &mut fastrand::Rng,
+        states: &BTreeMap<u64, State>,
+        index: usize,
+        alone: bool,
+    ) -> Self {
+        let (_, head) = states.last_key_value().unwrap();
+        match random.u32(0..10) {
+            0..4 => {
+                let into = (!alone || random.bool()).then(|| format!("folder {index}/dir"));
+                let prefix = into.as_ref().map_or_else(String::new, |into| format!("{into}/"));
+                let before = head.iter().filter_map(|(path, bytes)| {
+                    Some((path.strip_prefix(&prefix)?.to_owned(), Arc::clone(bytes)))
+                });
+                Self::Commit { into, prune: random.u32(0..4) == 0, files: changed(random, before) }
+            }
+            4..6 => {
+                Self::Put { path: format!("folder {index}/put/{}", random.u32(0..5)), bytes: content(random) }
+            }
+            6 if alone => {
+                let other: Vec<u64> =
+                    states.iter().filter(|(_, state)| *state != head).map(|(number, _)| *number).collect();
+                match random.choice(&other) {
+                    Some(to) => Self::Rollback { to: *to },
+                    None => Self::Verify,
+                }
+            }
+            6..9 => {
+                let all: Vec<u64> = states.keys().copied().collect();
+                Self::Export { at: *random.choice(&all).unwrap(), into_empty: random.bool() }
+            }
+            _ => Self::Verify,
+        }
+    }
+
+    /// The word of the command.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Commit { .. } => "commit",
+            Self::Put { .. } => "put",
+            Self::Rollback { .. } => "rollback",
+            Self::Export { .. } => "export",
+            Self::Verify => "verify",
+        }
+    }
+
+    /// Whether it makes a generation.
+    pub(crate) const fn writes(&self) -> bool {
+        matches!(self, Self::Commit { .. } | Self::Put { .. } | Self::Rollback { .. })
+    }
+
+    /// Puts into the sandbox what the command `index` reads or writes to, and gives its words.
+    pub(crate) fn prepare(&self, sandbox: &Sandbox, index: usize, message: &str) -> Vec<String> {
+        let source = sandbox.path(format!("source-{index}"));
+        let _ = fs::remove_dir_all(&source);
+        let mut words = vec!["--json".to_owned(), self.name().to_owned()];
+        let mut say = |more: &[&str]| words.extend(more.iter().map(|word| (*word).to_owned()));
+        match self {
+            Self::Commit { into, prune, files } => {
+                for (path, bytes) in files {
+                    let file = source.join(path);
+                    fs::create_dir_all(file.parent().unwrap()).unwrap();
+                    fs::write(file, bytes).unwrap();
+                }
+                say(&[source.to_str().unwrap(), "-m", message]);
+                into.iter().for_each(|into| say(&["--into", into]));
+                prune.then(|| say(&["--prune"]));
+            }
+            Self::Put { path, bytes } => {
+                fs::create_dir_all(&source).unwrap();
+                let file = source.join("file");
+                fs::write(&file, bytes).unwrap();
+                say(&[path, file.to_str().unwrap(), "-m", message]);
+            }
+            Self::Rollback { to } => say(&[&to.to_string(), "-m", message]),
+            Self::Export { at, into_empty } => {
+                let target = sandbox.path(format!("target-{index}"));
+                if *into_empty {
+                    fs::create_dir(&target).unwrap();
+                }
+                say(&[target.to_str().unwrap(), "--at", &at.to_string()]);
+            }
+            Self::Verify => say(&["--all"]),
+        }
+        words
+    }
+
+    /// What the store holds after it, if it held the last of these before.
+    pub(crate) fn apply(&self, states: &BTreeMap<u64, State>) -> State {
+        let mut state = states.last_key_value().unwrap().1.clone();
+        match self {
+            Self::Commit { into, prune, files } => {
+                let prefix = into.as_ref().map_or_else(String::new, |into| format!("{into}/"));
+                state.retain(|path, _| !prune || !path.starts_with(&prefix));
+                state
+                    .extend(files.iter().map(|(path, bytes)| (format!("{prefix}{path}"), Arc::clone(bytes))));
+            }
+            Self::Put { path, bytes } => drop(state.insert(path.clone(), Arc::clone(bytes))),
+            Self::Rollback { to } => state.clone_from(&states[to]),
+            Self::Export { .. } | Self::Verify => {}
+        }
+        state
+    }
+
+    /// The names that it makes in the store when it gets this number, if the store held `before` and holds `after`
+    /// then: a manifest, and the files that have other bytes. A rollback copies none.
+    pub(crate) fn names(&self, number: u64, before: &State, after: &State) -> BTreeSet<String> {
+        let differs = |(path, bytes): &(&String, &Arc<[u8]>)| before.get(*path) != Some(bytes);
+        let written = after.iter().filter(|_| !matches!(self, Self::Rollback { .. })).filter(differs);
+        let mut names: BTreeSet<String> = written.map(|(path, _)| format!("data/{path}.g{number}")).collect();
+        names.insert(format!("manifests/{number:010}.json"));
+        names
+    }
+}
+
+/// A directory with other content: some files stay, some change, some come, some go. One always changes.
+fn changed(random: &mut fastrand::Rng, before: impl Iterator<Item = (String, Arc<[u8]>)>) -> State {
+    let mut files = State::new();
+    for (path, bytes) in before {
+        match random.u32(0..8) {
+            0..4 => drop(files.insert(path, bytes)),
+            4..7 => drop(files.insert(path, content(random))),
+            _ => {}
+        }
+    }
+    for _ in 0..random.usize(0..FILES_MAX) {
+        let path = format!("sub {}/{}", random.u32(0..4), random.u32(0..30));
+        files.insert(path, content(random));
+    }
+    while files.len() >= FILES_MAX {
+        files.pop_last();
+    }
+    files.insert("always".into(), content(random));
+    files
+}
+
+/// Some bytes, mostly few, that nothing else has.
+fn content(random: &mut fastrand::Rng) -> Arc<[u8]> {
+    let length = if random.u32(0..20) == 0 { random.usize(0..200_000) } else { random.usize(0..2_000) };
+    let mut bytes = vec![0; 16 + length];
+    random.fill(&mut bytes);
+    bytes.into()
+}
