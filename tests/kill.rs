@@ -23,16 +23,16 @@ mod support;
 #[path = "kill/work.rs"]
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::Sandbox;
-use flight::{Ended, Flight, From, Pace, end_all};
+use flight::{Ended, Flight, From, HALF_EXPORT, Pace, end_all};
 use genstore::Store;
-use model::{Model, assert_same_files};
+use model::{Left, Model, assert_same_files};
 use support::effort::{runs, seed};
 use work::{State, Work};
 
@@ -154,8 +154,8 @@ impl<'a> Life<'a> {
             let work = Work::choose(&mut self.random, &self.model.states, index, alone);
             let from = match alone {
                 false => From::StartAmongOthers,
-                // The greater part of a run is spent on the way to the lock, and the lesser matters more.
-                true if work.writes() && self.random.bool() => From::Lock,
+                // The greater part of a run is spent on the way to its work, and the lesser matters more.
+                true if !matches!(work, Work::Verify) && self.random.bool() => From::Work,
                 true => From::Start,
             };
             let is_killed = alone || self.random.u32(0..4) > 0;
@@ -163,18 +163,19 @@ impl<'a> Life<'a> {
             let mut flight =
                 Flight::start(&self.sandbox, work, index, format!("round {round} process {index}"), &[]);
             let waited =
-                if from == From::Lock { flight.wait_for_lock(&self.sandbox) } else { Duration::ZERO };
+                if from == From::Work { flight.wait_for_work(&self.sandbox) } else { Duration::ZERO };
             flights.push((flight, is_killed.then(|| waited + moment)));
             kinds.push(is_killed.then_some(from));
         }
         let ended = end_all(flights);
+        let done = self.settle(&ended);
         for (ended, from) in ended.iter().zip(kinds) {
             let Some(from) = from else { continue };
             self.tally.kills += 1;
             self.tally.in_time += u64::from(ended.was_killed);
-            self.pace.killed(&ended.work, from, ended.was_killed);
+            let in_time = if from == From::Work { !done.contains(&ended.index) } else { ended.was_killed };
+            self.pace.killed(&ended.work, from, in_time);
         }
-        self.settle(&ended);
         self.model.check_any(&mut self.random, &self.handle);
         // Now and then the next one to be killed finds what this one left.
         if self.random.u32(0..4) > 0 {
@@ -185,41 +186,50 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Compares everything with what these commands may have done.
-    fn settle(&mut self, ended: &[Ended]) {
-        let left = self.model.check(&self.handle, ended);
-        self.tally.interrupted += left.interrupted;
-        self.tally.unacknowledged += left.unacknowledged;
+    /// Compares everything with what these commands may have done, and gives those that have done it.
+    fn settle(&mut self, ended: &[Ended]) -> BTreeSet<usize> {
+        let Left { mut done, interrupted, unacknowledged } = self.model.check(&self.handle, ended);
+        self.tally.interrupted += interrupted;
+        self.tally.unacknowledged += unacknowledged;
         self.model.check_status(&self.sandbox);
         for ended in ended {
-            if let Work::Export { at, into_empty } = ended.work {
-                self.check_export(ended, at, into_empty);
+            if let Work::Export { at, into_empty } = ended.work
+                && self.check_export(ended, at, into_empty)
+            {
+                done.insert(ended.index);
             }
         }
-        for entry in fs::read_dir(self.sandbox.path(".")).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            if name.starts_with(".genstore-export-") {
+        for name in self.sandbox.names() {
+            if name.starts_with(HALF_EXPORT) {
                 fs::remove_dir_all(self.sandbox.path(name)).unwrap();
                 self.tally.half_exports += 1;
             } else {
                 assert!(name == "store" || name.starts_with("source-"), "{name} was left");
             }
         }
+        done
     }
 
-    /// The directory of an export is whole, or as it was before. Then the same export works.
-    fn check_export(&self, ended: &Ended, at: u64, into_empty: bool) {
+    /// The directory of an export is whole, which is told, or as it was before. Then the same export works at once.
+    fn check_export(&self, ended: &Ended, at: u64, into_empty: bool) -> bool {
         let target = self.sandbox.path(format!("target-{}", ended.index));
-        let found = read_dir(&target);
-        if found.as_ref().is_none_or(State::is_empty) && !self.model.states[&at].is_empty() {
-            assert!(ended.was_killed, "nothing was exported: {ended:?}");
-            assert_eq!(found.is_some(), into_empty, "{ended:?}");
-            self.sandbox.ok(&["export", target.to_str().unwrap(), "--at", &at.to_string()]);
-        }
-        if let Some(found) = read_dir(&target) {
-            assert_same_files(&found, &self.model.states[&at], &format!("export of {at}"));
-            fs::remove_dir_all(target).unwrap();
-        }
+        let expected = &self.model.states[&at];
+        let check = |found| assert_same_files(&found, expected, &format!("export of {at}"));
+        let is_whole = match read_dir(&target) {
+            Some(found) if !into_empty || !found.is_empty() => {
+                check(found);
+                true
+            }
+            found => {
+                assert_eq!(found.is_some(), into_empty, "{ended:?}");
+                assert!(ended.was_killed || expected.is_empty(), "nothing was exported: {ended:?}");
+                self.sandbox.ok(&["export", target.to_str().unwrap(), "--at", &at.to_string()]);
+                check(read_dir(&target).unwrap());
+                false
+            }
+        };
+        fs::remove_dir_all(target).unwrap();
+        is_whole
     }
 }
 

@@ -12,6 +12,9 @@ use serde_json::Value;
 use crate::common::{Sandbox, quiet};
 use crate::work::Work;
 
+/// How the name of an export begins that is not whole yet.
+pub(crate) const HALF_EXPORT: &str = ".genstore-export-";
+
 /// A command that runs. It does not outlive a test that fails.
 pub(crate) struct Flight {
     pub(crate) work: Work,
@@ -61,9 +64,18 @@ impl Flight {
         Self { work, index, message, child, started }
     }
 
-    /// Waits until it has left its note in the lock, or has ended, and tells how long that is after the start.
-    pub(crate) fn wait_for_lock(&mut self, sandbox: &Sandbox) -> Duration {
-        while self.child.try_wait().unwrap().is_none() && holder(sandbox) != Some(self.child.id()) {
+    /// Waits until it begins to make what it is for, a generation with the lock or a directory beside the target of an
+    /// export, or has ended. Tells how long that is after the start.
+    pub(crate) fn wait_for_work(&mut self, sandbox: &Sandbox) -> Duration {
+        let is_export = |name: &str| name.starts_with(HALF_EXPORT);
+        while self.child.try_wait().unwrap().is_none() {
+            let has_begun = match self.work {
+                Work::Export { .. } => sandbox.names().iter().any(|name| is_export(name)),
+                _ => holder(sandbox) == Some(self.child.id()),
+            };
+            if has_begun {
+                break;
+            }
             std::thread::yield_now();
         }
         self.started.elapsed()
@@ -119,11 +131,11 @@ pub(crate) enum From {
     Start,
     /// The start of one among others.
     StartAmongOthers,
-    /// The moment at which it has got the writer lock.
-    Lock,
+    /// The moment at which it begins to make what it is for: see [`Flight::wait_for_work`].
+    Work,
 }
 
-/// How long each command runs from there to its end, as far as has been seen.
+/// How long each command runs from there on, as far as has been seen.
 #[derive(Default)]
 pub(crate) struct Pace {
     usual: BTreeMap<(&'static str, From), Duration>,
@@ -132,6 +144,7 @@ pub(crate) struct Pace {
 impl Pace {
     /// Until something of this kind has been seen.
     const FIRST: Duration = Duration::from_millis(20);
+    const LEAST: Duration = Duration::from_micros(200);
 
     /// Notes how long one took that was left to end.
     pub(crate) fn measured(&mut self, work: &Work, from: From, took: Duration) {
@@ -147,7 +160,7 @@ impl Pace {
     /// in the whole run of the command, up to its end: so about one kill in five is to be too late.
     pub(crate) fn killed(&mut self, work: &Work, from: From, in_time: bool) {
         let usual = self.usual.entry((work.name(), from)).or_insert(Self::FIRST);
-        *usual = usual.mul_f64(if in_time { 1.025 } else { 0.9 }).max(Duration::from_millis(1));
+        *usual = usual.mul_f64(if in_time { 1.08 } else { 0.75 }).max(Self::LEAST);
     }
 
     /// What it has come to, for a person.
@@ -156,9 +169,9 @@ impl Pace {
             let from = match from {
                 From::Start => "",
                 From::StartAmongOthers => " among others",
-                From::Lock => " from the lock",
+                From::Work => " at work",
             };
-            format!("{name}{from} {:.0} ms", usual.as_secs_f64() * 1e3)
+            format!("{name}{from} {:.1} ms", usual.as_secs_f64() * 1e3)
         };
         self.usual.iter().map(of).collect::<Vec<_>>().join(", ")
     }

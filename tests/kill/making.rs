@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::Where;
 use crate::common::{Sandbox, json_lines};
@@ -12,7 +12,9 @@ use crate::support::effort::{runs, seed};
 fn a_store_whose_making_was_killed_can_be_made() {
     let (rounds, seed) = (runs(200).div_ceil(5), seed());
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut usual = Duration::from_millis(30);
+    let start = Instant::now();
+    Sandbox::new().ok(&["init"]);
+    let mut usual = start.elapsed();
     let (mut begun, mut made) = (0, 0);
     for round in 0..rounds {
         let _place = Where(format!("seed {seed}, making {round}"));
@@ -57,5 +59,5 @@ fn a_store_whose_making_was_killed_can_be_made() {
         assert_eq!(sandbox.one_json(&["verify", "--all"])["ok"], true);
     }
     println!("L4: {rounds} stores, {begun} left unfinished, {made} made by the command that was killed");
-    assert!(rounds < 20 || (begun > 0 && made > 0), "the kills came all too early or all too late");
+    assert!(begun * 10 > rounds, "too few kills met a store that was being made: {begun} of {rounds}");
 }

@@ -26,8 +26,10 @@ pub(crate) struct Model {
 }
 
 /// What killed commands have left.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Default, Debug)]
 pub(crate) struct Left {
+    /// The commands whose generation is there.
+    pub(crate) done: BTreeSet<usize>,
     /// Interrupted saves.
     pub(crate) interrupted: u64,
     /// Generations that are there although nobody was told so.
@@ -60,8 +62,7 @@ impl Model {
             .take_while(|entry| entry.generation.get() > head)
             .collect();
         added.reverse();
-        let mut done = BTreeSet::new();
-        let mut left = Left::default();
+        let Left { mut done, mut interrupted, mut unacknowledged } = Left::default();
         for entry in added {
             let number = entry.generation.get();
             let by = ended.iter().find(|ended| ended.message == entry.message && ended.work.writes());
@@ -73,7 +74,7 @@ impl Model {
             assert_eq!(begun.remove(&number), Some(expected), "{entry:?}");
             match by.acknowledged() {
                 Some(acknowledged) => assert_eq!(acknowledged, number, "{entry:?}"),
-                None => left.unacknowledged += 1,
+                None => unacknowledged += 1,
             }
             assert_holds(&fresh.snapshot_at(number).unwrap(), &state);
             self.states.insert(number, state);
@@ -98,10 +99,10 @@ impl Model {
                 ended.work.writes() && names.is_subset(&ended.work.names(*number, before.1, &state))
             };
             assert!(killed().any(|ended| may_be(&ended)), "nobody's save left {names:?}: {ended:?}");
-            left.interrupted += 1;
+            interrupted += 1;
         }
         assert!(begun.len() <= killed().count(), "a number for each: {begun:?}");
-        left
+        Left { done, interrupted, unacknowledged }
     }
 
     /// The names that have come since the last look, by their number. All others are there and were not touched.
