@@ -21,7 +21,12 @@ pub struct Place {
 impl Place {
     /// Without a store.
     pub fn new() -> Self {
-        Self { dir: tempfile::Builder::new().prefix("genstore-test-").tempdir().unwrap() }
+        Self::new_in(&std::env::temp_dir())
+    }
+
+    /// Without a store, in another directory than usual.
+    pub fn new_in(dir: &Path) -> Self {
+        Self { dir: tempfile::Builder::new().prefix("genstore-test-").tempdir_in(dir).unwrap() }
     }
 
     /// With an empty store, which is at generation 1.

@@ -1,0 +1,41 @@
+//! Several processes that all find no store and make one.
+
+use std::fs;
+use std::path::Path;
+
+use genstore::Store;
+
+use crate::support::{Place, g, save};
+use crate::{failed, spawn};
+
+const MAKERS: usize = 4;
+const ROUNDS: usize = 25;
+
+/// Makes or opens one store after another, all processes beginning with each at the same time.
+pub(crate) fn make(dir: &Path, number: usize) {
+    for round in 0..ROUNDS {
+        fs::write(dir.join(format!("ready-{round}-{number}")), "").unwrap();
+        // A process that spins is at the start at once, and one that sleeps is not.
+        while !(0..MAKERS).all(|other| dir.join(format!("ready-{round}-{other}")).exists()) {
+            assert!(!failed(dir).exists(), "another process failed");
+            std::thread::yield_now();
+        }
+        let store = Store::open_or_create(dir.join(format!("store-{round}"))).unwrap();
+        save(&store, &[(&format!("from/{number}"), &number.to_string())]);
+    }
+}
+
+#[test]
+fn four_processes_make_one_store() {
+    let place = Place::new();
+    fs::create_dir(place.store()).unwrap();
+    let makers: Vec<_> = (0..MAKERS).map(|number| spawn(&place, "make", number, 0)).collect();
+    makers.into_iter().for_each(|maker| drop(maker.join()));
+    for round in 0..ROUNDS {
+        let store = Store::open(place.inside(&format!("store-{round}"))).unwrap();
+        assert_eq!(store.snapshot().unwrap().files(), MAKERS as u64, "nobody's save is lost");
+        let last = store.history().unwrap().last().unwrap().unwrap();
+        assert_eq!(last.generation, g(1));
+        crate::check_everything(&store, 1 + MAKERS as u64);
+    }
+}
