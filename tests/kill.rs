@@ -38,7 +38,9 @@ use work::{State, Work};
 
 const ROUNDS: u64 = 200;
 /// The rounds on one store. The check of everything costs what the history costs, so a long run makes new stores.
-const ROUNDS_OF_LIFE: u64 = 100;
+const ROUNDS_OF_LIFE: u64 = 50;
+/// One store in so many is on the disk, the others are in memory, where that is to be had.
+const ON_DISK: u64 = 4;
 /// The rounds between two checks of every byte of every generation.
 const VERIFY_EVERY: u64 = 20;
 
@@ -106,7 +108,7 @@ impl<'a> Life<'a> {
     fn new(seed: u64, life: u64, pace: &'a mut Pace, tally: &'a mut Tally) -> Self {
         // On a disk most of a save is waiting for flushes, and so are most of the moments. In memory they are spread
         // over the writes.
-        let sandbox = match support::memory().filter(|_| life % 2 == 1) {
+        let sandbox = match support::memory().filter(|_| life % ON_DISK != 0) {
             Some(memory) => Sandbox::new_in(memory),
             None => Sandbox::new(),
         };
