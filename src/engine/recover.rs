@@ -13,13 +13,18 @@ use crate::format::json::Extra;
 use crate::format::manifest::Manifest;
 use crate::format::names::{MANIFESTS, Name};
 use crate::format::pointer::Link;
+use crate::fs::is_transient;
 use crate::hash::StoreId;
 use crate::revision::Generation;
 use crate::storage::Storage;
 
 /// Chooses the generation to serve after `fault` was met on the way from the pointer to its table.
 pub(crate) fn recover(storage: &dyn Storage, dir: &Path, fault: Fault) -> Result<(StoreId, Head)> {
-    let scanned = storage.scan(MANIFESTS).map_err(|error| Error::io("cannot list", MANIFESTS, error))?;
+    let scanned = match storage.scan(MANIFESTS) {
+        Err(error) if is_transient(&error) => return Err(Error::io("cannot list", MANIFESTS, error)),
+        // Something else stands where the manifests should be, which is damage like any other: none is left.
+        scanned => scanned.unwrap_or_default(),
+    };
     let mut numbers: Vec<Generation> =
         scanned.iter().filter_map(|found| found.name.as_ref()?.generation()).collect();
     numbers.sort_unstable();
