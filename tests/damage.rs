@@ -1,5 +1,6 @@
 //! A store whose pointer, newest manifest or checkpoints are damaged: which generation is served, what is said about
-//! it, and that nothing on disk is changed by looking.
+//! it, and that nothing on disk is changed by looking. `tests/corruption/` tries every damage; here is what is said
+//! about some of them, and what takes more than one file.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,7 +19,7 @@ use genstore::{ErrorKind, FindingKind, Health, RecoveryReport, Severity, Store, 
 use serde_json::Value;
 use support::{
     Place, assert_same, clear, contents, copy_dir, fifo, files, flip, g, has, link, manifest_name, overwrite,
-    pointer, refused, save, seal, state, state_of, tree, truncate, unseal,
+    pointer, refused, save, seal, state, tree, truncate, unseal,
 };
 
 /// Generation 2 is `a` = 1, 3 is `a` = 2, 4 is `b` = 1.
@@ -72,14 +73,9 @@ fn expected(generation: u64) -> std::collections::BTreeMap<String, String> {
 
 #[test]
 fn a_damaged_pointer_costs_nothing_that_was_saved() {
-    let damages: [(&str, fn(&Path), FindingKind); 14] = [
+    let damages: [(&str, fn(&Path), FindingKind); 8] = [
         ("missing", |file| fs::remove_file(file).unwrap(), FindingKind::PointerMissing),
         ("empty", |file| overwrite(file, ""), FindingKind::PointerDamaged),
-        (
-            "NUL bytes",
-            |file| overwrite(file, vec![0; fs::read(file).unwrap().len()]),
-            FindingKind::PointerDamaged,
-        ),
         (
             "CRLF",
             |file| overwrite(file, fs::read_to_string(file).unwrap().replace('\n', "\r\n")),
@@ -90,34 +86,10 @@ fn a_damaged_pointer_costs_nothing_that_was_saved() {
             |file| overwrite(file, fs::read_to_string(file).unwrap().trim_end()),
             FindingKind::PointerDamaged,
         ),
-        (
-            "twice",
-            |file| overwrite(file, fs::read_to_string(file).unwrap().repeat(2)),
-            FindingKind::PointerDamaged,
-        ),
-        ("half", truncate, FindingKind::PointerDamaged),
         ("not UTF-8", |file| overwrite(file, [0xff; 50]), FindingKind::PointerDamaged),
         ("too long", |file| overwrite(file, vec![b'x'; 1 << 20]), FindingKind::PointerDamaged),
         ("generation 0", |file| overwrite(file, pointer(0, b"")), FindingKind::PointerDamaged),
-        (
-            "directory",
-            |file| {
-                clear(file);
-                fs::create_dir(file).unwrap()
-            },
-            FindingKind::PointerDamaged,
-        ),
         ("FIFO", fifo, FindingKind::PointerDamaged),
-        ("dangling link", |file| link(file, Path::new("nowhere")), FindingKind::PointerDamaged),
-        (
-            "link to its own bytes",
-            |file| {
-                let aside = file.with_file_name("aside");
-                fs::rename(file, &aside).unwrap();
-                link(file, &aside);
-            },
-            FindingKind::PointerDamaged,
-        ),
     ];
     for (name, damage, kind) in damages {
         let place = place();
@@ -130,64 +102,16 @@ fn a_damaged_pointer_costs_nothing_that_was_saved() {
 }
 
 #[test]
-fn every_flipped_bit_of_the_pointer_is_found() {
-    let place = place();
-    let file = place.inside("CURRENT");
-    let good = fs::read(&file).unwrap();
-    for at in 0..good.len() {
-        let mut bad = good.clone();
-        bad[at] ^= 1 << (at % 8);
-        overwrite(&file, bad);
-        let store = place.open();
-        let report = store.recovery().unwrap();
-        assert!(
-            has(&report.findings, Severity::Error, FindingKind::PointerDamaged, Some("CURRENT")),
-            "byte {at}"
-        );
-        assert_eq!(store.snapshot().unwrap().generation(), g(4), "byte {at}");
-    }
-    overwrite(&file, good);
-    assert_eq!(place.open().recovery(), None);
-}
-
-#[test]
 fn a_damaged_newest_manifest_costs_its_generation() {
-    let damages: [(&str, fn(&Path), FindingKind); 8] = [
+    let damages: [(&str, fn(&Path), FindingKind); 3] = [
         ("missing", |file| fs::remove_file(file).unwrap(), FindingKind::ManifestMissing),
-        ("empty", |file| overwrite(file, ""), FindingKind::ManifestDamaged),
         ("flipped", |file| flip(file, 40), FindingKind::ManifestDamaged),
-        ("cut", truncate, FindingKind::ManifestDamaged),
-        (
-            "another one",
-            |file| {
-                let bytes = fs::read(file.with_file_name("0000000003.json")).unwrap();
-                overwrite(file, bytes);
-            },
-            FindingKind::ManifestDamaged,
-        ),
         (
             "a well-formed forgery",
             |file| {
                 let mut manifest = unseal(&fs::read(file).unwrap());
                 manifest["message"] = "forged".into();
                 overwrite(file, seal(&format!("{manifest}\n")));
-            },
-            FindingKind::ManifestDamaged,
-        ),
-        (
-            "directory",
-            |file| {
-                clear(file);
-                fs::create_dir(file).unwrap()
-            },
-            FindingKind::ManifestDamaged,
-        ),
-        (
-            "link to its own bytes",
-            |file| {
-                let aside = file.parent().unwrap().with_file_name("aside");
-                fs::rename(file, &aside).unwrap();
-                link(file, &aside);
             },
             FindingKind::ManifestDamaged,
         ),
@@ -220,6 +144,17 @@ fn pointer_and_newest_manifest_damaged_together() {
     let error = refused(Store::open(place.store()), ErrorKind::Corrupt);
     assert!(error.to_string().contains("no generation of the store"), "{error}");
     assert!(Store::create(place.store()).is_err() && Store::open_or_create(place.store()).is_err());
+    assert_same(&tree(&place.store()), &before);
+}
+
+#[test]
+fn something_else_in_place_of_the_manifests_is_damage() {
+    let place = place();
+    clear(&place.inside("manifests"));
+    fs::write(place.inside("manifests"), "not a folder").unwrap();
+    let before = tree(&place.store());
+    let error = refused(Store::open(place.store()), ErrorKind::Corrupt);
+    assert!(error.to_string().contains("manifests is not a directory"), "{error}");
     assert_same(&tree(&place.store()), &before);
 }
 
@@ -281,22 +216,10 @@ fn with_checkpoint() -> (Place, Vec<u64>, u64) {
 
 #[test]
 fn a_damaged_checkpoint_costs_nothing_but_a_warning() {
-    let damages: [(&str, fn(&Path)); 7] = [
+    let damages: [(&str, fn(&Path)); 2] = [
         ("flipped", |file| flip(file, 200)),
-        ("cut", truncate),
-        ("empty", |file| overwrite(file, "")),
-        ("directory", |file| {
-            clear(file);
-            fs::create_dir(file).unwrap()
-        }),
-        ("FIFO", fifo),
         ("a newer format", |file| {
             overwrite(file, fs::read_to_string(file).unwrap().replace("\"format\":1", "\"format\":2"));
-        }),
-        ("link", |file| {
-            let aside = file.parent().unwrap().with_file_name("aside");
-            fs::rename(file, &aside).unwrap();
-            link(file, &aside);
         }),
     ];
     let (whole, checkpoints, newest) = with_checkpoint();
@@ -330,17 +253,6 @@ fn a_damaged_checkpoint_costs_nothing_but_a_warning() {
             assert_eq!(store.snapshot_at(g(number)).unwrap().generation(), g(number), "{name}");
         }
     }
-}
-
-#[test]
-fn a_missing_checkpoint_costs_nothing_at_all() {
-    let (place, _, newest) = with_checkpoint();
-    let expected = state(&place.open());
-    fs::remove_dir_all(place.inside("checkpoints")).unwrap();
-    let store = place.open();
-    assert_eq!(store.recovery(), None);
-    assert_eq!((state(&store), store.snapshot().unwrap().generation()), (expected, g(newest)));
-    assert!(store.verify(&VerifyOptions { scope: VerifyScope::All, ..VerifyOptions::default() }).unwrap().ok);
 }
 
 #[test]
@@ -403,15 +315,6 @@ fn a_damaged_old_manifest_below_a_checkpoint_leaves_the_newest_state_readable() 
         assert_eq!(error.path(), Some(manifest_name(below).as_str()));
     }
     assert_eq!(store.snapshot_at(g(checkpoints[0])).unwrap().generation().get(), checkpoints[0]);
-}
-
-#[test]
-fn a_damaged_old_manifest_without_a_checkpoint_serves_what_can_be_vouched_for() {
-    let place = place();
-    flip(&place.inside(&manifest_name(3)), 30);
-    let report = look(&place, 2);
-    assert!(has(&report.findings, Severity::Error, FindingKind::ManifestDamaged, Some(&manifest_name(3))));
-    assert_eq!(state_of(&place.open().snapshot().unwrap()), expected(2));
 }
 
 #[test]

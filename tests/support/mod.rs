@@ -13,6 +13,13 @@ use genstore::{Blake3, Commit, Error, ErrorKind, Finding, FindingKind, Generatio
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// Where temporary directories are quickest: in memory, where the system has that. For tests to which it does not
+/// matter whether anything is durable.
+pub fn quick_dir() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    if memory.is_dir() { memory } else { std::env::temp_dir() }
+}
+
 /// A temporary directory with a store, or with room for one, in it.
 pub struct Place {
     dir: TempDir,
@@ -27,6 +34,11 @@ impl Place {
     /// Without a store, in another directory than usual.
     pub fn new_in(dir: &Path) -> Self {
         Self { dir: tempfile::Builder::new().prefix("genstore-test-").tempdir_in(dir).unwrap() }
+    }
+
+    /// Without a store, in memory where the system has that.
+    pub fn quick() -> Self {
+        Self { dir: tempfile::Builder::new().prefix("genstore-test-").tempdir_in(quick_dir()).unwrap() }
     }
 
     /// With an empty store, which is at generation 1.

@@ -1,0 +1,297 @@
+//! The stores that are damaged, each with a model of what every generation of it holds.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use genstore::{Commit, Store};
+
+use crate::support::{Noise, Place, copy_dir, manifest_name, tree};
+
+/// One file of a generation, and where its bytes lie.
+#[derive(Clone)]
+pub(crate) struct Stored {
+    /// The name in the store.
+    pub(crate) file: String,
+    /// The generation that wrote the bytes.
+    pub(crate) generation: u64,
+    pub(crate) bytes: Arc<Vec<u8>>,
+}
+
+/// Path and file of everything in one generation.
+pub(crate) type State = BTreeMap<String, Stored>;
+
+/// What a store holds, as the calls that made it say.
+#[derive(Clone)]
+pub(crate) struct Model {
+    pub(crate) head: u64,
+    /// Every generation whose manifest was written, with that of the interrupted save.
+    pub(crate) states: BTreeMap<u64, State>,
+    pub(crate) parents: BTreeMap<u64, u64>,
+    pub(crate) interrupted: Option<u64>,
+}
+
+/// Names in a directory: the bytes of a file, or nothing for a directory.
+pub(crate) type Disk = BTreeMap<String, Option<Arc<Vec<u8>>>>;
+
+/// One store, as it is before any damage.
+pub(crate) struct Shape {
+    pub(crate) name: &'static str,
+    /// Whether every bit is tried each time, and not only in a long run.
+    pub(crate) is_every_bit: bool,
+    pub(crate) model: Model,
+    pub(crate) disk: Disk,
+    /// The pointer as it was at each generation.
+    pub(crate) pointers: BTreeMap<u64, Vec<u8>>,
+    /// What other histories hold under a name of this one: each is intact in itself.
+    pub(crate) foreign: Vec<(&'static str, String, Vec<u8>)>,
+}
+
+impl Shape {
+    /// The names of its files that begin so.
+    pub(crate) fn files(&self, prefix: &str) -> impl Iterator<Item = (&String, &Arc<Vec<u8>>)> {
+        let prefix = prefix.to_owned();
+        let files = self.disk.iter().filter_map(|(name, bytes)| Some((name, bytes.as_ref()?)));
+        files.filter(move |(name, _)| name.starts_with(&prefix))
+    }
+}
+
+/// The names and bytes below a directory that holds nothing but files and directories.
+pub(crate) fn disk(dir: &Path) -> Disk {
+    let items = tree(dir).into_iter();
+    items.map(|(name, item)| (name, (item.kind == "file").then(|| Arc::new(item.bytes.0)))).collect()
+}
+
+enum Change {
+    Put(Vec<u8>),
+    /// From another path.
+    Rename(&'static str),
+    Remove,
+}
+
+struct Builder {
+    place: Place,
+    store: Store,
+    model: Model,
+    pointers: BTreeMap<u64, Vec<u8>>,
+}
+
+fn text(content: &str) -> Change {
+    Change::Put(content.as_bytes().to_vec())
+}
+
+impl Builder {
+    fn new() -> Self {
+        let place = Place::quick();
+        let store = Store::create(place.store()).unwrap();
+        let model = Model {
+            head: 1,
+            states: BTreeMap::from([(1, State::new())]),
+            parents: BTreeMap::new(),
+            interrupted: None,
+        };
+        let mut builder = Self { place, store, model, pointers: BTreeMap::new() };
+        builder.note_pointer();
+        builder
+    }
+
+    fn note_pointer(&mut self) {
+        self.pointers.insert(self.model.head, fs::read(self.place.inside("CURRENT")).unwrap());
+    }
+
+    fn saved(&mut self, commit: &Commit, state: State) {
+        let number = commit.generation.get();
+        self.model.parents.insert(number, self.model.head);
+        self.model.states.insert(number, state);
+        self.model.head = number;
+        self.note_pointer();
+    }
+
+    fn save(&mut self, changes: Vec<(&str, Change)>) {
+        let next = self.model.head + 1;
+        let mut state = self.model.states[&self.model.head].clone();
+        let mut tx = self.store.begin().unwrap();
+        for (path, change) in changes {
+            match change {
+                Change::Put(bytes) => {
+                    tx.put(path, bytes.clone()).unwrap();
+                    let file = format!("data/{path}.g{next}");
+                    state.insert(path.to_owned(), Stored { file, generation: next, bytes: Arc::new(bytes) });
+                }
+                Change::Rename(from) => {
+                    tx.rename(from, path).unwrap();
+                    let stored = state.remove(from).unwrap();
+                    state.insert(path.to_owned(), stored);
+                }
+                Change::Remove => {
+                    tx.remove(path).unwrap();
+                    state.remove(path).unwrap();
+                }
+            }
+        }
+        let commit = tx.commit("save").unwrap();
+        assert_eq!(commit.generation.get(), next);
+        self.saved(&commit, state);
+    }
+
+    fn rollback(&mut self, to: u64) {
+        let commit = self.store.rollback(to.to_string().as_str(), "back").unwrap();
+        let state = self.model.states[&to].clone();
+        self.saved(&commit, state);
+    }
+
+    /// As a crash leaves it between the barrier and the swap of the pointer.
+    fn interrupt(&mut self, changes: Vec<(&str, Change)>) {
+        let head = self.model.head;
+        self.save(changes);
+        let current = self.place.inside("CURRENT");
+        fs::rename(&current, self.place.inside("CURRENT.next")).unwrap();
+        fs::write(current, &self.pointers[&head]).unwrap();
+        self.model.interrupted = Some(self.model.head);
+        self.model.head = head;
+        self.pointers.remove(&self.model.interrupted.unwrap());
+    }
+
+    fn finish(self, name: &'static str) -> Shape {
+        let Self { place, store, model, pointers } = self;
+        drop(store);
+        let disk = disk(&place.store());
+        let mut foreign = Vec::new();
+        // The last two generations as they would be if something else had been saved.
+        for base in
+            model.parents.get(&model.head).into_iter().flat_map(|one| [Some(one), model.parents.get(one)])
+        {
+            let Some(base) = base else { continue };
+            let fork = Place::quick();
+            copy_dir(&place.store(), &fork.store());
+            for above in model.states.keys().filter(|number| *number > base) {
+                let _ = fs::remove_file(fork.inside(&manifest_name(*above)));
+                let _ = fs::remove_file(fork.inside(&format!("checkpoints/{above:010}.jsonl")));
+            }
+            let _ = fs::remove_file(fork.inside("locks/writer"));
+            let _ = fs::remove_file(fork.inside("CURRENT"));
+            fs::write(fork.inside("CURRENT"), &pointers[base]).unwrap();
+            fs::remove_dir_all(fork.inside("data")).unwrap();
+            let store = Store::open(fork.store()).unwrap();
+            for number in base + 1..=model.head {
+                let mut tx = store.begin().unwrap();
+                tx.put("forked", number.to_string()).unwrap();
+                assert_eq!(tx.commit("of another history").unwrap().generation.get(), number);
+                let name = manifest_name(number);
+                let bytes = fs::read(fork.inside(&name)).unwrap();
+                foreign.push(("that of a fork", name, bytes));
+            }
+            foreign.push(("that of a fork", "CURRENT".into(), fs::read(fork.inside("CURRENT")).unwrap()));
+        }
+        let (other, store) = Place::with_store();
+        for number in 2..=model.head {
+            let mut tx = store.begin().unwrap();
+            tx.put("other", number.to_string()).unwrap();
+            tx.commit("of another store").unwrap();
+        }
+        drop(store);
+        for (name, item) in tree(&other.store()) {
+            if disk.get(&name).is_some_and(Option::is_some) && !name.starts_with("locks") {
+                foreign.push(("that of another store", name, item.bytes.0));
+            }
+        }
+        Shape { name, is_every_bit: name == "two saves", model, disk, pointers, foreign }
+    }
+}
+
+/// Only the first generation: nothing was ever saved.
+fn first() -> Shape {
+    Builder::new().finish("first generation")
+}
+
+/// Two saves: what is damaged here is next to what can be served instead.
+fn two_saves() -> Shape {
+    let mut builder = Builder::new();
+    builder.save(vec![("a", text("first")), ("b", text("kept"))]);
+    builder.save(vec![("a", text("second"))]);
+    builder.finish("two saves")
+}
+
+fn handful() -> Builder {
+    let mut builder = Builder::new();
+    builder.save(vec![
+        ("index.json", text("{\"a\":1}")),
+        ("stores/a.json", text("first a")),
+        ("empty", text("")),
+    ]);
+    builder.save(vec![("stores/a.json", text("second a")), ("stores/b.json", text("first b"))]);
+    builder.save(vec![("stores/c.json", Change::Rename("stores/a.json")), ("empty", Change::Remove)]);
+    builder.save(vec![("index.json", text("{\"c\":2}")), ("stores/b.json", Change::Remove)]);
+    builder.rollback(3);
+    builder.save(vec![("moved/a", Change::Rename("stores/a.json")), ("stores/b.json", text("second b"))]);
+    builder
+}
+
+/// Content for a path that differs from save to save.
+fn content(number: u64) -> Change {
+    text(&format!("{{\"saved\":{number}}}"))
+}
+
+/// Saves until there is a checkpoint, at the head.
+fn with_checkpoint() -> Builder {
+    let mut builder = Builder::new();
+    builder.save(vec![("a", content(2)), ("folder/b", content(20)), ("folder/c", content(200))]);
+    builder.save(vec![("a", content(3)), ("renamed/b", Change::Rename("folder/b"))]);
+    for number in 4.. {
+        builder.save(vec![(["a", "folder/c", "d"][(number % 3) as usize], content(number))]);
+        // A handle that is dropped has written its checkpoint.
+        builder.store = Store::open(builder.place.store()).unwrap();
+        if builder.place.inside("checkpoints").read_dir().unwrap().next().is_some() {
+            break;
+        }
+    }
+    builder
+}
+
+fn checkpoint_behind() -> Shape {
+    let mut builder = with_checkpoint();
+    let head = builder.model.head;
+    builder.save(vec![("a", content(head + 1)), ("e", content(500))]);
+    builder.save(vec![("folder/e", Change::Rename("e")), ("d", Change::Remove)]);
+    builder.finish("checkpoint behind the head")
+}
+
+fn interrupted() -> Shape {
+    let mut builder = Builder::new();
+    builder.save(vec![("a", text("first")), ("b/c", text("kept"))]);
+    builder.save(vec![("a", text("second"))]);
+    builder.save(vec![("d", Change::Rename("b/c")), ("e", text("new"))]);
+    builder.interrupt(vec![("a", text("never acknowledged")), ("f/g", text("lost work"))]);
+    builder.finish("interrupted save")
+}
+
+fn large() -> Shape {
+    let mut builder = Builder::new();
+    let deep = "eins/zwei/drei/vier/fünf/sechs/sieben/acht.json";
+    let noise = Noise::bytes(200_000);
+    builder.save(vec![
+        ("Größe/großer Brocken.bin", Change::Put(noise[..100_000].to_vec())),
+        (deep, text("deep")),
+        ("日本語/東京.json", text("{}")),
+    ]);
+    builder.save(vec![
+        ("Größe/großer Brocken.bin", Change::Put(noise[100_000..].to_vec())),
+        ("日本語/大阪", text("x")),
+    ]);
+    builder.save(vec![("日本語/🚚.json", Change::Rename("日本語/東京.json")), (deep, text("deeper"))]);
+    builder.finish("large file and deep names")
+}
+
+/// All of them.
+pub(crate) fn shapes() -> Vec<Shape> {
+    vec![
+        first(),
+        two_saves(),
+        handful().finish("renames, removals and a rollback"),
+        checkpoint_behind(),
+        with_checkpoint().finish("checkpoint at the head"),
+        interrupted(),
+        large(),
+    ]
+}
