@@ -64,6 +64,9 @@ mod error;
 mod export;
 mod format;
 mod fs;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hash;
 mod history;
 mod import;

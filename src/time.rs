@@ -33,7 +33,7 @@ impl FromStr for Timestamp {
     type Err = jiff::Error;
 
     fn from_str(text: &str) -> Result<Self, jiff::Error> {
-        text.parse().map(Self)
+        text.parse().map(Self::from_jiff)
     }
 }
 
@@ -59,6 +59,8 @@ mod tests {
         let time = Timestamp::from_jiff("2026-11-22T10:00:00.123987Z".parse().unwrap());
         assert_eq!(time.to_string(), "2026-11-22T10:00:00.123Z");
         assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
+        let finer: Timestamp = "2026-11-22T10:00:00.123987Z".parse().unwrap();
+        assert_eq!(finer, time, "what is finer than a millisecond is cut off when it is read, too");
         let whole: Timestamp = "1969-12-31T23:59:59Z".parse().unwrap();
         assert_eq!(whole.to_string(), "1969-12-31T23:59:59.000Z");
     }

@@ -118,9 +118,11 @@ fn raw_string(letters: &[char], at: usize) -> Option<usize> {
 
 /// The code without its tests, and the modules in files of their own that are tests.
 fn without_tests(code: &str) -> (String, Vec<String>) {
-    const MARK: &str = "#[cfg(test)]";
+    const MARKS: [&str; 2] = ["#[cfg(test)]", "#[cfg(any(test, fuzzing))]"];
     let (mut kept, mut files, mut rest) = (String::new(), Vec::new(), code);
-    while let Some((before, after)) = rest.split_once(MARK) {
+    let next = |rest: &str| MARKS.iter().filter_map(|mark| Some((rest.find(mark)?, mark.len()))).min();
+    while let Some((at, length)) = next(rest) {
+        let (before, after) = (&rest[..at], &rest[at + length..]);
         kept.push_str(before);
         let mut depth = 0_usize;
         let mut end = after.len();

@@ -1,0 +1,94 @@
+//! Where the stores of the fuzzers lie. Every handle is obtained here.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::create::{create_on, open_on};
+use crate::error::Result;
+use crate::fs::real::RealFs;
+use crate::fs::{Access, Fs};
+use crate::store::{OpenOptions, Store};
+
+/// Every file below a directory, with its bytes.
+pub(super) type Tree = BTreeMap<String, Vec<u8>>;
+
+/// A directory of its own, in memory where the system has such a place.
+pub(super) struct Disk {
+    dir: tempfile::TempDir,
+    fs: Arc<dyn Fs>,
+}
+
+impl Disk {
+    /// An empty directory.
+    pub(super) fn empty() -> Self {
+        let memory = Path::new("/dev/shm");
+        let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let dir = made.unwrap();
+        let fs = Arc::new(RealFs::open(dir.path()).unwrap());
+        Self { dir, fs }
+    }
+
+    /// Nobody else is there to be waited for, and a checkpoint is there when the commit returns.
+    fn options() -> OpenOptions {
+        OpenOptions::default().checkpoint_thread(false).lock_wait(Duration::ZERO).author("fuzzer")
+    }
+
+    /// Makes a store.
+    pub(super) fn create(&self) -> Result<Store> {
+        create_on(Arc::clone(&self.fs), self.dir.path(), Self::options().into())
+            .map(|(engine, _)| engine.into())
+    }
+
+    /// Opens the store that is there.
+    pub(super) fn open(&self) -> Result<Store> {
+        open_on(Arc::clone(&self.fs), self.dir.path(), Self::options().into()).map(Store::from)
+    }
+
+    /// The start of the machine, which the note in the writer lock names.
+    pub(super) fn boot(&self) -> Option<String> {
+        self.fs.process().boot
+    }
+
+    /// Puts a file there in place of another one. Does nothing where a folder or a file is in the way.
+    pub(super) fn write(&self, path: &str, bytes: &[u8]) {
+        self.make_dirs(path.rsplit_once('/').map_or("", |(folder, _)| folder));
+        let _ = self.fs.remove(path);
+        if let Ok(mut file) = self.fs.create(path, Access::Writable) {
+            file.write_all(bytes).unwrap();
+        }
+    }
+
+    /// Makes a folder and those above it, as far as nothing is in the way.
+    pub(super) fn make_dirs(&self, path: &str) {
+        for folder in crate::path::folders(&format!("{path}/")).filter(|folder| !folder.is_empty()) {
+            let _ = self.fs.make_dir(folder);
+        }
+    }
+
+    /// Takes a file away.
+    pub(super) fn remove(&self, path: &str) {
+        let _ = self.fs.remove(path);
+    }
+
+    /// Everything that is there but locks, whose notes mean nothing.
+    pub(super) fn tree(&self) -> Tree {
+        let mut tree = Tree::new();
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            for listed in self.fs.list(&folder).unwrap() {
+                let path = if folder.is_empty() { listed.name } else { format!("{folder}/{}", listed.name) };
+                if listed.is_directory {
+                    folders.push(path);
+                } else if !path.starts_with("locks/") {
+                    let mut bytes = Vec::new();
+                    self.fs.open(&path).unwrap().read_to_end(&mut bytes).unwrap();
+                    tree.insert(path, bytes);
+                }
+            }
+        }
+        tree
+    }
+}

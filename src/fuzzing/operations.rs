@@ -1,0 +1,427 @@
+//! Sequences of operations on a store through two handles, each compared with what the model says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::disk::Disk;
+use super::model::{Draft, Generation, Model, Refusal, Saved};
+use crate::error::{Error, ErrorKind};
+use crate::format::manifest::Kind;
+use crate::snapshot::Snapshot;
+use crate::store::{Health, Store};
+use crate::transaction::{Commit, Transaction};
+use crate::verify::{VerifyOptions, VerifyScope};
+
+/// A store path, as plain text.
+pub(super) type Path = String;
+
+/// The most operations of one sequence.
+pub(super) const OPERATIONS_MAX: usize = 96;
+/// The bytes of one operation.
+pub(super) const WIDTH: usize = 4;
+
+/// Paths that a store takes, each with its fold: some are twins, some are folders of others.
+const PATHS: [(&str, &str); 14] = [
+    ("a", "a"),
+    ("b", "b"),
+    ("c", "c"),
+    ("d/x", "d/x"),
+    ("d/y", "d/y"),
+    ("d/e/z", "d/e/z"),
+    ("A", "a"),
+    ("D/x", "d/x"),
+    ("d", "d"),
+    ("a/b", "a/b"),
+    ("Σ", "σ"),
+    ("ς", "σ"),
+    ("a b", "a b"),
+    ("a!", "a!"),
+];
+/// Paths that it refuses.
+const REFUSED: [&str; 4] = ["", "../a", "a.g1", "nul"];
+/// The beginnings of paths that are listed.
+const PREFIXES: [&str; 4] = ["", "d/", "a", "D"];
+
+/// The fold of a path that is put.
+pub(super) fn fold_of(path: &str) -> String {
+    PATHS.iter().find(|(known, _)| *known == path).map(|(_, fold)| (*fold).to_owned()).unwrap()
+}
+
+/// How a generation is named.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Rev {
+    Number(u64),
+    Back(u64),
+}
+
+/// One operation. `tx` is the number of a transaction, which is begun where it is not yet, and of its handle.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Op {
+    Begin { tx: usize },
+    Put { tx: usize, path: &'static str, fill: u8, is_streamed: bool },
+    Rename { tx: usize, from: &'static str, to: &'static str },
+    Remove { tx: usize, path: &'static str },
+    Get { tx: usize, path: &'static str },
+    Contains { tx: usize, path: &'static str },
+    List { tx: usize, prefix: &'static str },
+    Overwrite { tx: usize, yes: bool },
+    Restore { tx: usize, rev: Rev, part: Option<&'static str> },
+    Commit { tx: usize },
+    Discard { tx: usize },
+    Rollback { handle: usize, rev: Rev },
+    Reopen { handle: usize },
+    Hold { handle: usize, rev: Rev },
+    ReadHeld,
+    Check { handle: usize },
+}
+
+/// The operations that bytes describe, [`WIDTH`] bytes for each. Any bytes describe some.
+pub(super) fn read(bytes: &[u8]) -> Vec<Op> {
+    bytes.as_chunks::<WIDTH>().0.iter().take(OPERATIONS_MAX).map(|four| Op::of(*four)).collect()
+}
+
+/// The plain paths more often than those that get in each other's way or are refused.
+fn path(choice: u8) -> &'static str {
+    let choice = usize::from(choice % 32);
+    let choice = if choice < 20 { choice % 6 } else { choice - 14 };
+    PATHS.get(choice).map_or_else(|| REFUSED[choice - PATHS.len()], |(path, _)| path)
+}
+
+impl Op {
+    pub(super) fn of([kind, who, one, two]: [u8; WIDTH]) -> Self {
+        let (tx, handle) = (usize::from(who % 2), usize::from(who % 2));
+        let number = u64::from(one / 2 % 24);
+        let rev = if one % 2 == 0 { Rev::Number(number) } else { Rev::Back(number) };
+        match kind % 32 {
+            0..=9 => Self::Put { tx, path: path(one), fill: two, is_streamed: who & 2 != 0 },
+            10..=13 => Self::Commit { tx },
+            14..=16 => Self::Rename { tx, from: path(one), to: path(two) },
+            17 | 18 => Self::Remove { tx, path: path(one) },
+            19 | 20 => Self::Get { tx, path: path(one) },
+            21 => Self::Contains { tx, path: path(one) },
+            22 => Self::List { tx, prefix: PREFIXES[usize::from(one) % PREFIXES.len()] },
+            23 => Self::Begin { tx },
+            24 => Self::Overwrite { tx, yes: one % 2 == 0 },
+            25 => {
+                let part = if two % 2 == 0 { Some(path(two / 2)) } else { None };
+                Self::Restore { tx, rev, part: part.map(|part| if part.is_empty() { "d" } else { part }) }
+            }
+            26 => Self::Discard { tx },
+            27 => Self::Rollback { handle, rev },
+            28 => Self::Reopen { handle },
+            29 => Self::Hold { handle, rev },
+            30 => Self::ReadHeld,
+            _ => Self::Check { handle },
+        }
+    }
+}
+
+/// What the commits of a sequence came to.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Outcomes {
+    pub(super) saved: u64,
+    pub(super) unchanged: u64,
+    pub(super) conflicts: u64,
+    pub(super) invalid: u64,
+    pub(super) not_found: u64,
+}
+
+/// A store with two handles on it and the model beside it.
+struct Run<'a> {
+    disk: &'a Disk,
+    handles: [Store; 2],
+    transactions: [Option<(Transaction, Draft)>; 2],
+    held: Vec<(Snapshot, Generation)>,
+    model: Model,
+    outcomes: Outcomes,
+}
+
+/// Does the operations on a new store, and fails at the first answer that the model does not give.
+pub(super) fn run(ops: &[Op]) -> Outcomes {
+    let disk = Disk::empty();
+    let handles = [disk.create().unwrap(), disk.open().unwrap()];
+    let mut run = Run {
+        disk: &disk,
+        handles,
+        transactions: [None, None],
+        held: Vec::new(),
+        model: Model::new(),
+        outcomes: Outcomes::default(),
+    };
+    for (at, op) in ops.iter().enumerate() {
+        run.step(op, &format!("{at}"));
+    }
+    run.finish()
+}
+
+/// Content, told by one byte: half of the bytes stand for pieces too long to be kept in memory.
+fn content(fill: u8) -> Vec<u8> {
+    let length = if fill >= 250 { (64 << 10) + usize::from(fill) } else { usize::from(fill) % 7 };
+    vec![fill % 5; length]
+}
+
+/// Fails unless a call was refused as the model says, or accepted where it accepts.
+fn agree<T, U>(found: Result<T, Error>, expected: Result<U, Refusal>, what: &str) -> Option<(T, U)> {
+    match (found, expected) {
+        (Ok(found), Ok(expected)) => Some((found, expected)),
+        (Err(error), Err(refusal)) => {
+            let kind = match &refusal {
+                Refusal::NotFound => ErrorKind::NotFound,
+                Refusal::Invalid => ErrorKind::Invalid,
+                Refusal::Conflict(_) => ErrorKind::Conflict,
+            };
+            assert_eq!(error.kind(), kind, "{what}: {error:?}");
+            if let Refusal::Conflict(paths) = refusal {
+                let found =
+                    error.conflicts().iter().map(|found| (found.path.to_string(), found.generation.get()));
+                assert_eq!(found.collect::<Vec<_>>(), paths, "{what}");
+            }
+            None
+        }
+        (Ok(_), Err(refusal)) => panic!("{what} was accepted, and the model says {refusal:?}"),
+        (Err(error), Ok(_)) => panic!("{what} was refused, and the model accepts it: {error:?}"),
+    }
+}
+
+fn checked(path: &str) -> Result<(), Refusal> {
+    if REFUSED.contains(&path) { Err(Refusal::Invalid) } else { Ok(()) }
+}
+
+impl Run<'_> {
+    fn transaction(&mut self, tx: usize) -> &mut (Transaction, Draft) {
+        let begin = || (self.handles[tx].begin().unwrap(), self.model.begin());
+        self.transactions[tx].get_or_insert_with(begin)
+    }
+
+    /// The generation that a revision names, in the model.
+    fn named(&self, rev: Rev) -> Result<Generation, Refusal> {
+        match rev {
+            Rev::Number(0) => Err(Refusal::Invalid),
+            Rev::Number(number) => self.model.at(number).cloned().ok_or(Refusal::NotFound),
+            Rev::Back(steps) => self.model.back(steps).cloned().ok_or(Refusal::NotFound),
+        }
+    }
+
+    fn snapshot(&self, handle: usize, rev: Rev) -> Result<Snapshot, Error> {
+        match rev {
+            Rev::Number(number) => self.handles[handle].snapshot_at(number),
+            Rev::Back(steps) => self.handles[handle].snapshot_at(format!("latest~{steps}")),
+        }
+    }
+
+    fn step(&mut self, op: &Op, at: &str) {
+        let what = &format!("operation {at}, {op:?}");
+        match *op {
+            Op::Begin { tx } => {
+                self.transactions[tx] = None;
+                let base = self.transaction(tx).0.base().get();
+                assert_eq!(base, self.model.head().number, "{what}");
+            }
+            Op::Put { tx, path, fill, is_streamed } => {
+                let (transaction, draft) = self.transaction(tx);
+                let bytes = content(fill);
+                let put = if is_streamed {
+                    transaction.put_reader(path, bytes.as_slice())
+                } else {
+                    transaction.put(path, bytes.clone())
+                };
+                agree(put, checked(path).map(|()| draft.put(&path.into(), &bytes)), what);
+            }
+            Op::Rename { tx, from, to } => {
+                let (transaction, draft) = self.transaction(tx);
+                let model = checked(from).and(checked(to));
+                let model = model.and_then(|()| draft.rename(&from.into(), &to.into()));
+                agree(transaction.rename(from, to), model, what);
+            }
+            Op::Remove { tx, path } => {
+                let (transaction, draft) = self.transaction(tx);
+                agree(
+                    transaction.remove(path),
+                    checked(path).and_then(|()| draft.remove(&path.into())),
+                    what,
+                );
+            }
+            Op::Get { tx, path } => {
+                let (transaction, draft) = self.transaction(tx);
+                let model = checked(path).and_then(|()| draft.get(&path.into()));
+                if let Some((found, expected)) = agree(transaction.get(path), model, what) {
+                    assert!(found == *expected, "{what}: other bytes");
+                }
+            }
+            Op::Contains { tx, path } => {
+                let (transaction, draft) = self.transaction(tx);
+                let model = checked(path).map(|()| draft.contains(&path.into()));
+                if let Some((found, expected)) = agree(transaction.contains(path), model, what) {
+                    assert_eq!(found, expected, "{what}");
+                }
+            }
+            Op::List { tx, prefix } => {
+                let (transaction, draft) = self.transaction(tx);
+                let found = transaction.list(prefix).unwrap();
+                let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+                assert_eq!(found, draft.list(prefix), "{what}");
+            }
+            Op::Overwrite { tx, yes } => {
+                let (transaction, draft) = self.transaction(tx);
+                transaction.overwrite(yes);
+                draft.overwrite = yes;
+            }
+            Op::Restore { tx, rev, part } => self.restore(tx, rev, part, what),
+            Op::Commit { tx } => {
+                self.transaction(tx);
+                let (transaction, draft) = self.transactions[tx].take().unwrap();
+                assert_eq!(transaction.base().get(), draft.base(), "{what}");
+                let saved = transaction.commit(what);
+                self.saved(saved, &draft, what, what);
+            }
+            Op::Discard { tx } => self.transactions[tx] = None,
+            Op::Rollback { handle, rev } => {
+                let saved = match rev {
+                    Rev::Number(number) => self.handles[handle].rollback(number, what),
+                    Rev::Back(steps) => self.handles[handle].rollback(format!("latest~{steps}"), what),
+                };
+                let mut draft = self.model.begin();
+                match self.named(rev).and_then(|then| draft.restore(&then, None)) {
+                    Ok(()) => self.saved(saved, &draft, what, what),
+                    Err(refusal) => {
+                        agree(saved, Err::<(), _>(refusal), what);
+                        self.outcomes.not_found += 1;
+                    }
+                }
+            }
+            Op::Reopen { handle } => self.handles[handle] = self.disk.open().unwrap(),
+            Op::Hold { handle, rev } => {
+                if let Some(held) = agree(self.snapshot(handle, rev), self.named(rev), what) {
+                    self.held.push(held);
+                    // Each holds an open file.
+                    self.held.drain(..self.held.len().saturating_sub(8));
+                }
+            }
+            Op::ReadHeld => {
+                self.held.iter().for_each(|(snapshot, expected)| assert_is(snapshot, expected, what));
+                for ((one, before), (two, after)) in self.held.iter().zip(self.held.iter().skip(1)) {
+                    assert_differs(one, before, two, after, what);
+                }
+            }
+            Op::Check { handle } => self.check(handle, what),
+        }
+    }
+
+    fn restore(&mut self, tx: usize, rev: Rev, part: Option<&'static str>, what: &str) {
+        let named = agree(self.snapshot(tx, rev), self.named(rev), what);
+        let Some((snapshot, then)) = named else { return };
+        let (transaction, draft) = self.transaction(tx);
+        let patterns: Vec<&str> = part.into_iter().collect();
+        agree(transaction.restore(&snapshot, &patterns), draft.restore(&then, part), what);
+    }
+
+    fn saved(&mut self, saved: Result<Commit, Error>, draft: &Draft, message: &str, what: &str) {
+        let expected = self.model.commit(draft, message);
+        *match &expected {
+            Ok(Saved { changed: true, .. }) => &mut self.outcomes.saved,
+            Ok(_) => &mut self.outcomes.unchanged,
+            Err(Refusal::Conflict(_)) => &mut self.outcomes.conflicts,
+            Err(Refusal::Invalid) => &mut self.outcomes.invalid,
+            Err(Refusal::NotFound) => &mut self.outcomes.not_found,
+        } += 1;
+        if let Some((Commit { generation, changed, put, removed, bytes }, expected)) =
+            agree(saved, expected, what)
+        {
+            assert_eq!(
+                Saved { generation: generation.get(), changed, put, removed, bytes },
+                expected,
+                "{what}"
+            );
+        }
+    }
+
+    /// Compares everything that a handle tells of the newest generation and of the history.
+    fn check(&self, handle: usize, what: &str) {
+        let (store, head) = (&self.handles[handle], self.model.head());
+        assert_is(&store.snapshot().unwrap(), head, what);
+        let status = store.status().unwrap();
+        assert_eq!((status.generation.get(), status.files), (head.number, head.files.len() as u64), "{what}");
+        assert_eq!(
+            (status.health, status.interrupted, status.findings),
+            (Health::Ok, vec![], vec![]),
+            "{what}"
+        );
+        assert_eq!(status.message, head.message, "{what}");
+        let mut parents = self.model.generations.iter().rev().skip(1);
+        let mut history = store.history().unwrap();
+        for expected in self.model.generations.iter().rev() {
+            let found = history.next().expect("the history is as long").unwrap();
+            let texts = |paths: &[crate::path::StorePath]| paths.iter().map(ToString::to_string).collect();
+            let is_rollback = found.kind == Kind::Rollback;
+            assert_eq!(is_rollback, expected.restores.is_some(), "{what}");
+            let found = Generation {
+                number: found.generation.get(),
+                message: found.message,
+                put: texts(&found.put),
+                removed: texts(&found.removed),
+                restores: found.restores.map(crate::revision::Generation::get),
+                files: expected.files.clone(),
+            };
+            assert_eq!(&found, expected, "{what}");
+            let entry = store.entry(expected.number).unwrap();
+            assert_eq!(
+                entry.parent.map(crate::revision::Generation::get),
+                parents.next().map(|made| made.number)
+            );
+        }
+        assert!(history.next().is_none(), "{what}");
+    }
+
+    /// Looks at everything once more, through the handles and through a new one.
+    fn finish(mut self) -> Outcomes {
+        self.step(&Op::ReadHeld, "at the end");
+        self.transactions = [None, None];
+        self.check(0, "at the end");
+        self.check(1, "at the end");
+        self.handles[0] = self.disk.open().unwrap();
+        self.check(0, "after opening again");
+        for expected in &self.model.generations {
+            assert_is(
+                &self.handles[0].snapshot_at(expected.number).unwrap(),
+                expected,
+                "after opening again",
+            );
+        }
+        let options = VerifyOptions { scope: VerifyScope::All, threads: 1, ..VerifyOptions::default() };
+        let report = self.handles[0].verify(&options).unwrap();
+        assert!(report.ok && report.findings.is_empty(), "{:?}", report.findings);
+        assert_eq!(report.generations, self.model.generations.len() as u64);
+        self.outcomes
+    }
+}
+
+/// Fails unless a snapshot is the generation of the model: its paths, their bytes, and who wrote them.
+fn assert_is(snapshot: &Snapshot, expected: &Generation, what: &str) {
+    assert_eq!(snapshot.generation().get(), expected.number, "{what}");
+    let found: BTreeMap<Path, (Vec<u8>, u64)> = snapshot
+        .list("")
+        .into_iter()
+        .map(|entry| {
+            let bytes = snapshot.get(entry.path.as_str()).unwrap();
+            (entry.path.to_string(), (bytes, entry.generation.get()))
+        })
+        .collect();
+    let expected: BTreeMap<Path, (Vec<u8>, u64)> = expected
+        .files
+        .iter()
+        .map(|(path, file)| (path.clone(), (file.bytes.to_vec(), file.written.0)))
+        .collect();
+    assert!(found == expected, "{what}: other files than the model has");
+}
+
+fn assert_differs(one: &Snapshot, before: &Generation, two: &Snapshot, after: &Generation, what: &str) {
+    let paths = before.files.keys().chain(after.files.keys());
+    let bytes =
+        |generation: &Generation, path: &Path| generation.files.get(path).map(|file| Arc::clone(&file.bytes));
+    let mut expected: Vec<Path> =
+        paths.filter(|path| bytes(before, path) != bytes(after, path)).cloned().collect();
+    expected.sort_unstable();
+    expected.dedup();
+    let found: Vec<Path> = one.diff(two).iter().map(|difference| difference.path.to_string()).collect();
+    assert_eq!(found, expected, "{what}");
+}
