@@ -66,7 +66,7 @@ impl Engine {
         // Nothing is acknowledged as being there, and nothing follows it, before it is durable: after a crash a
         // generation whose parent is not to be found would look like damage.
         if !writer.is_settled(head.link.generation) {
-            publish::settle(self, head.link.generation)?;
+            publish::settle(self, &writer, &head)?;
             writer.note_settled(self.storage(), head.link.generation);
         }
         if head.link != proposal.base.link && !proposal.overwrite {

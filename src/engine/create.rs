@@ -9,7 +9,7 @@ use super::publish::{Draft, publish};
 use super::{Engine, Head, Options, recover};
 use crate::error::{Error, Problem, Result};
 use crate::format::manifest::Kind;
-use crate::format::names::{CHECKPOINTS, DATA, FOLDERS, MANIFESTS, Name};
+use crate::format::names::{CHECKPOINTS, DATA, FOLDERS, LOCKS, MANIFESTS, Name};
 use crate::fs::Fs;
 use crate::fs::medium::{self, Medium};
 use crate::fs::outside::{self, Place};
@@ -145,10 +145,6 @@ fn look(storage: &dyn Storage, dir: &Path) -> Result<Nothing> {
 pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<(Engine, Medium)> {
     let storage: Arc<dyn Storage> = Arc::new(Directory::new(Arc::clone(&fs)));
     check_vacant(&*storage, dir)?;
-    for folder in FOLDERS {
-        fs.make_dir(folder).map_err(|error| Error::io("cannot make", folder, error))?;
-        fs.flush_dir(folder).map_err(|error| Error::io("cannot flush", folder, error))?;
-    }
     let random = fs
         .random()
         .map_err(|error| Error::io("cannot choose an id for", dir.display().to_string(), error))?;
@@ -157,6 +153,7 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
     let writer = engine.lock_writer()?;
     // Another process may have made the store while this one waited.
     check_vacant(&*storage, dir)?;
+    make_folders(&*fs)?;
     let medium = medium::probe(&*fs, dir, options.force_medium, options.lock_witness.as_deref())?;
     let found = serde_json::to_value(&medium).unwrap_or_default();
     let draft = Draft {
@@ -171,6 +168,18 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
     drop(writer);
     engine.remember(head);
     Ok((engine, medium))
+}
+
+/// Makes the folders of a store. One that an earlier try has left is made anew where it is empty: if the flush of its
+/// name failed then, the system may take for written what it has dropped.
+fn make_folders(fs: &dyn Fs) -> Result<()> {
+    for folder in FOLDERS {
+        if folder != LOCKS {
+            let _ = fs.remove_dir(folder);
+        }
+        fs.make_dir(folder).map_err(|error| Error::io("cannot make", folder, error))?;
+    }
+    Ok(())
 }
 
 fn check_vacant(storage: &dyn Storage, dir: &Path) -> Result<()> {

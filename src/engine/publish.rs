@@ -1,10 +1,11 @@
-//! The commit protocol: every barrier is in [`attempt`]. `docs/durability.md` says why each is there.
+//! The commit protocol: every barrier is in [`swap`]. `docs/durability.md` says why each is there.
 
 use std::collections::BTreeMap;
 use std::io;
 
 use serde_json::Value;
 
+use super::load::{self, Fault};
 use super::lock::Writer;
 use super::table::Table;
 use super::{Engine, Head};
@@ -109,25 +110,45 @@ pub(crate) fn publish(
                 });
             }
             Err(Failure::Taken) => number = number.next().ok_or_else(|| taken(number))?,
-            Err(Failure::Before(error)) => return Err(error),
-            Err(Failure::After { step, source }) => return Err(unknown(engine, number, step, source)),
+            Err(failure) => return Err(failure.into_error(engine, number)),
         }
     }
     Err(taken(number))
 }
 
-/// Makes the pointer that was found durable, so that what it names may be acknowledged again.
+/// Makes the pointer to the head durable, so that what it names may be acknowledged and built on.
+///
+/// The pointer is written and swapped in once more. To flush the directory again would prove nothing: after a flush
+/// that failed the system may take the name for written that it has dropped. Only under the writer lock, as an older
+/// pointer must never replace a newer one.
 ///
 /// # Errors
-/// As [`publish`] after the swap.
-pub(crate) fn settle(engine: &Engine, generation: Generation) -> Result<()> {
-    let flushed = engine.storage().flush_pointer();
-    flushed.map_err(|source| unknown(engine, generation, "the flush of the pointer", source))
+/// As [`publish`].
+pub(crate) fn settle(engine: &Engine, _: &Writer, head: &Head) -> Result<()> {
+    let storage = engine.storage();
+    let pointer = load::pointer(storage).map_err(Fault::into_error)?;
+    if pointer.head != head.link {
+        return Err(Problem::HistoryReplaced { known: head.link.generation }.into());
+    }
+    let swapped = storage
+        .round()
+        .map_err(|error| not_written("cannot begin to write", error))
+        .and_then(|mut round| swap(engine, &mut *round, |round| write_pointer(storage, round, &pointer)));
+    swapped.map_err(|failure| failure.into_error(engine, head.link.generation))
 }
 
-fn unknown(engine: &Engine, generation: Generation, step: &'static str, source: io::Error) -> Error {
-    engine.poison().set(generation);
-    Problem::OutcomeUnknown { generation, step, source }.into()
+impl Failure {
+    /// The public form. Poisons the handle when nobody can say what became of `generation`.
+    fn into_error(self, engine: &Engine, generation: Generation) -> Error {
+        match self {
+            Self::Taken => taken(generation),
+            Self::Before(error) => error,
+            Self::After { step, source } => {
+                engine.poison().set(generation);
+                Problem::OutcomeUnknown { generation, step, source }.into()
+            }
+        }
+    }
 }
 
 /// Makes one generation durable and visible, or fails.
@@ -140,8 +161,18 @@ fn attempt(
 ) -> Result<(), Failure> {
     let storage = engine.storage();
     let mut round = storage.round().map_err(|error| not_written("cannot begin to write", error))?;
+    swap(engine, &mut *round, |round| write(storage, round, link, manifest, pointer, draft))
+}
+
+/// Writes with `write`, and then swaps the pointer that it has written. Every barrier is here.
+fn swap(
+    engine: &Engine,
+    round: &mut dyn Round,
+    write: impl FnOnce(&mut dyn Round) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let storage = engine.storage();
     // Barrier 1: everything that the pointer will lead to, and the pointer under another name, is durable.
-    let written = write(storage, &mut *round, link, manifest, pointer, draft)
+    let written = write(round)
         .and_then(|()| round.flush().map_err(|error| not_written("cannot flush", error)))
         .and_then(|()| engine.check_cancel().map_err(Failure::Before));
     if let Err(failure) = written {
@@ -177,6 +208,11 @@ fn write(
         }
         .map_err(|error| taken_or(error, "cannot write a file of"))?;
     }
+    write_pointer(storage, round, pointer)
+}
+
+/// Writes the pointer under its other name.
+fn write_pointer(storage: &dyn Storage, round: &mut dyn Round, pointer: &Pointer) -> Result<(), Failure> {
     // A crash may have left one. The save that it belonged to is known by its manifest.
     match storage.delete(&Name::NextPointer) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

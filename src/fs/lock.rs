@@ -97,11 +97,7 @@ mod tests {
         first.set_note(b"longer").unwrap();
         first.set_note(b"note").unwrap();
         assert_eq!(first.note().unwrap(), b"note");
-        assert_eq!(
-            first.file.metadata().unwrap().len(),
-            6,
-            "one write has replaced all of the longer note"
-        );
+        assert_eq!(first.file.metadata().unwrap().len(), 6, "one write has replaced all of the longer note");
         drop(first);
         assert!(try_lock(open(), Mode::Exclusive).unwrap().is_some());
     }

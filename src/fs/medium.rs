@@ -248,17 +248,19 @@ fn warnings(carrier: &Carrier) -> Vec<String> {
 fn try_out(fs: &dyn Fs, dir: &Path, witness: Option<&LockWitness>, medium: &mut Medium) -> io::Result<()> {
     clear(fs)?;
     write(fs, PROBE, b"old")?;
-    medium.creates_exclusively =
-        fs.create(PROBE, Access::ReadOnly).is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists);
+    medium.creates_exclusively = match fs.create(PROBE, Access::ReadOnly) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => true,
+        other => other.map(|_| false)?,
+    };
     medium.case_sensitive = fs.stat(PROBE_OTHER_CASE)?.is_none();
     write(fs, PROBE_NEXT, b"new")?;
     let mut reader = fs.open(PROBE)?;
-    let replaced = fs.rename(PROBE_NEXT, PROBE).is_ok();
+    let replaced = works(fs.rename(PROBE_NEXT, PROBE))?;
     let (mut old, mut new) = (Vec::new(), Vec::new());
     reader.read_to_end(&mut old)?;
     fs.open(PROBE)?.read_to_end(&mut new)?;
     medium.replaces_open_files = replaced && old == b"old" && new == b"new";
-    medium.flushes_directories = fs.flush_dir("staging").is_ok();
+    medium.flushes_directories = works(fs.flush_dir("staging"))?;
     if let Some(_held) = fs.try_lock(PROBE_LOCK, Mode::Exclusive)? {
         let second = fs.try_lock(PROBE_LOCK, Mode::Exclusive)?.is_none();
         medium.lock_excludes = match witness {
@@ -269,6 +271,16 @@ fn try_out(fs: &dyn Fs, dir: &Path, witness: Option<&LockWitness>, medium: &mut 
         .into();
     }
     Ok(())
+}
+
+/// Tells a medium that cannot do something from one that failed to do it now.
+fn works(tried: io::Result<()>) -> io::Result<bool> {
+    use io::ErrorKind as K;
+    match tried {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.kind(), K::Unsupported | K::InvalidInput | K::ResourceBusy) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn write(fs: &dyn Fs, path: &str, bytes: &[u8]) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::effort;
 use super::oracle::{self, Verdict};
-use super::scene::{Expect, Scene, put};
+use super::scene::{Expect, Scene, Wrap, plain, put};
 use super::workloads::{self, Workload};
 use crate::fs::sim::Step;
 use crate::fs::sim::cut::Cut;
@@ -53,21 +53,23 @@ pub(super) struct Recorded {
     pub(super) steps: Vec<Step>,
     last: Disk,
     expect: Vec<Arc<Expect>>,
+    pub(super) wrap: Wrap,
 }
 
 impl Recorded {
-    pub(super) fn of(workload: &Workload) -> Self {
+    pub(super) fn of(workload: &Workload, wrap: &Wrap) -> Verdict<Self> {
         let mut scene = (workload.prepare)();
+        scene.wrap = Arc::clone(wrap);
         scene.record();
         let way = scene.way();
-        (workload.work)(&mut scene, way).unwrap_or_else(|error| panic!("{}: {error}", workload.name));
-        Self::ended(workload.name.clone(), &scene)
+        (workload.work)(&mut scene, way).map_err(|error| format!("{}: {error}", workload.name))?;
+        Ok(Self::ended(workload.name.clone(), &scene))
     }
 
     pub(super) fn ended(name: String, scene: &Scene) -> Self {
         let (last, steps) = (scene.fs.disk(), scene.fs.recording());
         let expect = scene.expectations(steps.len());
-        Self { name, steps, last, expect }
+        Self { name, steps, last, expect, wrap: Arc::clone(&scene.wrap) }
     }
 
     /// The places at which the power can be cut: before each operation and after the last, but once only where
@@ -119,19 +121,20 @@ pub(super) fn cut(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen) 
         let explain = |wrong: String| {
             format!("{}, pick {pick:?}: {wrong}\n{}", recorded.describe(point), tree(&image.disk))
         };
-        if std::env::var_os("COUNT").is_none() { oracle::check(&image, expect).map_err(explain)?; }
+        oracle::check(&image, expect, &recorded.wrap).map_err(explain)?;
         if number % every == 0 && depth.again > 0 {
-            again(&image.disk, expect, depth, seen).map_err(explain)?;
+            again(&image.disk, expect, &recorded.wrap, depth, seen).map_err(explain)?;
         }
     }
     Ok(())
 }
 
 /// Goes on after a power cut, and cuts the power at each operation of that.
-fn again(disk: &Disk, expect: &Expect, depth: Depth, seen: &Seen) -> Verdict {
+fn again(disk: &Disk, expect: &Expect, wrap: &Wrap, depth: Depth, seen: &Seen) -> Verdict {
     let mut expect = expect.clone();
     expect.seen = oracle::numbers(disk).last().map_or(0, |number| number.get()).max(expect.seen);
     let mut scene = Scene::start(disk.clone(), 2, expect);
+    scene.wrap = Arc::clone(wrap);
     scene.record();
     let work = |scene: &mut Scene| {
         let way = scene.way();
@@ -165,8 +168,18 @@ fn tree(disk: &Disk) -> String {
     text
 }
 
+/// What a check finds, also when it panics: a mutant can make anything happen.
+pub(super) fn caught<T>(check: impl FnOnce() -> Verdict<T>) -> Verdict<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        Err(text
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()))
+            .unwrap_or("a panic".into()))
+    })
+}
+
 /// Every workload at every point, on all processors.
-fn everything(recorded: &[Recorded], depth: Depth, seen: &Seen) -> Verdict {
+pub(super) fn everything(recorded: &[Recorded], depth: Depth, seen: &Seen) -> Verdict {
     let points: Vec<(usize, usize)> = recorded
         .iter()
         .enumerate()
@@ -177,7 +190,7 @@ fn everything(recorded: &[Recorded], depth: Depth, seen: &Seen) -> Verdict {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
                 while let Some((workload, point)) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(text) = cut(&recorded[*workload], *point, depth, seen) {
+                    if let Err(text) = caught(|| cut(&recorded[*workload], *point, depth, seen)) {
                         *wrong.lock().unwrap() = Some(text);
                         next.store(points.len(), Ordering::Relaxed);
                     }
@@ -192,18 +205,19 @@ fn everything(recorded: &[Recorded], depth: Depth, seen: &Seen) -> Verdict {
 #[expect(clippy::disallowed_methods, reason = "the time that it took is reported")]
 fn l1_the_power_is_cut_at_every_operation() {
     let (wanted, seed, start) = (effort::runs(STATES), effort::seed(), std::time::Instant::now());
-    let only = std::env::var("ONLY").unwrap_or_default();
+    let all = workloads::all();
     let recorded: Vec<Recorded> =
-        workloads::all().iter().filter(|w| w.name.contains(&only)).map(Recorded::of).collect();
-    for r in &recorded {
-        let ways: Vec<u64> = r.points().map(|p| Cut::new(r.at(p).0, 1).ways_canonical(LIMIT)).collect();
-        println!("{}: {} ops, {} points, {} over, {} picks", r.name, r.steps.len(), ways.len(), ways.iter().filter(|w| **w >= LIMIT).count(), ways.iter().sum::<u64>());
-    }
-    if std::env::var_os("COUNT").is_some() { return; }
+        all.iter().map(|workload| Recorded::of(workload, &plain()).unwrap()).collect();
     let operations: usize = recorded.iter().map(|recorded| recorded.steps.len()).sum();
     let seen = Seen::default();
     for round in 0.. {
-        let depth = Depth { limit: LIMIT, limit_many: LIMIT_MANY, limit_again: LIMIT_AGAIN, again: AGAIN, seed: seed + round };
+        let depth = Depth {
+            limit: LIMIT,
+            limit_many: LIMIT_MANY,
+            limit_again: LIMIT_AGAIN,
+            again: AGAIN,
+            seed: seed + round,
+        };
         if let Err(wrong) = everything(&recorded, depth, &seen) {
             panic!("seed {}: {wrong}", seed + round);
         }

@@ -2,6 +2,8 @@
 //! operation, and mutants that show that neither is blind. `docs/testing.md` says what each layer shows and how to run it.
 
 mod crash;
+mod faults;
+mod layer;
 mod oracle;
 mod scene;
 mod workloads;

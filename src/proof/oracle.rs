@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::scene::{self, Expect, State};
+use super::scene::{self, Expect, State, Wrap};
 use crate::error::ErrorKind;
 use crate::format::names::{DATA, MANIFESTS, Name};
 use crate::fs::sim::SimFs;
@@ -23,6 +23,8 @@ macro_rules! hold {
         }
     };
 }
+
+pub(super) use hold;
 
 /// Calls `see` with every name on the disk, directories with `None`.
 pub(super) fn walk(disk: &Disk, see: &mut dyn FnMut(&str, Option<&Data>)) {
@@ -64,15 +66,16 @@ fn lasting(fs: &SimFs) -> [u8; 32] {
 }
 
 /// Everything that must hold after a power cut.
-pub(super) fn check(image: &Image, expect: &Expect) -> Verdict {
+pub(super) fn check(image: &Image, expect: &Expect, wrap: &Wrap) -> Verdict {
     let (disk, lot) = (&image.disk, image.hash[0]);
     let fs = SimFs::start(disk.clone(), 5);
+    let way = wrap(Arc::new(fs.clone()));
     let found = numbers(disk);
-    let store = match scene::open(Arc::new(fs.clone())) {
+    let store = match scene::open(Arc::clone(&way)) {
         Ok(store) => store,
         Err(error) => {
             hold!(expect.last().is_none() && error.is_vacant(), "it does not open: {error}");
-            let store = scene::create(Arc::new(fs.clone()))
+            let store = scene::create(way)
                 .map_err(|error| format!("the making that was interrupted cannot be completed: {error}"))?;
             hold!(
                 found.iter().all(|number| *number < store.engine.known().link.generation),
@@ -97,8 +100,7 @@ pub(super) fn check(image: &Image, expect: &Expect) -> Verdict {
         status.interrupted
     );
     drop(store);
-    let again =
-        scene::open(Arc::new(fs.clone())).map_err(|error| format!("it does not open twice: {error}"))?;
+    let again = scene::open(way).map_err(|error| format!("it does not open twice: {error}"))?;
     hold!(again.engine.known().link.generation == head, "opening twice gives something else");
     hold!(lasting(&fs) == before, "opening and reading changed the disk");
     check_save(&fs, &again, state, expect.seen.max(highest(&found)), lot)

@@ -41,9 +41,11 @@ impl Expect {
     /// A number that is another one for other expectations.
     pub(super) fn digest(&self) -> u64 {
         let mut hasher = blake3::Hasher::new();
-        let states = self.possible.iter().map(|state| (None, state)).chain(
-            self.certain.iter().map(|(generation, saved)| (Some(generation.get()), &saved.state)),
-        );
+        let states = self
+            .possible
+            .iter()
+            .map(|state| (None, state))
+            .chain(self.certain.iter().map(|(generation, saved)| (Some(generation.get()), &saved.state)));
         for (generation, state) in states {
             hasher.update(&generation.unwrap_or(0).to_le_bytes()).update(&(state.len() as u64).to_le_bytes());
             for (path, content) in &**state {
@@ -101,9 +103,18 @@ impl Edit {
     }
 }
 
+/// What every process's way to the disk goes through.
+pub(super) type Wrap = Arc<dyn Fn(Arc<dyn Fs>) -> Arc<dyn Fs> + Send + Sync>;
+
+/// Nothing in between.
+pub(super) fn plain() -> Wrap {
+    Arc::new(|way| way)
+}
+
 /// A simulated disk, the processes that save on it, and what must be true of it at each moment.
 pub(super) struct Scene {
     pub(super) fs: SimFs,
+    pub(super) wrap: Wrap,
     pub(super) expect: Expect,
     /// The newest state, as whoever opens the store sees it.
     head: Option<(Generation, Saved)>,
@@ -148,7 +159,14 @@ pub(super) fn state_of(snapshot: &crate::snapshot::Snapshot) -> Result<(Generati
 impl Scene {
     /// An empty disk, or one that a power cut left, in a machine that has just started.
     pub(super) fn start(disk: Disk, boot: u64, expect: Expect) -> Self {
-        Self { fs: SimFs::start(disk, boot), expect, head: None, between: Vec::new(), marks: Vec::new() }
+        Self {
+            fs: SimFs::start(disk, boot),
+            wrap: plain(),
+            expect,
+            head: None,
+            between: Vec::new(),
+            marks: Vec::new(),
+        }
     }
 
     /// A scene with a store in which these saves were made.
@@ -166,7 +184,7 @@ impl Scene {
 
     /// The way of a process that nothing happens to.
     pub(super) fn way(&self) -> Arc<dyn Fs> {
-        Arc::new(self.fs.clone())
+        (self.wrap)(Arc::new(self.fs.clone()))
     }
 
     fn mark(&mut self) {
@@ -247,6 +265,15 @@ impl Scene {
             edits.iter().try_for_each(|edit| edit.stage(&mut tx))?;
             commit(tx)
         })
+    }
+
+    /// Saves so that exactly this is there.
+    pub(super) fn save_state(&mut self, store: &Store, state: &State) -> Result<Commit> {
+        let now = self.head_state();
+        let puts = state.iter().map(|(path, content)| Edit::Put(path.clone(), content.clone()));
+        let removals = now.keys().filter(|path| !state.contains_key(*path));
+        let edits: Vec<Edit> = puts.chain(removals.map(|path| Edit::Remove(path.clone()))).collect();
+        self.save(store, &edits)
     }
 
     /// Goes back to an earlier generation.

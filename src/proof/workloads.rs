@@ -14,6 +14,8 @@ pub(super) struct Workload {
     pub(super) name: String,
     pub(super) prepare: Box<dyn Fn() -> Scene + Send + Sync>,
     pub(super) work: Box<dyn Fn(&mut Scene, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync>,
+    /// Whether its pointer is swapped more than once.
+    pub(super) swaps_twice: bool,
 }
 
 fn workload(
@@ -21,7 +23,7 @@ fn workload(
     prepare: impl Fn() -> Scene + Send + Sync + 'static,
     work: impl Fn(&mut Scene, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync + 'static,
 ) -> Workload {
-    Workload { name: name.into(), prepare: Box::new(prepare), work: Box::new(work) }
+    Workload { name: name.into(), prepare: Box::new(prepare), work: Box::new(work), swaps_twice: false }
 }
 
 /// A small store with some history.
@@ -126,6 +128,10 @@ pub(super) fn all() -> Vec<Workload> {
         all.push(workload(format!("commit of 14 files in folders {with}"), prepare, save(spread(14))));
     }
     all.extend(killed());
+    for workload in &mut all {
+        let several = ["several saves", "checkpoint", "killed", "folders that a copy"];
+        workload.swaps_twice = several.iter().any(|name| workload.name.contains(name));
+    }
     all
 }
 
@@ -159,35 +165,44 @@ fn lost_folders() -> Scene {
 
 /// Two writers in turn: the first is killed at each of its operations, the second saves what it finds.
 fn killed() -> Vec<Workload> {
-    let operations = {
-        let scene = begun();
+    let trace = {
+        let mut scene = begun();
         let fault = FaultFs::flushing(scene.way());
-        fault.plan(Some(dies_after(usize::MAX)));
-        let mut scene = scene;
         save(first_save())(&mut scene, Arc::new(fault.clone())).unwrap();
-        fault.seen()
+        fault.take_trace().into_iter().filter(Op::changes).collect::<Vec<_>>()
     };
-    (0..operations)
-        .map(|after| {
-            workload(
-                format!("a writer is killed after {after} operations and another one follows"),
-                begun,
-                move |scene, way| {
-                    let fault = FaultFs::flushing(Arc::clone(&way));
-                    fault.plan(Some(dies_after(after)));
-                    let mut state = (*scene.expect.last().unwrap().1.state).clone();
-                    first_save().iter().for_each(|edit| edit.apply(&mut state));
-                    if save(first_save())(scene, Arc::new(fault)).is_err() {
-                        scene.killed(Arc::new(state));
-                    }
-                    // What comes before is cut short in the workload of the first alone.
-                    scene.record();
-                    let store = scene.open(way)?;
-                    scene.save(&store, &[put("a.json", "third a"), put("second.json", "of the second")]).map(drop)
-                },
-            )
+    let is_swap = |op: &Op| matches!(op, Op::Rename(_, to) if to == "CURRENT");
+    let swapped = trace.iter().position(is_swap).unwrap() + 1;
+    let work = move |after: usize, same: bool| {
+        move |scene: &mut Scene, way: Arc<dyn Fs>| {
+            let fault = FaultFs::flushing(Arc::clone(&way));
+            fault.plan(Some(dies_after(after)));
+            let mut state = (*scene.expect.last().unwrap().1.state).clone();
+            first_save().iter().for_each(|edit| edit.apply(&mut state));
+            if save(first_save())(scene, Arc::new(fault)).is_err() {
+                scene.killed(Arc::new(state.clone()));
+            }
+            // What comes before is cut short in the workload of the first alone.
+            scene.record();
+            let store = scene.open(way)?;
+            if same {
+                scene.save_state(&store, &state)?;
+            }
+            scene.save(&store, &[put("a.json", "third a"), put("second.json", "of the second")]).map(drop)
+        }
+    };
+    let name = |after, what| format!("a writer is killed after {after} operations and another one {what}");
+    let mut killed: Vec<Workload> = (0..trace.len())
+        .flat_map(|after| {
+            [
+                workload(name(after, "saves something else"), begun, work(after, false)),
+                workload(name(after, "saves the same"), begun, work(after, true)),
+            ]
         })
-        .collect()
+        .collect();
+    let name = "a writer is killed after its swap and another one saves the same";
+    killed.push(workload(name, begun, work(swapped, true)));
+    killed
 }
 
 fn first_save() -> Vec<Edit> {

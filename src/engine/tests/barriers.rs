@@ -126,13 +126,10 @@ fn the_first_generation_is_a_commit_like_any_other() {
     let trace = bed.fs.take_trace();
     let swap = position(&trace, &swap());
     assert_eq!(trace[swap + 1], Op::FlushDir(String::new()));
-    for folder in crate::format::names::FOLDERS {
-        assert!(
-            position(&trace, &Op::FlushDir(folder.to_owned()))
-                > position(&trace, &Op::MakeDir(folder.to_owned()))
-        );
-    }
     let root = trace[..swap].iter().rposition(|op| *op == Op::FlushDir(String::new())).unwrap();
+    for folder in crate::format::names::FOLDERS {
+        assert!(root > position(&trace, &Op::MakeDir(folder.to_owned())), "the name of {folder} is flushed");
+    }
     assert!(root > position(&trace, &Op::Create("CURRENT.next".into())));
     assert!(position(&trace, &Op::Flush("manifests/0000000001.json".into())) < swap);
 }

@@ -93,10 +93,6 @@ impl<'a> Cut<'a> {
         self.every_way(limit).unwrap_or_else(|| self.samples(usize::try_from(limit).unwrap_or(usize::MAX)))
     }
 
-    pub(crate) fn ways_canonical(&self, limit: u64) -> u64 {
-        self.every_way(limit).map_or(limit, |ways| ways.len() as u64)
-    }
-
     fn every_way(&self, limit: u64) -> Option<Vec<Pick>> {
         let subsets =
             1_u64.checked_shl(u32::try_from(self.changes.len()).ok()?).filter(|all| *all <= limit)?;
@@ -225,7 +221,9 @@ impl<'a> Cut<'a> {
             .filter_map(|((node, fates), fate)| Some((*node, *fates.get(usize::from(*fate))?)))
             .collect();
         let notes = [Fate::Kept, Fate::Dropped, Fate::Garbage];
-        let note = usize::try_from(Random::new(self.mix(pick)).below(3)).ok().and_then(|way| notes.get(way).copied());
+        let note = usize::try_from(Random::new(self.mix(pick)).below(3))
+            .ok()
+            .and_then(|way| notes.get(way).copied());
         let mut left = Left {
             cut: self,
             names,

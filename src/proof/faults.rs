@@ -1,0 +1,226 @@
+//! Every operation fails in every way, once and for ever, and then the power is cut.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use rustix::io::Errno;
+
+use super::crash::{self, Depth, Recorded, Seen};
+use super::effort;
+use super::layer::{Do, Layer, Rule};
+use super::oracle::{self, Verdict, hold};
+use super::scene::{Scene, Wrap, plain, put};
+use super::workloads::{self, Workload};
+use crate::error::ErrorKind;
+use crate::fs::Fs;
+use crate::fs::op::Op;
+use crate::fs::sim::disk::FailedFlush;
+
+const ERRORS: [Errno; 7] =
+    [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::MFILE, Errno::INTR, Errno::ROFS, Errno::ACCESS];
+const EFFECTS: [FailedFlush; 4] =
+    [FailedFlush::Kept, FailedFlush::Dropped, FailedFlush::Zeroed, FailedFlush::Undecided];
+
+/// How one operation fails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Fault {
+    /// The number of the operation, among those that change something.
+    pub(super) at: usize,
+    pub(super) becomes: Do,
+    pub(super) for_ever: bool,
+}
+
+/// Every way in which an operation can fail.
+pub(super) fn ways(op: &Op) -> Vec<Do> {
+    let mut ways: Vec<Do> = ERRORS.iter().map(|errno| Do::Fail(errno.raw_os_error())).collect();
+    if op.flushes() {
+        ways.extend(EFFECTS.map(Do::FailFlush));
+    }
+    if matches!(op, Op::Rename(..) | Op::RenameNew(..) | Op::Create(_) | Op::MakeDir(_) | Op::Remove(_)) {
+        ways.push(Do::DoAndFail(Errno::IO.raw_os_error()));
+    }
+    if matches!(op, Op::Write(_)) {
+        ways.extend([Do::Short, Do::HalfAndFail(Errno::NOSPC.raw_os_error())]);
+    }
+    ways
+}
+
+/// Fails when told to, and passes over what the fault is not about: a full disk lets files be removed.
+fn rule(fault: Fault) -> Rule {
+    let (seen, interrupted) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    Arc::new(move |_, op| {
+        if !op.changes() {
+            return Do::Asked;
+        }
+        let number = seen.fetch_add(1, Ordering::Relaxed);
+        let is_due = number == fault.at || (fault.for_ever && number > fault.at);
+        let applies = match fault.becomes {
+            Do::FailFlush(_) => op.flushes(),
+            Do::Short | Do::HalfAndFail(_) => matches!(op, Op::Write(_)),
+            Do::Fail(errno)
+                if [Errno::NOSPC, Errno::DQUOT].iter().any(|full| full.raw_os_error() == errno) =>
+            {
+                op.allocates()
+            }
+            Do::Fail(errno) if errno == Errno::MFILE.raw_os_error() => op.opens(),
+            Do::DoAndFail(_) => !op.flushes() && !matches!(op, Op::Write(_) | Op::Note(_) | Op::Lock(_)),
+            _ => true,
+        };
+        // Whoever is interrupted tries again, and is through the third time.
+        let is_interruption = fault.becomes == Do::Fail(Errno::INTR.raw_os_error());
+        if is_due && is_interruption && interrupted.fetch_add(1, Ordering::Relaxed) % 3 == 2 {
+            return Do::Asked;
+        }
+        if is_due && applies { fault.becomes } else { Do::Asked }
+    })
+}
+
+/// The operations of a workload that change something.
+pub(super) fn operations(workload: &Workload) -> Vec<Op> {
+    let mut scene = (workload.prepare)();
+    let layer = Layer::over(&scene.fs, Arc::new(|_, _| Do::Asked));
+    (workload.work)(&mut scene, Arc::new(layer.clone())).unwrap();
+    layer.trace().into_iter().filter(Op::changes).collect()
+}
+
+/// Runs a workload with a fault, goes on as users do, and cuts the power at every operation from the fault on.
+pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &Seen) -> Verdict {
+    let mut scene = (workload.prepare)();
+    scene.fs.record();
+    scene.record();
+    let layer = Layer::over(&scene.fs, rule(fault));
+    let outcome = (workload.work)(&mut scene, mutant(Arc::new(layer.clone())));
+    let trace = layer.trace();
+    let swapped = trace.iter().any(|op| matches!(op, Op::Rename(_, to) if to == "CURRENT"));
+    if let Err(error) = &outcome {
+        let expected = if swapped { ErrorKind::CommitOutcomeUnknown } else { ErrorKind::Io };
+        // With several saves, an earlier one may have swapped.
+        let several = trace.iter().filter(|op| matches!(op, Op::Rename(_, to) if to == "CURRENT")).count()
+            > 1
+            || workload.swaps_twice;
+        hold!(
+            error.kind() == expected || (several && error.kind() == ErrorKind::Io) || error.is_interrupted(),
+            "it fails with {:?}: {error}",
+            error.kind()
+        );
+    }
+    check_no_flush_is_retried(&trace)?;
+    goes_on(&mut scene, mutant).map_err(|wrong| format!("afterwards: {wrong}"))?;
+    let mut recorded = Recorded::ended(format!("{} with {fault:?}", workload.name), &scene);
+    recorded.wrap = Arc::clone(mutant);
+    let depth = Depth { limit: LIMIT, limit_many: LIMIT, limit_again: 0, again: 0, seed: effort::seed() };
+    // What comes before the fault is cut short without it. Errors that differ in their number alone leave the same.
+    let before = recorded.steps.iter().enumerate().filter(|(_, step)| step.op.changes()).nth(fault.at);
+    let from = before.filter(|_| !workload.swaps_twice).map_or(0, |(step, _)| step);
+    let last = recorded.steps.len();
+    let is_alike = matches!(fault.becomes, Do::Fail(errno) if errno != Errno::IO.raw_os_error());
+    let points = recorded.points().filter(|point| *point == last || (*point > from && !is_alike));
+    points.map(|point| crash::cut(&recorded, point, depth, seen)).collect()
+}
+
+/// The most combinations that are tried at each operation after a fault.
+const LIMIT: u64 = 4;
+
+/// Whoever opens the store next, in the same start of the machine, finds one of the states that can be, and can save:
+/// also the very same once more, which must then be there to stay.
+fn goes_on(scene: &mut Scene, mutant: &Wrap) -> Verdict {
+    let visible = oracle::numbers(&scene.fs.disk()).last().map_or(0, |number| number.get());
+    let way = || mutant(Arc::new(scene.fs.clone()) as Arc<dyn Fs>);
+    let (one, two) = (way(), way());
+    let attempt = scene.expect.possible.last().cloned();
+    let store = match scene.open(Arc::clone(&one)) {
+        Err(error) if error.is_vacant() => {
+            scene.init(one).map_err(|error| format!("it cannot be made: {error}"))?;
+            scene.open(two)
+        }
+        other => other,
+    }
+    .map_err(|error| format!("it does not open: {error}"))?;
+    hold!(store.recovery().is_none(), "it opens damaged: {:?}", store.recovery());
+    if let Some(attempt) = attempt.filter(|attempt| !attempt.is_empty()) {
+        scene.save_state(&store, &attempt).map_err(|error| format!("it cannot be tried again: {error}"))?;
+    }
+    let commit = scene
+        .save(&store, &[put("later.json", "after the fault")])
+        .map_err(|error| format!("nothing can be saved: {error}"))?;
+    hold!(commit.generation.get() > visible, "number {} was used again", commit.generation);
+    Ok(())
+}
+
+/// After a flush has failed, the same file is not flushed again.
+fn check_no_flush_is_retried(trace: &[Op]) -> Verdict {
+    let mut flushed = std::collections::BTreeSet::new();
+    for op in trace {
+        match op {
+            Op::Flush(path) => hold!(flushed.insert(path.clone()), "{path} was flushed twice"),
+            Op::Create(path) | Op::Remove(path) => drop(flushed.remove(path)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The workloads of which every operation fails.
+pub(super) fn workloads() -> Vec<Workload> {
+    let names = [
+        "init",
+        "first commit",
+        "new folders three deep",
+        "streamed input",
+        "all kinds of change",
+        "rollback",
+        "several saves",
+        "checkpoint",
+        "folders that a copy has lost",
+        "commit of 14 files in folders with one flush of the whole",
+        "a writer is killed after its swap and another one saves the same",
+    ];
+    let all: Vec<Workload> =
+        workloads::all().into_iter().filter(|workload| names.contains(&workload.name.as_str())).collect();
+    assert_eq!(all.len(), names.len());
+    all
+}
+
+/// Every fault of every workload, on all processors. Gives their number.
+pub(super) fn everything(mutant: &Wrap, seen: &Seen) -> Verdict<usize> {
+    let workloads = workloads();
+    let mut faults = Vec::new();
+    for (number, workload) in workloads.iter().enumerate() {
+        for (at, op) in operations(workload).iter().enumerate() {
+            for becomes in ways(op) {
+                faults.extend([false, true].map(|for_ever| (number, Fault { at, becomes, for_ever })));
+            }
+        }
+    }
+    println!("{} faults", faults.len());
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(None));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let Some((number, fault)) = faults.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let checked = crash::caught(|| check(&workloads[*number], *fault, mutant, seen));
+                    if let Err(text) = checked {
+                        *wrong.lock().unwrap() =
+                            Some(format!("{} with {fault:?}: {text}", workloads[*number].name));
+                        next.store(faults.len(), Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    wrong.into_inner().unwrap().map_or(Ok(faults.len()), Err)
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the time that it took is reported")]
+fn l2_every_operation_fails_in_every_way() {
+    let (seen, start) = (Seen::default(), std::time::Instant::now());
+    let faults =
+        everything(&plain(), &seen).unwrap_or_else(|wrong| panic!("seed {}: {wrong}", effort::seed()));
+    println!(
+        "L2: {faults} faults, {} distinct states after them, {} s, 0 violations, seed {}",
+        seen.count(),
+        start.elapsed().as_secs(),
+        effort::seed()
+    );
+}
