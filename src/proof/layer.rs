@@ -18,7 +18,7 @@ pub(super) enum Do {
     Asked,
     /// Says that it was done, and does nothing.
     Pretend,
-    /// The same, and does it after the next operation that changes something.
+    /// The same, and does it after the next operation that changes a file or flushes.
     Late,
     /// Fails with this error of the system, having done nothing.
     Fail(i32),
@@ -117,7 +117,8 @@ impl Layer {
         if let Some(beside) = &self.beside {
             beside(&*self.inner, &op);
         }
-        let waiting = if op.changes() { std::mem::take(&mut self.state().late) } else { Vec::new() };
+        let ends_waiting = op.changes() && !matches!(op, Op::MakeDir(_));
+        let waiting = if ends_waiting { std::mem::take(&mut self.state().late) } else { Vec::new() };
         let becomes = (self.rule)(number, &op);
         let done = match becomes {
             Do::Asked | Do::Short | Do::HalfAndFail(_) => act(becomes),

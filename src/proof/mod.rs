@@ -4,6 +4,7 @@
 mod crash;
 mod faults;
 mod layer;
+mod mutants;
 mod oracle;
 mod scene;
 mod workloads;

@@ -107,7 +107,7 @@ pub(super) fn all() -> Vec<Workload> {
         }),
         workload(
             "checkpoint",
-            || Scene::with(&saves(7)),
+            || Scene::with(&saves(6)),
             |scene, way| {
                 let store = scene.open(way)?;
                 (0..3).try_for_each(|number| {

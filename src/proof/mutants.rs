@@ -1,0 +1,422 @@
+//! Mutants: the engine over a layer that breaks one rule of the protocol. Each must be caught by the power cuts or the
+//! faults; a mutant that survives would mean that they are blind to that rule.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::crash::{self, Depth, Recorded, Seen};
+use super::faults::{self, Fault};
+use super::layer::{Beside, Do, Layer, Rule};
+use super::oracle::Verdict;
+use super::scene::{self, Scene, Wrap, put};
+use super::workloads::{self, Workload};
+use crate::format::checksum;
+use crate::fs::Fs;
+use crate::fs::op::Op;
+use crate::fs::sim::SimFs;
+use crate::fs::sim::disk::FailedFlush;
+
+/// A rule of the protocol that is broken.
+#[derive(Clone)]
+struct Mutant {
+    name: &'static str,
+    wrap: Wrap,
+    /// The workloads whose names begin like this are run, or all.
+    on: &'static str,
+    by: By,
+}
+
+/// What has to catch a mutant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum By {
+    PowerCuts,
+    Faults,
+    FlippedBits,
+}
+
+/// Where a commit is, as far as its operations tell.
+#[derive(Default)]
+struct Place {
+    /// The pointer was swapped and the root not flushed since.
+    swapped: AtomicBool,
+}
+
+impl Place {
+    /// Sees an operation; says whether it is the flush of the second barrier.
+    fn see(&self, op: &Op) -> bool {
+        match op {
+            Op::Rename(_, to) if to == "CURRENT" => self.swapped.store(true, Ordering::Relaxed),
+            Op::FlushDir(dir) if dir.is_empty() => return self.swapped.swap(false, Ordering::Relaxed),
+            _ => {}
+        }
+        false
+    }
+}
+
+/// A layer with a rule of its own for each process.
+fn with(rule: impl Fn(&Op, bool) -> Do + Clone + Send + Sync + 'static) -> Wrap {
+    Arc::new(move |way| {
+        let (rule, place) = (rule.clone(), Place::default());
+        let rule: Rule = Arc::new(move |_, op| rule(op, place.see(op)));
+        Arc::new(Layer::new(way, rule))
+    })
+}
+
+fn asked() -> Rule {
+    Arc::new(|_, _| Do::Asked)
+}
+
+/// A flush that is left out.
+fn without(name: &'static str, on: &'static str, which: fn(&Op, bool) -> bool) -> Mutant {
+    Mutant {
+        name,
+        on,
+        by: By::PowerCuts,
+        wrap: with(move |op, second| if which(op, second) { Do::Pretend } else { Do::Asked }),
+    }
+}
+
+/// Something that is done after the next step instead of before it.
+fn late(name: &'static str, on: &'static str, which: fn(&Op, bool) -> bool) -> Mutant {
+    Mutant {
+        name,
+        on,
+        by: By::PowerCuts,
+        wrap: with(move |op, second| if which(op, second) { Do::Late } else { Do::Asked }),
+    }
+}
+
+/// Something that is done besides.
+fn beside(name: &'static str, on: &'static str, what: fn(&dyn Fs, &Op)) -> Mutant {
+    let beside: Beside = Arc::new(what);
+    let wrap: Wrap = Arc::new(move |way| {
+        let mut layer = Layer::new(way, asked());
+        layer.beside = Some(Arc::clone(&beside));
+        Arc::new(layer)
+    });
+    Mutant { name, on, by: By::PowerCuts, wrap }
+}
+
+fn is_swap(op: &Op) -> bool {
+    matches!(op, Op::Rename(_, to) if to == "CURRENT")
+}
+
+fn flushes(op: &Op, begins: &str) -> bool {
+    matches!(op, Op::Flush(path) if path.starts_with(begins) && !path.contains("probe"))
+}
+
+fn flushes_dir(op: &Op, is: &str) -> bool {
+    matches!(op, Op::FlushDir(dir) if dir == is)
+}
+
+fn left_out() -> Vec<Mutant> {
+    vec![
+        without("the manifest is not flushed", "", |op, _| flushes(op, "manifests/")),
+        without("the files are not flushed", "", |op, _| flushes(op, "data/")),
+        without("the next pointer is not flushed", "", |op, _| flushes(op, "CURRENT.next")),
+        without("streamed content is not flushed", "streamed", |op, _| flushes(op, "staging/")),
+        without("the root is not flushed before the swap", "", |op, second| flushes_dir(op, "") && !second),
+        without("the root is not flushed after the swap", "", |op, second| flushes_dir(op, "") && second),
+        without("the folder of the manifests is not flushed", "", |op, _| flushes_dir(op, "manifests")),
+        without("the folder of the files is not flushed", "", |op, _| flushes_dir(op, "data")),
+        without(
+            "the folders in it are not flushed",
+            "",
+            |op, _| matches!(op, Op::FlushDir(dir) if dir.starts_with("data/")),
+        ),
+        without("the staging folder is not flushed after files were taken from it", "streamed", |op, _| {
+            flushes_dir(op, "staging")
+        }),
+        without("the flush of the whole is left out", "commit of 14 files in folders with one", |op, _| {
+            *op == Op::FlushWhole
+        }),
+        without("a checkpoint is not flushed before it gets its name", "checkpoint", |op, _| {
+            flushes(op, "staging/")
+        }),
+    ]
+}
+
+fn out_of_order() -> Vec<Mutant> {
+    vec![
+        late("the last flush of the first barrier and the swap change places", "", |op, _| {
+            flushes_dir(op, "manifests")
+        }),
+        late("the swap and the flush after it change places", "", |op, _| is_swap(op)),
+        late("the flush of a checkpoint and its rename change places", "checkpoint", |op, _| {
+            flushes(op, "staging/")
+        }),
+        beside("the swap and the first flush of the first barrier change places", "", |fs, op| {
+            if flushes(op, "manifests/") {
+                let _ = fs.rename("CURRENT.next", "CURRENT");
+                // The swap that follows finds the same again.
+                let _ = fs.create("CURRENT.next", crate::fs::Access::ReadOnly).and_then(|mut next| {
+                    let mut pointer = Vec::new();
+                    fs.open("CURRENT")?.read_to_end(&mut pointer)?;
+                    next.write_all(&pointer)
+                });
+            }
+        }),
+    ]
+}
+
+fn too_early() -> Vec<Mutant> {
+    vec![
+        beside("the pointer is unlinked before the next one takes its name", "", |fs, op| {
+            if is_swap(op) {
+                let _ = fs.remove("CURRENT");
+            }
+        }),
+        beside("the bytes of the generation before are unlinked before the swap", "", |fs, op| {
+            if matches!(op, Op::Create(name) if name == "CURRENT.next") {
+                let _ = fs.remove("data/a.json.g2");
+            }
+        }),
+        beside("the manifest before is unlinked before the swap", "", |fs, op| {
+            if matches!(op, Op::Create(name) if name == "CURRENT.next") {
+                let _ = fs.remove("manifests/0000000003.json");
+            }
+        }),
+    ]
+}
+
+fn numbers() -> Vec<Mutant> {
+    let reusing: Wrap = Arc::new(|way| {
+        let mut layer = Layer::new(way, asked());
+        layer.hides = &["manifests", "data", "data/folder", "data/new", "data/new/deep", "data/again"];
+        layer.beside = Some(Arc::new(|fs, op| {
+            if let Op::Create(name) | Op::RenameNew(_, name) = op
+                && ["manifests/", "data/"].iter().any(|folder| name.starts_with(folder))
+            {
+                let _ = fs.remove(name);
+            }
+        }));
+        Arc::new(layer)
+    });
+    let believing: Wrap = Arc::new(|way| {
+        let mut layer = Layer::new(way, asked());
+        layer.same_boot = true;
+        Arc::new(layer)
+    });
+    vec![
+        Mutant {
+            name: "names that a crash has left are not looked for, and overwritten",
+            wrap: reusing,
+            on: "",
+            by: By::PowerCuts,
+        },
+        Mutant {
+            name: "the note of an earlier start of the machine is believed",
+            wrap: believing,
+            on: "",
+            by: By::PowerCuts,
+        },
+    ]
+}
+
+fn trusting() -> Vec<Mutant> {
+    let reading = |reads: fn(&dyn Fs, &str) -> Option<Vec<u8>>| -> Wrap {
+        Arc::new(move |way| {
+            let mut layer = Layer::new(way, asked());
+            layer.reads = Some(reads);
+            Arc::new(layer)
+        })
+    };
+    fn all(fs: &dyn Fs, path: &str) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        fs.open(path).ok()?.read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+    let next = reading(|fs, path| all(fs, (path == "CURRENT").then_some("CURRENT.next")?));
+    let unchecked = reading(|fs, path| {
+        let bytes = all(fs, (path == "CURRENT").then_some("CURRENT")?)?;
+        let body = bytes.iter().rposition(|byte| *byte == b'{')?;
+        Some(checksum::seal(bytes.get(..body)?.to_vec()))
+    });
+    vec![
+        Mutant {
+            name: "the next pointer is trusted before it is swapped in",
+            wrap: next,
+            on: "",
+            by: By::PowerCuts,
+        },
+        Mutant {
+            name: "the checksum of the pointer is not looked at",
+            wrap: unchecked,
+            on: "",
+            by: By::FlippedBits,
+        },
+    ]
+}
+
+fn after_failures() -> Vec<Mutant> {
+    let retrying = with(|op, _| if op.flushes() { Do::Retry } else { Do::Asked });
+    let deleting: Wrap = Arc::new(|way| {
+        let last = Arc::new(AtomicUsize::new(0));
+        let mut layer = Layer::new(way, asked());
+        let noted = Arc::clone(&last);
+        layer.beside = Some(Arc::new(move |_, op| {
+            if let Op::Create(name) = op
+                && let Some(number) =
+                    name.strip_prefix("manifests/").and_then(|name| name.strip_suffix(".json"))
+            {
+                noted.store(number.parse().unwrap(), Ordering::Relaxed);
+            }
+        }));
+        layer.after_failure = Some(Arc::new(move |fs, op| {
+            if is_swap(op) || flushes_dir(op, "") {
+                let _ = fs.remove(&format!("manifests/{:010}.json", last.load(Ordering::Relaxed)));
+            }
+        }));
+        Arc::new(layer)
+    });
+    // Without a manifest of its own, what is swapped in is the pointer that was found.
+    let flushing_again: Wrap = Arc::new(|way| {
+        let made = AtomicBool::new(false);
+        let rule: Rule = Arc::new(move |_, op| match op {
+            Op::Create(name) if name.starts_with("manifests/") => {
+                made.store(true, Ordering::Relaxed);
+                Do::Asked
+            }
+            op if is_swap(op) && !made.swap(false, Ordering::Relaxed) => Do::Pretend,
+            _ => Do::Asked,
+        });
+        Arc::new(Layer::new(way, rule))
+    });
+    let unsettled: Wrap = Arc::new(|way| {
+        let (made, swapped) = (AtomicBool::new(false), AtomicBool::new(false));
+        let rule: Rule = Arc::new(move |_, op| match op {
+            Op::Create(name) if name.starts_with("manifests/") => {
+                made.store(true, Ordering::Relaxed);
+                Do::Asked
+            }
+            op if is_swap(op) => {
+                let is_own = made.swap(false, Ordering::Relaxed);
+                swapped.store(is_own, Ordering::Relaxed);
+                if is_own { Do::Asked } else { Do::Pretend }
+            }
+            op if flushes_dir(op, "") => {
+                let is_own = made.load(Ordering::Relaxed) || swapped.swap(false, Ordering::Relaxed);
+                if is_own { Do::Asked } else { Do::Pretend }
+            }
+            // A commit begins, maybe that of another process.
+            Op::Lock(name) if name == "locks/writer" => {
+                made.store(false, Ordering::Relaxed);
+                swapped.store(false, Ordering::Relaxed);
+                Do::Asked
+            }
+            _ => Do::Asked,
+        });
+        Arc::new(Layer::new(way, rule))
+    });
+    vec![
+        Mutant { name: "a flush that failed is tried again", wrap: retrying, on: "", by: By::Faults },
+        Mutant {
+            name: "what was swapped in is deleted when the flush after it fails",
+            wrap: deleting,
+            on: "",
+            by: By::Faults,
+        },
+        Mutant {
+            name: "an unsettled pointer is only flushed again",
+            wrap: flushing_again,
+            on: "",
+            by: By::Faults,
+        },
+        Mutant {
+            name: "an unsettled pointer is not made durable",
+            wrap: unsettled,
+            on: "a writer is killed",
+            by: By::PowerCuts,
+        },
+    ]
+}
+
+/// Cuts the power in the workloads, few ways at each operation.
+fn cut(mutant: &Mutant) -> Verdict {
+    let seen = Seen::default();
+    let depth = Depth { limit: 64, limit_many: 64, limit_again: 4, again: 2, seed: 1 };
+    for workload in workloads().filter(|workload| workload.name.starts_with(mutant.on)) {
+        crash::caught(|| {
+            let recorded = Recorded::of(&workload, &mutant.wrap)?;
+            recorded.points().try_for_each(|point| crash::cut(&recorded, point, depth, &seen))
+        })?;
+    }
+    Ok(())
+}
+
+fn workloads() -> impl Iterator<Item = Workload> {
+    let is_wanted = |workload: &Workload| {
+        let killed_elsewhere =
+            workload.name.contains("is killed after") && !workload.name.contains("its swap");
+        !killed_elsewhere && !workload.name.contains("100 files")
+    };
+    workloads::all().into_iter().filter(is_wanted)
+}
+
+/// Makes the flushes and the swaps fail.
+fn fail(mutant: &Mutant) -> Verdict {
+    let seen = Seen::default();
+    for workload in faults::workloads().iter().filter(|workload| workload.name.starts_with(mutant.on)) {
+        for (at, op) in faults::operations(workload).iter().enumerate().filter(|(_, op)| op.flushes()) {
+            for effect in [FailedFlush::Dropped, FailedFlush::Undecided] {
+                let fault = Fault { at, becomes: Do::FailFlush(effect), for_ever: false };
+                crash::caught(|| faults::check(workload, fault, &mutant.wrap, &seen))
+                    .map_err(|wrong| format!("{op:?}: {wrong}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every flipped bit of the pointer must be noticed.
+fn flip(mutant: &Mutant) -> Verdict {
+    let scene = Scene::with(&[&[put("a.json", "1")]]);
+    let disk = scene.fs.disk();
+    let current = disk.dirs[&crate::fs::sim::disk::ROOT]["CURRENT"];
+    let pointer = disk.files[&current].now.clone();
+    for bit in 0..pointer.len() * 8 {
+        let mut flipped = (*pointer).clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let mut disk = disk.clone();
+        disk.files.insert(current, crate::fs::sim::disk::Data::durable(Arc::new(flipped), false));
+        let fs: Arc<dyn Fs> = Arc::new(SimFs::start(disk, 2));
+        if let Ok(store) = scene::open((mutant.wrap)(fs))
+            && store.recovery().is_none()
+        {
+            return Err(format!("bit {bit} of the pointer was flipped, and nobody noticed"));
+        }
+    }
+    Ok(())
+}
+
+/// How a mutant is caught by what has to catch it.
+fn caught(mutant: &Mutant) -> Option<String> {
+    let run = match mutant.by {
+        By::PowerCuts => cut,
+        By::Faults => fail,
+        By::FlippedBits => flip,
+    };
+    run(mutant).err()
+}
+
+/// That the same finds nothing where nothing is broken is what the layers themselves show.
+#[test]
+fn l1m_every_mutant_is_caught() {
+    let mutants = [left_out(), out_of_order(), too_early(), numbers(), trusting(), after_failures()].concat();
+    let (next, survivors) = (AtomicUsize::new(0), std::sync::Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    match caught(mutant) {
+                        Some(how) => println!("{}: {:?}: {how}", mutant.name, mutant.by),
+                        None => survivors.lock().unwrap().push(mutant.name),
+                    }
+                }
+            });
+        }
+    });
+    let survivors = survivors.into_inner().unwrap();
+    assert!(survivors.is_empty(), "survived: {survivors:#?}");
+    println!("L1m: {} mutants, all caught", mutants.len());
+}
