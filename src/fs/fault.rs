@@ -32,26 +32,20 @@ struct State {
     now: Option<Timestamp>,
     boot: Option<String>,
     whole: bool,
+    waits: bool,
 }
 
-/// A directory behind a layer of faults.
+/// A directory tree behind a layer of faults. Unless [`FaultFs::wait_for_the_disk`] says otherwise, its flushes are
+/// only recorded: nothing survives a power cut in most tests, and waiting would only make them slow.
 #[derive(Clone, Debug)]
 pub(crate) struct FaultFs {
     inner: Arc<dyn Fs>,
-    /// Whether flushes are done, and not only recorded.
-    flushes: bool,
     state: Arc<Mutex<State>>,
 }
 
 impl FaultFs {
-    /// Where nothing has to survive a power cut, so that waiting for the disk would only make a test slow.
     pub(crate) fn new(inner: Arc<dyn Fs>) -> Self {
-        Self { inner, flushes: false, state: Arc::default() }
-    }
-
-    /// With flushes that are done.
-    pub(crate) fn flushing(inner: Arc<dyn Fs>) -> Self {
-        Self { flushes: true, ..Self::new(inner) }
+        Self { inner, state: Arc::default() }
     }
 
     /// Also after a test has failed, so that what is dropped then does not hide why.
@@ -85,6 +79,16 @@ impl FaultFs {
     /// Whether a flush of the whole is offered.
     pub(crate) fn offer_whole(&self, offer: bool) {
         self.state().whole = offer;
+    }
+
+    /// Flushes are really done from now on. Where the tree below offers no flush of the whole, that one is still only
+    /// recorded.
+    pub(crate) fn wait_for_the_disk(&self) {
+        self.state().waits = true;
+    }
+
+    fn waits(&self) -> bool {
+        self.state().waits
     }
 
     fn ask(&self, op: Op) -> io::Result<()> {
@@ -153,15 +157,15 @@ impl Fs for FaultFs {
 
     fn flush_dir(&self, path: &str) -> io::Result<()> {
         self.ask(Op::FlushDir(path.into()))?;
-        if self.flushes { self.inner.flush_dir(path) } else { Ok(()) }
+        if self.waits() { self.inner.flush_dir(path) } else { Ok(()) }
     }
 
     fn whole_flush(&self) -> io::Result<Option<Box<dyn WholeFlush>>> {
-        let inner = if self.flushes { self.inner.whole_flush()? } else { None };
-        if inner.is_none() && !self.state().whole {
+        if !self.state().whole {
             return Ok(None);
         }
         self.ask(Op::OpenWhole)?;
+        let inner = if self.waits() { self.inner.whole_flush()? } else { None };
         Ok(Some(Box::new(FaultWhole { fs: self.clone(), inner })))
     }
 
@@ -243,11 +247,15 @@ impl FsFile for FaultFile {
         self.inner.length()
     }
 
-    fn start_writeback(&self) {}
+    fn start_writeback(&self) {
+        if self.fs.waits() {
+            self.inner.start_writeback();
+        }
+    }
 
     fn flush_durably(&self) -> io::Result<()> {
         self.fs.ask(Op::Flush(self.path.clone()))?;
-        if self.fs.flushes { self.inner.flush_durably() } else { Ok(()) }
+        if self.fs.waits() { self.inner.flush_durably() } else { Ok(()) }
     }
 }
 

@@ -190,6 +190,7 @@ pub(super) fn everything(recorded: &[Recorded], depth: Depth, seen: &Seen) -> Ve
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
                 while let Some((workload, point)) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if point % 40 == 0 { println!("{} {point} {}", recorded[*workload].name, seen.count()); }
                     if let Err(text) = caught(|| cut(&recorded[*workload], *point, depth, seen)) {
                         *wrong.lock().unwrap() = Some(text);
                         next.store(points.len(), Ordering::Relaxed);
@@ -221,7 +222,7 @@ fn l1_the_power_is_cut_at_every_operation() {
         if let Err(wrong) = everything(&recorded, depth, &seen) {
             panic!("seed {}: {wrong}", seed + round);
         }
-        println!("L1: round {round}: {} states, {:?}", seen.count(), start.elapsed());
+        println!("L1: round {round}: {} states, {} s", seen.count(), start.elapsed().as_secs());
         if seen.count() >= wanted {
             break;
         }

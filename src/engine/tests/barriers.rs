@@ -1,23 +1,50 @@
 //! The order of what a commit asks of the disk.
 
+use std::collections::BTreeSet;
+
 use super::Bed;
 use crate::fs::op::Op;
+use crate::store::Store;
 
-/// What one commit of these paths asks, from its first write on.
+/// How the content of a file comes into a save.
+#[derive(Clone, Copy, Debug)]
+enum Input {
+    Put,
+    /// Through a staging file.
+    Reader,
+    /// One so, the next so.
+    Both,
+}
+
+impl Input {
+    const fn is_staged(self, number: usize) -> bool {
+        match self {
+            Self::Put => false,
+            Self::Reader => true,
+            Self::Both => number % 2 == 1,
+        }
+    }
+}
+
+/// What one save of these paths asks, from its beginning on.
+fn trace_on(bed: &Bed, store: &Store, paths: &[String], input: Input) -> Vec<Op> {
+    let mut tx = store.begin().unwrap();
+    bed.fs.take_trace();
+    for (number, path) in paths.iter().enumerate() {
+        if input.is_staged(number) {
+            tx.put_reader(path, format!("content of {path}").as_bytes()).unwrap();
+        } else {
+            tx.put(path, format!("content of {path}")).unwrap();
+        }
+    }
+    tx.commit("trace").unwrap();
+    bed.fs.take_trace()
+}
+
 fn trace_of(paths: &[String], whole: bool) -> Vec<Op> {
     let (bed, store) = Bed::store();
     bed.fs.offer_whole(whole);
-    let mut tx = store.begin().unwrap();
-    for (number, path) in paths.iter().enumerate() {
-        if number % 2 == 0 {
-            tx.put(path, format!("content of {path}")).unwrap();
-        } else {
-            tx.put_reader(path, format!("content of {path}").as_bytes()).unwrap();
-        }
-    }
-    bed.fs.take_trace();
-    tx.commit("trace").unwrap();
-    bed.fs.take_trace()
+    trace_on(&bed, &store, paths, Input::Both)
 }
 
 fn position(trace: &[Op], wanted: &Op) -> usize {
@@ -28,8 +55,61 @@ fn swap() -> Op {
     Op::Rename("CURRENT.next".into(), "CURRENT".into())
 }
 
+fn above(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(dir, _)| dir)
+}
+
+/// What has been asked for and is not flushed yet.
+#[derive(Default, Debug)]
+struct Waiting {
+    files: BTreeSet<String>,
+    dirs: BTreeSet<String>,
+    /// Whether the flush of the whole that was opened last was opened before everything in `files` was written.
+    reports_all: bool,
+}
+
+impl Waiting {
+    fn after(trace: &[Op]) -> Self {
+        let mut waiting = Self::default();
+        trace.iter().for_each(|op| waiting.sees(op));
+        waiting
+    }
+
+    fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.dirs.is_empty()
+    }
+
+    fn sees(&mut self, op: &Op) {
+        match op {
+            Op::Create(path) => {
+                self.files.insert(path.clone());
+                self.dirs.insert(above(path).into());
+            }
+            Op::Write(path) => drop(self.files.insert(path.clone())),
+            Op::MakeDir(path) => drop(self.dirs.insert(above(path).into())),
+            Op::RenameNew(from, to) | Op::Rename(from, to) => {
+                if self.files.remove(from) {
+                    self.files.insert(to.clone());
+                }
+                self.dirs.extend([above(from).to_owned(), above(to).to_owned()]);
+            }
+            Op::Flush(path) => drop(self.files.remove(path)),
+            Op::FlushDir(path) => drop(self.dirs.remove(path)),
+            Op::OpenWhole => self.reports_all = self.files.is_empty(),
+            Op::FlushWhole => {
+                assert!(
+                    self.reports_all,
+                    "it does not report errors of what was written before it was opened"
+                );
+                *self = Self::default();
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Everything that gained a name or bytes is flushed before the pointer is swapped, and the root after it.
-fn assert_order(paths: &[String], trace: &[Op]) {
+fn assert_order(paths: &[String], input: Input, trace: &[Op]) {
     let swap = position(trace, &swap());
     assert_eq!(
         trace[swap + 1],
@@ -38,70 +118,84 @@ fn assert_order(paths: &[String], trace: &[Op]) {
     );
     assert_eq!(trace.iter().filter(|op| **op == self::swap()).count(), 1);
     let (before, after) = trace.split_at(swap);
-    assert!(
-        !after[2..].iter().any(|op| matches!(op, Op::Write(_) | Op::Create(_) | Op::RenameNew(..))),
-        "{after:?}"
-    );
-    let whole = before.iter().rposition(|op| *op == Op::FlushWhole);
-    let last_write = before
-        .iter()
-        .rposition(|op| matches!(op, Op::Write(_) | Op::Create(_) | Op::RenameNew(..) | Op::MakeDir(_)))
-        .unwrap();
-    let flushed = |flush: Op, name: &str| {
-        let at = whole
-            .or_else(|| before.iter().rposition(|op| *op == flush))
-            .unwrap_or_else(|| panic!("{name} is not flushed"));
-        assert!(at > last_write, "{name} is flushed before everything is written");
+    let is_harmless = |op: &Op| match op {
+        Op::Lock(path) | Op::Note(path) => path.starts_with("locks/"),
+        // What was staged has another name by then.
+        Op::Remove(path) => {
+            let has_moved = |op: &Op| matches!(op, Op::RenameNew(from, _) if from == path);
+            path.starts_with("locks/") || before.iter().any(has_moved)
+        }
+        op => !op.changes(),
     };
-    for (number, path) in paths.iter().enumerate() {
-        let name = format!("data/{path}.g2");
-        if number % 2 == 0 {
-            flushed(Op::Flush(name.clone()), &name);
-        } else {
-            let adopted =
-                before.iter().position(|op| matches!(op, Op::RenameNew(_, to) if *to == name)).unwrap();
-            let Op::RenameNew(staged, _) = &before[adopted] else { unreachable!() };
-            let flush = before
-                .iter()
-                .position(|op| matches!(op, Op::Flush(file) if file == staged) || *op == Op::FlushWhole);
-            let lock = position(before, &Op::Lock("locks/writer".into()));
-            assert!(flush.unwrap() < lock, "what is staged is flushed before the lock is taken");
-        }
-        for folder in crate::path::folders(&name) {
-            flushed(Op::FlushDir(folder.to_owned()), folder);
-        }
-    }
-    flushed(Op::Flush("manifests/0000000002.json".into()), "the manifest");
-    flushed(Op::FlushDir("manifests".into()), "manifests");
-    flushed(Op::Flush("CURRENT.next".into()), "CURRENT.next");
-    flushed(Op::FlushDir(String::new()), "the root");
-    let names = |op: &&Op| matches!(op, Op::Create(name) | Op::RenameNew(_, name) if name.ends_with(".g2") || name.starts_with("manifests/"));
+    assert!(after[2..].iter().all(is_harmless), "{after:?}");
+    let waiting = Waiting::after(before);
+    assert!(waiting.is_empty(), "not flushed before the swap: {waiting:?}");
+    let lock = position(before, &Op::Lock("locks/writer".into()));
+    assert!(
+        Waiting::after(&before[..lock]).files.is_empty(),
+        "what is staged is flushed before the lock is taken"
+    );
     assert_eq!(
-        before.iter().find(names),
+        before[lock..].iter().find(|op| matches!(op, Op::Create(_) | Op::RenameNew(..))),
         Some(&Op::Create("manifests/0000000002.json".into())),
         "the manifest takes the number"
     );
+    // That the order is right says nothing of what was not asked for at all.
+    let is_whole = before[lock..].contains(&Op::FlushWhole);
+    let flushed = |flush: Op| assert!(is_whole || before[lock..].contains(&flush), "{flush:?} is missing");
+    for (number, path) in paths.iter().enumerate() {
+        let name = format!("data/{path}.g2");
+        if input.is_staged(number) {
+            let from = before.iter().find_map(|op| match op {
+                Op::RenameNew(from, to) if *to == name => Some(from),
+                _ => None,
+            });
+            let from = from.unwrap_or_else(|| panic!("{name} has no bytes"));
+            assert!(
+                before[..lock].contains(&Op::Write(from.clone())),
+                "{name} is written before the lock is taken"
+            );
+            flushed(Op::FlushDir("staging".into()));
+        } else {
+            position(before, &Op::Write(name.clone()));
+            flushed(Op::Flush(name.clone()));
+        }
+        // Also those that were there: whoever made one may have died before it was flushed.
+        crate::path::folders(&name).for_each(|folder| flushed(Op::FlushDir(folder.to_owned())));
+    }
+    flushed(Op::Flush("manifests/0000000002.json".into()));
+    flushed(Op::FlushDir("manifests".into()));
+    flushed(Op::Flush("CURRENT.next".into()));
+    flushed(Op::FlushDir(String::new()));
 }
 
 fn paths(count: usize, folder: &str) -> Vec<String> {
     (0..count).map(|number| format!("{folder}f{number}.json")).collect()
 }
 
+/// With flushes that are really done.
 #[test]
-fn one_three_and_a_hundred_files() {
-    for count in [1, 2, 3, 100] {
-        for whole in [false, true] {
-            let paths = paths(count, "stores/");
-            assert_order(&paths, &trace_of(&paths, whole));
+fn one_three_and_a_hundred_files_and_new_folders() {
+    for paths in [paths(1, "stores/"), paths(3, "stores/"), paths(100, "stores/"), paths(3, "a/b/c/")] {
+        for (input, whole) in
+            [(Input::Put, false), (Input::Put, true), (Input::Reader, false), (Input::Reader, true)]
+        {
+            println!("{} files, the first {}, {input:?}, whole: {whole}", paths.len(), paths[0]);
+            let (bed, store) = Bed::store();
+            bed.fs.offer_whole(whole);
+            bed.fs.wait_for_the_disk();
+            assert_order(&paths, input, &trace_on(&bed, &store, &paths, input));
         }
     }
 }
 
 #[test]
-fn new_folders_are_flushed_up_to_the_root() {
-    let paths = paths(3, "a/b/c/");
-    assert_order(&paths, &trace_of(&paths, false));
-    assert_order(&paths, &trace_of(&paths, true));
+fn files_that_come_in_both_ways() {
+    for paths in [paths(1, ""), paths(2, "stores/"), paths(3, "a/b/c/"), paths(100, "stores/")] {
+        for whole in [false, true] {
+            assert_order(&paths, Input::Both, &trace_of(&paths, whole));
+        }
+    }
 }
 
 #[test]
@@ -110,10 +204,9 @@ fn one_flush_stands_in_for_many_and_only_in_barrier_1() {
     let many = paths(100, "");
     let trace = trace_of(&many, true);
     assert_eq!(whole(&trace), 2, "one for what was staged, one for barrier 1");
-    assert!(
-        trace.iter().position(|op| *op == Op::OpenWhole).unwrap()
-            < position(&trace, &Op::Create("manifests/0000000002.json".into()))
-    );
+    let opened = trace.iter().rposition(|op| *op == Op::OpenWhole).unwrap();
+    assert!(opened < position(&trace, &Op::Create("manifests/0000000002.json".into())));
+    assert!(opened > position(&trace, &Op::FlushWhole), "each has its own");
     assert!(!trace.iter().any(|op| matches!(op, Op::Flush(_))));
     assert_eq!(whole(&trace_of(&paths(2, ""), true)), 0, "few files are flushed one by one");
     assert_eq!(whole(&trace_of(&many, false)), 0);

@@ -28,6 +28,9 @@ use random::Random;
 const START: i64 = 1_767_225_600_000;
 /// The time that one operation takes, in milliseconds.
 const TICK: u64 = 1;
+/// The longest name and the longest path on Linux, in bytes.
+const NAME_MAX: usize = 255;
+const PATH_MAX: usize = 4095;
 
 /// What one operation found the disk like.
 #[derive(Clone, Debug)]
@@ -123,17 +126,18 @@ impl SimFs {
 
 impl World {
     fn find(&self, path: &str) -> io::Result<Option<Node>> {
-        if path.is_empty() {
-            return Ok(Some(ROOT));
-        }
         let (dir, name) = self.place(path)?;
         Ok(self.disk.dirs.get(&dir).and_then(|names| names.get(name)).copied())
     }
 
     fn dir(&self, path: &str) -> io::Result<Node> {
+        if path.len() > PATH_MAX {
+            return Err(Errno::NAMETOOLONG.into());
+        }
         let mut at = ROOT;
         for part in path.split('/').filter(|part| !part.is_empty()) {
             let names = self.disk.dirs.get(&at).ok_or_else(|| not_a_directory(part))?;
+            check_name(part)?;
             at = *names.get(part).ok_or(Errno::NOENT)?;
         }
         if self.disk.dirs.contains_key(&at) { Ok(at) } else { Err(not_a_directory(path)) }
@@ -142,7 +146,9 @@ impl World {
     /// The directory that a path is in, and its name there.
     fn place<'a>(&self, path: &'a str) -> io::Result<(Node, &'a str)> {
         let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
-        Ok((self.dir(dir)?, name))
+        let dir = self.dir(dir)?;
+        check_name(name)?;
+        Ok((dir, name))
     }
 
     fn is_dir(&self, node: Node) -> bool {
@@ -158,8 +164,18 @@ impl World {
         if self.is_dir(node) { Err(Errno::ISDIR.into()) } else { Ok(node) }
     }
 
-    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+    /// A directory cannot be renamed here: no save does it.
+    fn rename(&mut self, from: &str, to: &str, replaces: bool) -> io::Result<()> {
+        // Both directories before any name in them, as the system does.
+        for path in [from, to] {
+            self.dir(path.rsplit_once('/').map_or("", |(dir, _)| dir))?;
+        }
         let node = self.existing_file(from)?;
+        match self.find(to)? {
+            Some(_) if !replaces => return Err(Errno::EXIST.into()),
+            Some(taken) if self.is_dir(taken) => return Err(Errno::ISDIR.into()),
+            _ => {}
+        }
         let ((from_dir, from), (to_dir, to)) = (self.place(from)?, self.place(to)?);
         if from_dir == to_dir && from == to {
             return Ok(());
@@ -173,6 +189,20 @@ impl World {
         holders
             .filter(|(holder, _)| Some(*holder) != own)
             .any(|(_, held)| mode == Mode::Exclusive || *held == Mode::Exclusive)
+    }
+
+    fn release(&mut self, node: Node, own: u64) {
+        if let Some(holders) = self.locks.get_mut(&node) {
+            holders.retain(|(holder, _)| *holder != own);
+        }
+    }
+}
+
+fn check_name(name: &str) -> io::Result<()> {
+    match name.len() {
+        0 => Err(Errno::NOENT.into()),
+        1..=NAME_MAX => Ok(()),
+        _ => Err(Errno::NAMETOOLONG.into()),
     }
 }
 
@@ -245,20 +275,12 @@ impl Fs for SimFs {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut world = self.ask(|| Op::Rename(from.into(), to.into()));
-        if let Some(node) = world.find(to)?
-            && world.is_dir(node)
-        {
-            return Err(Errno::ISDIR.into());
-        }
-        world.rename(from, to)
+        world.rename(from, to, true)
     }
 
     fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
         let mut world = self.ask(|| Op::RenameNew(from.into(), to.into()));
-        if world.find(to)?.is_some() {
-            return Err(Errno::EXIST.into());
-        }
-        world.rename(from, to)
+        world.rename(from, to, false)
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<Listed>> {
@@ -318,7 +340,7 @@ impl Fs for SimFs {
 
     fn remove_locked(&self, path: &str, lock: &dyn FsLock) -> io::Result<()> {
         let mut world = self.ask(|| Op::Remove(path.into()));
-        if (0, world.existing_file(path)?) != lock.identity()? {
+        if (0, world.existing(path)?) != lock.identity()? {
             return Ok(());
         }
         let (dir, name) = world.place(path)?;
@@ -378,6 +400,9 @@ struct SimFile {
 impl Read for SimFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let world = self.fs.ask(|| Op::Read(self.path.clone()));
+        if self.writable {
+            return Err(Errno::BADF.into());
+        }
         let data = world.disk.files.get(&self.node).ok_or(Errno::IO)?;
         let read = data.now.get(self.at..).unwrap_or_default().read(buffer)?;
         self.at += read;
@@ -455,6 +480,8 @@ impl FsLock for SimLock {
     fn is_last_holder(&self) -> bool {
         let mut world = self.fs.world();
         if world.is_locked_against(self.node, Mode::Exclusive, Some(self.holder)) {
+            // Linux lets go of a lock before it looks whether it may be held alone.
+            world.release(self.node, self.holder);
             return false;
         }
         world.locks.insert(self.node, vec![(self.holder, Mode::Exclusive)]);
@@ -480,9 +507,6 @@ impl FsLock for SimLock {
 
 impl Drop for SimLock {
     fn drop(&mut self) {
-        let mut world = self.fs.world();
-        if let Some(holders) = world.locks.get_mut(&self.node) {
-            holders.retain(|(holder, _)| *holder != self.holder);
-        }
+        self.fs.world().release(self.node, self.holder);
     }
 }

@@ -1,0 +1,67 @@
+//! The contract of [`Fs`], on the operating system and on the simulated disk: what a proof on the one says about the
+//! other.
+//!
+//! What no save does is not in it: renaming a directory, and paths with `.`, `..` or two slashes in a row.
+
+mod files;
+mod locks;
+mod names;
+mod random;
+mod saves;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use crate::fs::real::RealFs;
+use crate::fs::sim::SimFs;
+use crate::fs::sim::disk::Disk;
+use crate::fs::{Access, Fs};
+
+/// Every file with its bytes, and every directory.
+type Tree = BTreeMap<String, Option<Vec<u8>>>;
+
+/// Checks the same of an empty directory on each.
+fn on_both(check: impl Fn(&dyn Fs)) {
+    let dir = tempfile::tempdir().unwrap();
+    println!("on the operating system");
+    check(&RealFs::open(dir.path()).unwrap());
+    println!("on the simulated disk");
+    check(&SimFs::start(Disk::default(), 1));
+}
+
+fn write(fs: &dyn Fs, path: &str, content: impl AsRef<[u8]>) {
+    fs.create(path, Access::Writable).unwrap().write_all(content.as_ref()).unwrap();
+}
+
+fn read(fs: &dyn Fs, path: &str) -> Vec<u8> {
+    let mut content = Vec::new();
+    fs.open(path).unwrap().read_to_end(&mut content).unwrap();
+    content
+}
+
+fn tree(fs: &dyn Fs) -> Tree {
+    let (mut tree, mut folders) = (Tree::new(), vec![String::new()]);
+    while let Some(folder) = folders.pop() {
+        for listed in fs.list(&folder).unwrap() {
+            let path = if folder.is_empty() { listed.name } else { format!("{folder}/{}", listed.name) };
+            if listed.is_directory {
+                tree.insert(path.clone(), None);
+                folders.push(path);
+            } else {
+                tree.insert(path.clone(), Some(read(fs, &path)));
+            }
+        }
+    }
+    tree
+}
+
+/// A copy of everything in one tree in another one, which is empty.
+fn copy(from: &dyn Fs, to: &Arc<dyn Fs>) {
+    for (path, content) in tree(from) {
+        match content {
+            None => assert!(to.make_dir(&path).unwrap()),
+            Some(content) => write(&**to, &path, content),
+        }
+    }
+}
