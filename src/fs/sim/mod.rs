@@ -173,6 +173,10 @@ impl World {
         let node = self.existing_file(from)?;
         match self.find(to)? {
             Some(_) if !replaces => return Err(Errno::EXIST.into()),
+            // The directory that the file itself is in, or one above that.
+            Some(_) if from.strip_prefix(to).is_some_and(|rest| rest.starts_with('/')) => {
+                return Err(Errno::NOTEMPTY.into());
+            }
             Some(taken) if self.is_dir(taken) => return Err(Errno::ISDIR.into()),
             _ => {}
         }
