@@ -170,6 +170,9 @@ impl World {
         for path in [from, to] {
             self.dir(path.rsplit_once('/').map_or("", |(dir, _)| dir))?;
         }
+        if from.is_empty() || to.is_empty() {
+            return Err(Errno::NOENT.into());
+        }
         let node = self.existing_file(from)?;
         match self.find(to)? {
             Some(_) if !replaces => return Err(Errno::EXIST.into()),
