@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     clippy::panic,
     clippy::disallowed_methods
 )]
@@ -234,7 +235,8 @@ impl Place<'_> {
                         waiting.opened.insert(number.to_owned(), end);
                         let path = path.trim_end_matches('>');
                         if self.matters(path) && call.args.iter().any(|arg| arg.contains("O_CREAT")) {
-                            (waiting.wrote(path, end), waiting.named(path, end));
+                            waiting.wrote(path, end);
+                            waiting.named(path, end);
                         }
                     }
                 }
@@ -286,7 +288,8 @@ impl Place<'_> {
                     let moved = waiting.files.remove(&from);
                     waiting.unnamed(&to);
                     waiting.files.extend(moved.map(|since| (to.clone(), since)));
-                    (waiting.named(&from, end), waiting.named(&to, end));
+                    waiting.named(&from, end);
+                    waiting.named(&to, end);
                     if seen.written.remove(&from) {
                         seen.written.insert(to);
                     }
