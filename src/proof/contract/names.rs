@@ -28,6 +28,8 @@ type Outcome = Result<&'static str, K>;
 /// What an operation does with each of the names.
 type Row = (&'static str, fn(&dyn Fs, &str) -> io::Result<&'static str>, [Outcome; 8]);
 
+type Rename = fn(&dyn Fs, &str, &str) -> io::Result<()>;
+
 const DONE: Outcome = Ok("done");
 const MISSING: Outcome = Err(K::NotFound);
 const TAKEN: Outcome = Err(K::AlreadyExists);
@@ -160,8 +162,7 @@ fn l3_every_operation_on_every_sort_of_name() {
 #[test]
 fn l3_what_can_be_renamed() {
     let expected = [DONE, DONE, MISSING, MISSING, FOREIGN, MISSING, LONG, LONG];
-    let ways: [fn(&dyn Fs, &str, &str) -> io::Result<()>; 2] =
-        [|fs, from, to| fs.rename(from, to), |fs, from, to| fs.rename_new(from, to)];
+    let ways: [Rename; 2] = [|fs, from, to| fs.rename(from, to), |fs, from, to| fs.rename_new(from, to)];
     for (name, expected) in names().iter().zip(expected).filter(|(name, _)| *name != "dir") {
         for way in ways {
             on_both(|fs| {

@@ -15,7 +15,7 @@ use crate::fs::sim::disk::Disk;
 use crate::fs::{Access, FileKind, Fs, FsFile, FsLock};
 
 /// The sequences that are tried unless more are asked for.
-const RUNS: u64 = 2000;
+const RUNS: u64 = 1000;
 const OPERATIONS: usize = 60;
 /// The open files and the locks that are held at once.
 const HANDS: usize = 3;
