@@ -59,6 +59,10 @@ compile_error!(
     "genstore needs a system on which a directory can be flushed: see docs/durability.md for what is missing elsewhere"
 );
 
+#[cfg(test)]
+#[path = "../tests/support/effort.rs"]
+#[expect(clippy::disallowed_methods, reason = "tests are told by the environment how much to do")]
+mod effort;
 mod engine;
 mod error;
 mod export;

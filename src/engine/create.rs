@@ -104,10 +104,6 @@ enum Nothing {
 /// or a manifest that is not a first, empty one.
 fn look(storage: &dyn Storage, dir: &Path) -> Result<Nothing> {
     let list = |folder: &str| storage.scan(folder).map_err(|error| Error::io("cannot list", folder, error));
-    let names = storage
-        .system()
-        .list("")
-        .map_err(|error| Error::io("cannot list", dir.display().to_string(), error))?;
     // The pointer too: another process may have swapped it in since it was found missing.
     let is_ours = |name: &str| {
         FOLDERS.contains(&name)
@@ -115,7 +111,13 @@ fn look(storage: &dyn Storage, dir: &Path) -> Result<Nothing> {
     };
     let manifests: Vec<_> =
         list(MANIFESTS)?.into_iter().filter_map(|found| found.name?.generation()).collect();
-    if !list(DATA)?.is_empty() || !list(CHECKPOINTS)?.is_empty() {
+    let holds_files = !list(DATA)?.is_empty() || !list(CHECKPOINTS)?.is_empty();
+    // Last: another process may be making the store just now, and what it has made by then is under one of these.
+    let names = storage
+        .system()
+        .list("")
+        .map_err(|error| Error::io("cannot list", dir.display().to_string(), error))?;
+    if holds_files {
         return Ok(if names.iter().any(|listed| listed.name == MANIFESTS) {
             Nothing::Damaged
         } else {

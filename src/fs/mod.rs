@@ -7,11 +7,11 @@
 pub(crate) mod fault;
 pub(crate) mod lock;
 pub(crate) mod medium;
-#[cfg(any(test, feature = "sim"))]
+#[cfg(test)]
 pub(crate) mod op;
 pub(crate) mod outside;
 pub(crate) mod real;
-#[cfg(any(test, feature = "sim"))]
+#[cfg(test)]
 pub(crate) mod sim;
 
 use std::fmt::Debug;

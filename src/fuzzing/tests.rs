@@ -1,8 +1,5 @@
 //! The corpus of the fuzzers as ordinary tests, and operations at random against the model.
 
-#[path = "../../tests/support/effort.rs"]
-mod effort;
-
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -85,7 +82,7 @@ fn runner(cases: u64, seed: u64) -> TestRunner {
 
 #[test]
 fn operations_at_random_do_what_the_model_says() {
-    let (cases, seed, start) = (effort::runs(100), effort::seed(), Instant::now());
+    let (cases, seed, start) = (crate::effort::runs(100), crate::effort::seed(), Instant::now());
     let ops = prop::collection::vec(any::<[u8; WIDTH]>(), 0..OPERATIONS_MAX);
     let ops = ops.prop_map(|ops| ops.into_iter().map(Op::of).collect::<Vec<Op>>());
     let (done, met) = (Cell::new(0), Cell::new(Outcomes::default()));

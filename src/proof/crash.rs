@@ -4,25 +4,28 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::effort;
 use super::oracle::{self, Verdict};
 use super::scene::{Expect, Scene, Wrap, plain, put};
 use super::workloads::{self, Workload};
+use crate::effort;
 use crate::fs::sim::Step;
 use crate::fs::sim::cut::Cut;
 use crate::fs::sim::disk::Disk;
+use crate::fs::sim::random::Random;
 
 /// The most combinations that are all tried; of more, so many samples.
 const LIMIT: u64 = 4096;
 /// The same for work of more than [`MANY`] operations, unless more states are asked for.
-const LIMIT_MANY: u64 = 64;
+const LIMIT_MANY: u64 = 16;
 const MANY: usize = 200;
+/// The combinations with which each point is tried first.
+const SHALLOW: u64 = 12;
 /// The same for the second power cut.
 const LIMIT_AGAIN: u64 = 6;
 /// How many of the disks that a first power cut leaves are worked on until a second one.
 const AGAIN: usize = 6;
 /// The distinct states that are looked at unless more are asked for.
-const STATES: u64 = 1_000_000;
+const STATES: u64 = 100_000;
 
 /// Everything that was looked at so far.
 #[derive(Default)]
@@ -112,7 +115,8 @@ pub(super) fn cut(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen) 
     // Very many files make very many points, all alike.
     let limit = if recorded.steps.len() > MANY { depth.limit.min(depth.limit_many) } else { depth.limit };
     let picks = cut.picks(limit);
-    let every = (picks.len() / depth.again.max(1)).max(1);
+    let again_at = if recorded.steps.len() > MANY { depth.again.min(2) } else { depth.again };
+    let every = (picks.len() / again_at.max(1)).max(1);
     for (number, pick) in picks.iter().enumerate() {
         let image = cut.image(pick);
         if !seen.is_new(&image.hash, expected) {
@@ -178,22 +182,34 @@ pub(super) fn caught<T>(check: impl FnOnce() -> Verdict<T>) -> Verdict<T> {
     })
 }
 
-/// Every workload at every point, on all processors.
-pub(super) fn everything(recorded: &[Recorded], depth: Depth, seen: &Seen) -> Verdict {
-    let points: Vec<(usize, usize)> = recorded
+/// Every workload at every point, on all processors: each point in a few ways first, then each in every way, in an
+/// order that the seed decides, until `wanted` states were seen.
+pub(super) fn everything(recorded: &[Recorded], depth: Depth, wanted: u64, seen: &Seen) -> Verdict {
+    let shallow = Depth { limit: SHALLOW, limit_many: SHALLOW, again: 1, ..depth };
+    let mut points: Vec<(usize, usize)> = recorded
         .iter()
         .enumerate()
         .flat_map(|(workload, recorded)| recorded.points().map(move |point| (workload, point)))
         .collect();
+    let mut random = Random::new(depth.seed);
+    for place in (1..points.len()).rev() {
+        points.swap(place, usize::try_from(random.below(place as u64 + 1)).unwrap());
+    }
+    let work: Vec<_> =
+        [shallow, depth].iter().flat_map(|depth| points.iter().map(move |at| (*at, *depth))).collect();
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(None));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
-                while let Some((workload, point)) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if point % 40 == 0 { println!("{} {point} {}", recorded[*workload].name, seen.count()); }
-                    if let Err(text) = caught(|| cut(&recorded[*workload], *point, depth, seen)) {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(((workload, point), depth)) = work.get(number) else { break };
+                    if number >= points.len() && seen.count() >= wanted {
+                        break;
+                    }
+                    if let Err(text) = caught(|| cut(&recorded[*workload], *point, *depth, seen)) {
                         *wrong.lock().unwrap() = Some(text);
-                        next.store(points.len(), Ordering::Relaxed);
+                        next.store(work.len(), Ordering::Relaxed);
                     }
                 }
             });
@@ -219,10 +235,9 @@ fn l1_the_power_is_cut_at_every_operation() {
             again: AGAIN,
             seed: seed + round,
         };
-        if let Err(wrong) = everything(&recorded, depth, &seen) {
+        if let Err(wrong) = everything(&recorded, depth, wanted, &seen) {
             panic!("seed {}: {wrong}", seed + round);
         }
-        println!("L1: round {round}: {} states, {} s", seen.count(), start.elapsed().as_secs());
         if seen.count() >= wanted {
             break;
         }

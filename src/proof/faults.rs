@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use rustix::io::Errno;
 
 use super::crash::{self, Depth, Recorded, Seen};
-use super::effort;
 use super::layer::{Do, Layer, Rule};
 use super::oracle::{self, Verdict, hold};
 use super::scene::{Scene, Wrap, plain, put};
 use super::workloads::{self, Workload};
+use crate::effort;
 use crate::error::ErrorKind;
 use crate::fs::Fs;
 use crate::fs::op::Op;
@@ -37,7 +37,7 @@ pub(super) fn ways(op: &Op) -> Vec<Do> {
         ways.extend(EFFECTS.map(Do::FailFlush));
     }
     if matches!(op, Op::Rename(..) | Op::RenameNew(..) | Op::Create(_) | Op::MakeDir(_) | Op::Remove(_)) {
-        ways.push(Do::DoAndFail(Errno::IO.raw_os_error()));
+        ways.push(Do::Belated(Errno::IO.raw_os_error()));
     }
     if matches!(op, Op::Write(_)) {
         ways.extend([Do::Short, Do::HalfAndFail(Errno::NOSPC.raw_os_error())]);
@@ -63,7 +63,7 @@ fn rule(fault: Fault) -> Rule {
                 op.allocates()
             }
             Do::Fail(errno) if errno == Errno::MFILE.raw_os_error() => op.opens(),
-            Do::DoAndFail(_) => !op.flushes() && !matches!(op, Op::Write(_) | Op::Note(_) | Op::Lock(_)),
+            Do::Belated(_) => !op.flushes() && !matches!(op, Op::Write(_) | Op::Note(_) | Op::Lock(_)),
             _ => true,
         };
         // Whoever is interrupted tries again, and is through the third time.
@@ -114,8 +114,8 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
     let from = before.filter(|_| !workload.swaps_twice).map_or(0, |(step, _)| step);
     let last = recorded.steps.len();
     let is_alike = matches!(fault.becomes, Do::Fail(errno) if errno != Errno::IO.raw_os_error());
-    let points = recorded.points().filter(|point| *point == last || (*point > from && !is_alike));
-    points.map(|point| crash::cut(&recorded, point, depth, seen)).collect()
+    let mut points = recorded.points().filter(|point| *point == last || (*point > from && !is_alike));
+    points.try_for_each(|point| crash::cut(&recorded, point, depth, seen))
 }
 
 /// The most combinations that are tried at each operation after a fault.
@@ -192,7 +192,6 @@ pub(super) fn everything(mutant: &Wrap, seen: &Seen) -> Verdict<usize> {
             }
         }
     }
-    println!("{} faults", faults.len());
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(None));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {

@@ -23,7 +23,7 @@ pub(super) enum Do {
     /// Fails with this error of the system, having done nothing.
     Fail(i32),
     /// Fails having done it.
-    DoAndFail(i32),
+    Belated(i32),
     /// Writes half and says so.
     Short,
     /// Writes half and fails.
@@ -39,6 +39,9 @@ pub(super) type Rule = Arc<dyn Fn(usize, &Op) -> Do + Send + Sync>;
 /// What is done on the disk beside an operation, before it.
 pub(super) type Beside = Arc<dyn Fn(&dyn Fs, &Op) + Send + Sync>;
 
+/// What is read of a file in place of what it holds, if it is to be something else.
+pub(super) type Reads = fn(&dyn Fs, &str) -> Option<Vec<u8>>;
+
 type Late = Box<dyn FnOnce() + Send>;
 
 /// The layer.
@@ -50,8 +53,7 @@ pub(super) struct Layer {
     pub(super) beside: Option<Beside>,
     /// The same, once an operation has failed.
     pub(super) after_failure: Option<Beside>,
-    /// What is read of a file, in place of what it holds.
-    pub(super) reads: Option<fn(&dyn Fs, &str) -> Option<Vec<u8>>>,
+    pub(super) reads: Option<Reads>,
     /// Whether no name is found in these folders.
     pub(super) hides: &'static [&'static str],
     /// Whether every start of the machine looks like the same.
@@ -128,7 +130,7 @@ impl Layer {
                 Ok(nothing())
             }
             Do::Fail(errno) => Err(io::Error::from_raw_os_error(errno)),
-            Do::DoAndFail(errno) => act(becomes).and(Err(io::Error::from_raw_os_error(errno))),
+            Do::Belated(errno) => act(becomes).and(Err(io::Error::from_raw_os_error(errno))),
             Do::FailFlush(effect) => {
                 self.sim.as_ref().unwrap().fail_next_flush(effect);
                 act(becomes)

@@ -1,6 +1,6 @@
 //! What must hold of every disk that a power cut leaves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::scene::{self, Expect, State, Wrap};
@@ -91,7 +91,11 @@ pub(super) fn check(image: &Image, expect: &Expect, wrap: &Wrap) -> Verdict {
         scene::contents(&store).map_err(|error| format!("the newest cannot be read: {error}"))?;
     check_head(head, &state, expect)?;
     check_history(&store, expect)?;
-    check_whole(&store)?;
+    check_raw(disk, expect)?;
+    // Everything at once is tried on every fourth disk.
+    if lot.is_multiple_of(4) {
+        check_whole(&store)?;
+    }
     let status = store.status().map_err(|error| error.to_string())?;
     let above: Vec<Generation> = found.iter().filter(|number| **number > head).copied().collect();
     hold!(
@@ -99,10 +103,14 @@ pub(super) fn check(image: &Image, expect: &Expect, wrap: &Wrap) -> Verdict {
         "interrupted saves {above:?} are reported as {:?}",
         status.interrupted
     );
-    drop(store);
-    let again = scene::open(way).map_err(|error| format!("it does not open twice: {error}"))?;
-    hold!(again.engine.known().link.generation == head, "opening twice gives something else");
     hold!(lasting(&fs) == before, "opening and reading changed the disk");
+    let again = if lot.is_multiple_of(4) {
+        drop(store);
+        scene::open(way).map_err(|error| format!("it does not open twice: {error}"))?
+    } else {
+        store
+    };
+    hold!(again.engine.known().link.generation == head, "opening twice gives something else");
     check_save(&fs, &again, state, expect.seen.max(highest(&found)), lot)
 }
 
@@ -132,7 +140,7 @@ fn check_head(head: Generation, state: &State, expect: &Expect) -> Verdict {
 }
 
 /// Every earlier generation is as it was, and nothing else has become one. The hash of a manifest says that the
-/// generation is the same, and [`check_whole`] that every byte is what the manifests say.
+/// generation is the same, and [`check_raw`] that every byte is there.
 fn check_history(store: &Store, expect: &Expect) -> Verdict {
     let mut left = expect.certain.clone();
     for entry in store.history().map_err(|error| error.to_string())? {
@@ -148,6 +156,16 @@ fn check_history(store: &Store, expect: &Expect) -> Verdict {
         hold!(is_possible, "generation {generation} was never saved");
     }
     hold!(left.is_empty(), "generations {:?} are gone", left.keys());
+    Ok(())
+}
+
+/// Every byte that a certain generation wrote is there.
+fn check_raw(disk: &Disk, expect: &Expect) -> Verdict {
+    let mut found = BTreeMap::new();
+    walk(disk, &mut |path, data| drop(found.insert(path.to_owned(), data.map(|data| Arc::clone(&data.now)))));
+    for (path, bytes) in expect.certain.values().flat_map(|saved| &saved.raw) {
+        hold!(found.get(path) == Some(&Some(Arc::clone(bytes))), "{path} is not what was written");
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::engine::Options;
 use crate::engine::create::{create_on, open_on};
 use crate::error::{ErrorKind, Result};
+use crate::format::names::{CHECKPOINTS, Name};
 use crate::fs::Fs;
 use crate::fs::sim::SimFs;
 use crate::fs::sim::disk::Disk;
@@ -24,6 +25,8 @@ pub(super) struct Saved {
     pub(super) state: Arc<State>,
     /// The hash of its manifest, which states the hash of everything else.
     pub(super) manifest: Blake3,
+    /// Everything that it wrote, by the name on the disk.
+    pub(super) raw: Vec<(String, Arc<Vec<u8>>)>,
 }
 
 /// What must be true of a store after a power cut.
@@ -226,7 +229,7 @@ impl Scene {
             self.expect
         );
         let manifest = store.engine.known().link.manifest;
-        self.head = Some((generation, Saved { state: Arc::new(state), manifest }));
+        self.head = Some((generation, Saved { state: Arc::new(state), manifest, raw: self.raw(generation) }));
         let last = self.expect.last().map(|(last, _)| last);
         self.between.clear();
         for entry in store.history()?.skip(1) {
@@ -235,7 +238,9 @@ impl Scene {
                 break;
             }
             let (_, state) = state_of(&store.snapshot_at(entry.generation)?)?;
-            self.between.push((entry.generation, Saved { state: Arc::new(state), manifest: entry.manifest }));
+            let (generation, manifest) = (entry.generation, entry.manifest);
+            let raw = self.raw(generation);
+            self.between.push((generation, Saved { state: Arc::new(state), manifest, raw }));
         }
         Ok(store)
     }
@@ -300,6 +305,18 @@ impl Scene {
         }
     }
 
+    /// What a generation wrote.
+    fn raw(&self, generation: Generation) -> Vec<(String, Arc<Vec<u8>>)> {
+        let mut raw = Vec::new();
+        super::oracle::walk(&self.fs.disk(), &mut |path, data| {
+            let is_checkpoint = path.starts_with(CHECKPOINTS);
+            if Name::parse(path).and_then(|name| name.generation()) == Some(generation) && !is_checkpoint {
+                raw.extend(data.map(|data| (path.to_owned(), Arc::clone(&data.now))));
+            }
+        });
+        raw
+    }
+
     fn head_state(&self) -> Arc<State> {
         self.head.as_ref().map(|(_, saved)| Arc::clone(&saved.state)).unwrap_or_default()
     }
@@ -313,7 +330,7 @@ impl Scene {
     fn acknowledged(&mut self, store: &Store, state: &Arc<State>) {
         let link = store.engine.known().link;
         let (generation, manifest) = (link.generation, link.manifest);
-        let saved = Saved { state: Arc::clone(state), manifest };
+        let saved = Saved { state: Arc::clone(state), manifest, raw: self.raw(generation) };
         self.expect.certain.extend(self.between.drain(..).chain(self.head.take()));
         self.expect.certain.insert(generation, saved.clone());
         self.expect.possible.clear();

@@ -9,11 +9,14 @@ use crate::fs::op::Op;
 use crate::fs::sim::disk::Disk;
 use crate::revision::Generation;
 
+/// What is done in a scene, through a process's way to the disk.
+type Work = Box<dyn Fn(&mut Scene, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync>;
+
 /// One scripted piece of work: what goes before it, and the work that is recorded.
 pub(super) struct Workload {
     pub(super) name: String,
     pub(super) prepare: Box<dyn Fn() -> Scene + Send + Sync>,
-    pub(super) work: Box<dyn Fn(&mut Scene, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync>,
+    pub(super) work: Work,
     /// Whether its pointer is swapped more than once.
     pub(super) swaps_twice: bool,
 }
@@ -167,7 +170,7 @@ fn lost_folders() -> Scene {
 fn killed() -> Vec<Workload> {
     let trace = {
         let mut scene = begun();
-        let fault = FaultFs::flushing(scene.way());
+        let fault = waiting(scene.way());
         save(first_save())(&mut scene, Arc::new(fault.clone())).unwrap();
         fault.take_trace().into_iter().filter(Op::changes).collect::<Vec<_>>()
     };
@@ -175,7 +178,7 @@ fn killed() -> Vec<Workload> {
     let swapped = trace.iter().position(is_swap).unwrap() + 1;
     let work = move |after: usize, same: bool| {
         move |scene: &mut Scene, way: Arc<dyn Fs>| {
-            let fault = FaultFs::flushing(Arc::clone(&way));
+            let fault = waiting(Arc::clone(&way));
             fault.plan(Some(dies_after(after)));
             let mut state = (*scene.expect.last().unwrap().1.state).clone();
             first_save().iter().for_each(|edit| edit.apply(&mut state));
@@ -207,6 +210,13 @@ fn killed() -> Vec<Workload> {
 
 fn first_save() -> Vec<Edit> {
     vec![put("a.json", "third a"), stream("folder/d.json", "third d")]
+}
+
+/// A layer of faults whose flushes are done.
+fn waiting(way: Arc<dyn Fs>) -> FaultFs {
+    let fault = FaultFs::new(way);
+    fault.wait_for_the_disk();
+    fault
 }
 
 /// From then on nothing can be done.

@@ -1,5 +1,6 @@
 //! How much a test that could go on for ever does: what fits a run before each change, unless the environment asks for
 //! more, and the seed of its random choices.
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
 /// How many runs to make: GENSTORE_PROVE_RUNS, or else `default`.
 pub fn runs(default: u64) -> u64 {

@@ -17,7 +17,7 @@ pub(crate) type Names = OrdMap<Arc<str>, Node>;
 
 /// What a flush that reports a failure has done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FailedFlush {
+pub(crate) enum FailedFlush {
     /// Everything that a success would have.
     Kept,
     /// Nothing, and no later flush does it either: the system takes what it could not write for written.

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
-use super::super::effort;
 use super::{Tree, tree};
+use crate::effort;
 use crate::fs::lock::Mode;
 use crate::fs::real::RealFs;
 use crate::fs::sim::SimFs;
