@@ -25,7 +25,7 @@ const LIMIT_AGAIN: u64 = 6;
 /// How many of the disks that a first power cut leaves are worked on until a second one.
 const AGAIN: usize = 6;
 /// The distinct states that are looked at unless more are asked for.
-const STATES: u64 = 100_000;
+const STATES: u64 = 80_000;
 
 /// Everything that was looked at so far.
 #[derive(Default)]
