@@ -48,18 +48,18 @@ pub enum Action {
     FlushFiles(usize, Flush),
     /// The second half, one directory after the other: `storage::round::flush`.
     FlushDir(usize, Flush),
-    /// Gives up before the rename, for a failure to write or because it was cancelled: `engine::publish::attempt`,
+    /// Gives up before the rename, for a failure to write or because it was cancelled: `engine::publish::swap`,
     /// `engine::mod::check_cancel`.
     GiveUp(usize),
     /// Removes the manifest of a failed attempt: `storage::round::discard`.
     DiscardManifest(usize),
     /// Removes its other files, and tells the caller that nothing was saved: `storage::round::discard`.
     DiscardRest(usize),
-    /// The rename: `engine::publish::attempt`, `storage::directory::swap_pointer`. When it fails the outcome is unknown:
-    /// `engine::publish::unknown`.
+    /// The rename: `engine::publish::swap`, `storage::directory::swap_pointer`. When it fails the outcome is unknown:
+    /// `engine::publish::into_error`.
     Swap(usize, Rename),
-    /// Barrier 2: `engine::publish::attempt`, `storage::directory::flush_pointer`. When it fails the outcome is unknown:
-    /// `engine::publish::unknown`.
+    /// Barrier 2: `engine::publish::swap`, `storage::directory::flush_pointer`. When it fails the outcome is unknown:
+    /// `engine::publish::into_error`.
     FlushPointer(usize, Flush),
     /// Notes that the pointer is durable, and says so: `engine::publish::publish`,
     /// `engine::lock::note_published`.
