@@ -172,7 +172,8 @@ impl Transaction {
     fn hash(&self, source: &mut Source, file: &Path) -> Result<Blake3> {
         let unreadable = |error| Error::io("cannot read", file.display().to_string(), error);
         self.base.engine.check_cancel()?;
-        let (_, blake3) = content::drain(source, unreadable, |_| self.base.engine.check_cancel())?;
+        let expected = source.bytes();
+        let (_, blake3) = content::drain(source, expected, unreadable, |_| self.base.engine.check_cancel())?;
         Ok(blake3)
     }
 }

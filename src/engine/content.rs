@@ -14,8 +14,9 @@ use crate::hash::Blake3;
 use crate::revision::Generation;
 use crate::storage::Storage;
 
-/// The size of the pieces in which content is read, in bytes.
+/// The largest and the smallest size of the pieces in which content is read, in bytes.
 const PIECE: usize = 1 << 16;
+const PIECE_MIN: usize = 1 << 9;
 
 /// How a file is not what was saved.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -63,14 +64,16 @@ fn unreadable(entry: &Entry, error: io::Error) -> Failed {
     damage(entry, format!("it cannot be read: {error}"), "nothing".into())
 }
 
-/// Reads to the end in pieces, hands each one on, and gives the length and the hash of all.
+/// Reads to the end in pieces, hands each one on, and gives the length and the hash of all. `expected` is the length
+/// that is likely, so that little memory is asked for little content.
 pub(crate) fn drain<E>(
     reader: &mut dyn Read,
+    expected: u64,
     mut unreadable: impl FnMut(io::Error) -> E,
     mut take: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(u64, Blake3), E> {
     let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
-    let mut piece = vec![0; PIECE];
+    let mut piece = vec![0; usize::try_from(expected).unwrap_or(PIECE).clamp(PIECE_MIN, PIECE)];
     loop {
         let read = match reader.read(&mut piece) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -102,6 +105,7 @@ pub(crate) fn copy(storage: &dyn Storage, entry: &Entry, sink: &mut dyn Write) -
     let mut file = open(storage, entry)?;
     let (_, found) = drain(
         &mut file,
+        entry.bytes,
         |error| unreadable(entry, error),
         |bytes| sink.write_all(bytes).map_err(Failed::Sink),
     )?;

@@ -1,7 +1,8 @@
 //! Reading JSON more strictly than serde does: no key twice, nothing after the end, unknown fields kept.
 
+use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -25,17 +26,25 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, FormatError> {
     serde_json::from_str(text).map_err(|e| FormatError::Json(e.to_string()))
 }
 
+/// A document that states the version of its format.
+pub(crate) trait Versioned: DeserializeOwned {
+    fn format(&self) -> u64;
+}
+
 /// Parses one JSON document that states the version of its format.
 ///
-/// The version is looked at before anything else, as a later format may be another in every other field.
-pub(crate) fn read_versioned<T: DeserializeOwned>(text: &str) -> Result<T, FormatError> {
+/// That it is in a later format is the first thing to say, as that may be another in every other field.
+pub(crate) fn read_versioned<T: Versioned>(text: &str) -> Result<T, FormatError> {
     #[derive(serde::Deserialize)]
     struct Version {
         format: u64,
     }
-    let version: Version = serde_json::from_str(text).map_err(|e| FormatError::Json(e.to_string()))?;
-    known_format(version.format)?;
-    read(text)
+    let document: T = read(text).or_else(|why| {
+        let version: Version = serde_json::from_str(text).map_err(|_| why.clone())?;
+        known_format(version.format).and(Err(why))
+    })?;
+    known_format(document.format())?;
+    Ok(document)
 }
 
 /// Fails when a document is in a format that this program does not read.
@@ -79,14 +88,18 @@ impl<'de> Visitor<'de> for UniqueKeys<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut keys = HashSet::new();
-        while let Some(key) = map.next_key::<String>()? {
+        let mut keys = Vec::new();
+        while let Some(key) = map.next_key_seed(Key)? {
             map.next_value_seed(self)?;
-            if let Some(key) = keys.replace(key) {
-                return Err(A::Error::custom(format_args!("the key {key:?} stands twice in one object")));
-            }
+            keys.push(key);
         }
-        Ok(())
+        keys.sort_unstable();
+        match keys.windows(2).find(|pair| matches!(pair, [one, two] if one == two)) {
+            Some([key, _]) => {
+                Err(A::Error::custom(format_args!("the key {key:?} stands twice in one object")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
@@ -116,6 +129,33 @@ impl<'de> Visitor<'de> for UniqueKeys<'_> {
 
     fn visit_unit<E>(self) -> Result<(), E> {
         Ok(())
+    }
+}
+
+/// A key, which is copied only if it was written with escapes.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(key))
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(key.to_owned()))
     }
 }
 

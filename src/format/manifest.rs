@@ -121,10 +121,15 @@ struct Document {
     bytes: u64,
     #[serde(deserialize_with = "bounded_list")]
     changes: Vec<Line>,
-    #[allow(dead_code, reason = "read before the rest; named here so that it does not count as unknown")]
     format: u64,
     #[serde(flatten)]
     extra: Extra,
+}
+
+impl json::Versioned for Document {
+    fn format(&self) -> u64 {
+        self.format
+    }
 }
 
 /// One change as it stands in the file. Unknown fields of a change are skipped: a manifest is never written again.

@@ -15,7 +15,7 @@ pub(crate) mod pointer;
 pub(crate) const FORMAT: u64 = 1;
 
 /// Why bytes are not what they should be.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FormatError {
     #[error("it is empty")]
     Empty,

@@ -61,21 +61,24 @@ impl Name {
     ///
     /// Exactly the texts that `Display` gives are read: no leading zeros more or fewer, no other case.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let name = match text.split_once('/') {
+        Some(match text.split_once('/') {
             None if text == "CURRENT" => Self::Pointer,
             None if text == "CURRENT.next" => Self::NextPointer,
-            Some((MANIFESTS, file)) => Self::Manifest(generation(file.strip_suffix(".json")?)?),
-            Some((CHECKPOINTS, file)) => Self::Checkpoint(generation(file.strip_suffix(".jsonl")?)?),
+            Some((MANIFESTS, file)) => Self::Manifest(padded(file.strip_suffix(".json")?)?),
+            Some((CHECKPOINTS, file)) => Self::Checkpoint(padded(file.strip_suffix(".jsonl")?)?),
             Some((DATA, file)) => {
                 let (path, number) = file.rsplit_once(".g")?;
-                Self::Data(StorePath::new(path).ok()?, generation(number)?)
+                Self::Data(StorePath::new(path).ok()?, plain(number)?)
             }
-            Some((STAGING, token)) => Self::Staged(u64::from_str_radix(token, 16).ok()?),
+            Some((STAGING, token)) => {
+                let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+                let is_token = token.len() == 16 && token.bytes().all(is_digit);
+                Self::Staged(u64::from_str_radix(token, 16).ok().filter(|_| is_token)?)
+            }
             Some((LOCKS, "writer")) => Self::WriterLock,
-            Some((LOCKS, pin)) => Self::Pin(generation(pin.strip_prefix("pin-")?)?),
+            Some((LOCKS, pin)) => Self::Pin(plain(pin.strip_prefix("pin-")?)?),
             _ => return None,
-        };
-        (name.to_string() == text).then_some(name)
+        })
     }
 
     /// The generation whose commit made this name, where one did.
@@ -87,8 +90,16 @@ impl Name {
     }
 }
 
-fn generation(digits: &str) -> Option<Generation> {
-    Generation::new(digits.parse().ok()?).ok()
+/// A generation in ten digits.
+fn padded(digits: &str) -> Option<Generation> {
+    let is_number = digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    Generation::new(digits.parse().ok().filter(|_| is_number)?).ok()
+}
+
+/// A generation without leading zeros.
+fn plain(digits: &str) -> Option<Generation> {
+    let is_number = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
+    Generation::new(digits.parse().ok().filter(|_| is_number)?).ok()
 }
 
 #[cfg(test)]
@@ -127,6 +138,7 @@ mod tests {
             "manifests/0000000000.json",
             "manifests/00000000042.json",
             "manifests/+000000042.json",
+            "manifests/+0000000042.json",
             "manifests/0000000042.jsonl",
             "checkpoints/0000000040.json",
             "data/a",
@@ -141,6 +153,9 @@ mod tests {
             "data/a.g10000000000",
             "staging/AB",
             "staging/ab",
+            "staging/00000000000000AB",
+            "staging/+0000000000000ab",
+            "staging/000000000000000ab",
             "locks/pin-0",
             "locks/pin-07",
             "locks/writer2",

@@ -32,6 +32,12 @@ pub(crate) struct Pointer {
     pub(crate) extra: Extra,
 }
 
+impl json::Versioned for Pointer {
+    fn format(&self) -> u64 {
+        self.format
+    }
+}
+
 impl Pointer {
     /// A pointer to `head`, which follows `parent`, with the unknown fields that an earlier pointer had.
     pub(crate) const fn new(head: Link, parent: Option<Link>, extra: Extra) -> Self {

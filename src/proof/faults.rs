@@ -114,8 +114,8 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
     let from = before.filter(|_| !workload.swaps_twice).map_or(0, |(step, _)| step);
     let last = recorded.steps.len();
     let is_alike = matches!(fault.becomes, Do::Fail(errno) if errno != Errno::IO.raw_os_error());
-    let mut points = recorded.points().filter(|point| *point == last || (*point > from && !is_alike));
-    points.try_for_each(|point| crash::cut(&recorded, point, depth, seen))
+    let points = recorded.points().filter(|point| *point == last || (*point > from && !is_alike));
+    crash::cut(&recorded, points, depth, seen)
 }
 
 /// The most combinations that are tried at each operation after a fault.

@@ -338,7 +338,7 @@ fn cut(mutant: &Mutant) -> Verdict {
     for workload in workloads().filter(|workload| workload.name.starts_with(mutant.on)) {
         crash::caught(|| {
             let recorded = Recorded::of(&workload, &mutant.wrap)?;
-            recorded.points().try_for_each(|point| crash::cut(&recorded, point, depth, &seen))
+            crash::cut(&recorded, recorded.points(), depth, &seen)
         })?;
     }
     Ok(())

@@ -1,14 +1,17 @@
 //! What must hold of every disk that a power cut leaves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use super::alike::Alike;
 use super::scene::{self, Expect, State, Wrap};
 use crate::error::ErrorKind;
-use crate::format::names::{DATA, MANIFESTS, Name};
-use crate::fs::sim::SimFs;
+use crate::format::names::{DATA, LOCKS, MANIFESTS, Name};
+use crate::fs::Fs;
 use crate::fs::sim::cut::{Cut, Image};
-use crate::fs::sim::disk::{Data, Disk, Node, ROOT};
+use crate::fs::sim::disk::{Data, Disk, Names, Node, ROOT};
+use crate::fs::sim::{SimFs, Watch};
 use crate::revision::Generation;
 use crate::store::Store;
 use crate::verify::{VerifyOptions, VerifyScope};
@@ -28,90 +31,175 @@ pub(super) use hold;
 
 /// Calls `see` with every name on the disk, directories with `None`.
 pub(super) fn walk(disk: &Disk, see: &mut dyn FnMut(&str, Option<&Data>)) {
-    fn directory(disk: &Disk, dir: Node, path: &str, see: &mut dyn FnMut(&str, Option<&Data>)) {
-        for (name, node) in disk.dirs.get(&dir).into_iter().flatten() {
-            let path = if path.is_empty() { name.to_string() } else { format!("{path}/{name}") };
-            let data = disk.files.get(node);
-            see(&path, data);
-            if data.is_none() {
-                directory(disk, *node, &path, see);
-            }
+    walk_in(disk, ROOT, "", see);
+}
+
+fn walk_in(disk: &Disk, dir: Node, path: &str, see: &mut dyn FnMut(&str, Option<&Data>)) {
+    for (name, node) in disk.dirs.get(&dir).into_iter().flatten() {
+        let path = if path.is_empty() { name.to_string() } else { format!("{path}/{name}") };
+        let data = disk.files.get(node);
+        see(&path, data);
+        if data.is_none() {
+            walk_in(disk, *node, &path, see);
         }
     }
-    directory(disk, ROOT, "", see);
 }
 
 /// The numbers of all generations of which there is a name.
 pub(super) fn numbers(disk: &Disk) -> BTreeSet<Generation> {
     let mut numbers = BTreeSet::new();
-    walk(disk, &mut |path, data| {
-        let is_of_generation = [MANIFESTS, DATA].iter().any(|folder| path.starts_with(&format!("{folder}/")));
-        if is_of_generation && data.is_some() {
-            numbers.extend(Name::parse(path).and_then(|name| name.generation()));
-        }
-    });
+    for folder in [MANIFESTS, DATA] {
+        let Ok(dir) = disk.dir(folder) else { continue };
+        walk_in(disk, dir, folder, &mut |path, data| {
+            if data.is_some() {
+                numbers.extend(Name::parse(path).and_then(|name| name.generation()));
+            }
+        });
+    }
     numbers
 }
 
 /// Everything but locks and what is in them: those come and go with readers.
-fn lasting(fs: &SimFs) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    walk(&fs.disk(), &mut |path, data| {
-        if path != "locks" && !path.starts_with("locks/") {
-            hasher.update(path.as_bytes()).update(&[0, u8::from(data.is_some())]);
-            hasher.update(data.map_or(&[][..], |data| &data.now));
-        }
-    });
-    *hasher.finalize().as_bytes()
+fn lasting(disk: &Disk) -> (Vec<(Node, Names)>, Vec<(Node, Arc<Vec<u8>>)>) {
+    let locks = disk.dir(LOCKS).ok();
+    let mut dirs: Vec<(Node, Names)> = disk
+        .dirs
+        .iter()
+        .filter(|(dir, _)| Some(**dir) != locks)
+        .map(|(dir, names)| (*dir, names.clone()))
+        .collect();
+    if let Some((_, root)) = dirs.iter_mut().find(|(dir, _)| *dir == ROOT) {
+        root.remove(LOCKS);
+    }
+    let files = dirs
+        .iter()
+        .flat_map(|(_, names)| names.values())
+        .filter_map(|node| Some((*node, Arc::clone(&disk.files.get(node)?.now))));
+    let files = files.collect();
+    (dirs, files)
 }
 
-/// Everything that must hold after a power cut.
-pub(super) fn check(image: &Image, expect: &Expect, wrap: &Wrap) -> Verdict {
-    let (disk, lot) = (&image.disk, image.hash[0]);
-    let fs = SimFs::start(disk.clone(), 5);
-    let way = wrap(Arc::new(fs.clone()));
-    let found = numbers(disk);
-    let store = match scene::open(Arc::clone(&way)) {
-        Ok(store) => store,
-        Err(error) => {
-            hold!(expect.last().is_none() && error.is_vacant(), "it does not open: {error}");
-            let store = scene::create(way)
-                .map_err(|error| format!("the making that was interrupted cannot be completed: {error}"))?;
-            hold!(
-                found.iter().all(|number| *number < store.engine.known().link.generation),
-                "a number was used again by the making"
-            );
-            let seen = Generation::FIRST.get().max(highest(&found));
-            return check_save(&fs, &store, State::new(), seen, lot);
-        }
-    };
-    let before = lasting(&fs);
-    hold!(store.recovery().is_none(), "it opens damaged: {:?}", store.recovery());
-    let (head, state) =
-        scene::contents(&store).map_err(|error| format!("the newest cannot be read: {error}"))?;
-    check_head(head, &state, expect)?;
-    check_history(&store, expect)?;
-    check_raw(disk, expect)?;
-    // Everything at once is tried on every fourth disk.
-    if lot.is_multiple_of(4) {
-        check_whole(&store)?;
+/// What the runs over disks have shown so far.
+#[derive(Default, Debug)]
+pub(super) struct Shown {
+    read: Alike<Option<Generation>>,
+    verified: Alike<Option<Generation>>,
+    saved: Alike<Option<Generation>>,
+}
+
+impl Shown {
+    /// The number of runs that it took.
+    pub(super) fn runs(&self) -> usize {
+        self.read.count() + self.verified.count() + self.saved.count()
     }
-    let status = store.status().map_err(|error| error.to_string())?;
-    let above: Vec<Generation> = found.iter().filter(|number| **number > head).copied().collect();
-    hold!(
-        status.interrupted == above,
-        "interrupted saves {above:?} are reported as {:?}",
-        status.interrupted
-    );
-    hold!(lasting(&fs) == before, "opening and reading changed the disk");
-    let again = if lot.is_multiple_of(4) {
+}
+
+/// A disk that a power cut left, and what must be true of it.
+struct Case<'a> {
+    disk: &'a Disk,
+    /// The generations of which there is a name.
+    found: BTreeSet<Generation>,
+    expect: &'a Expect,
+    wrap: &'a Wrap,
+}
+
+/// Everything that must hold after a power cut. `expected` is the digest of `expect`.
+pub(super) fn check(image: &Image, expect: &Expect, expected: u64, wrap: &Wrap, shown: &Shown) -> Verdict {
+    let disk = &image.disk;
+    check_raw(disk, expect)?;
+    let case = Case { disk, found: numbers(disk), expect, wrap };
+    // What the runs depend on beside the disk.
+    let mut key = DefaultHasher::new();
+    (expected, expect.seen, &case.found).hash(&mut key);
+    expect.certain.values().for_each(|saved| saved.manifest.hash(&mut key));
+    let key = key.finish();
+    // Now and then it is run although it is known, to see that the same comes of it.
+    let proof = image.hash[1] == 0;
+    let read = shown.read.settle(key, disk, proof, |watch| case.read(watch))?;
+    let saved = shown.saved.settle(key, disk, proof, |watch| case.save(watch))?;
+    hold!(saved == read, "it opens with {read:?}, and then with {saved:?}");
+    // That every byte and every manifest is there has been seen. That this is also what is reported, on every fourth.
+    if image.hash[0].is_multiple_of(4) {
+        let verified = shown.verified.settle(key, disk, proof, |watch| case.verify(watch))?;
+        hold!(verified == read, "it opens with {read:?}, and then with {verified:?}");
+    }
+    Ok(())
+}
+
+impl Case<'_> {
+    /// A machine that has just started with the disk.
+    fn start(&self, watch: &Watch) -> (SimFs, Arc<dyn Fs>) {
+        let fs = SimFs::start(self.disk.clone(), 5).watched(watch);
+        let way = (self.wrap)(Arc::new(fs.clone()));
+        (fs, way)
+    }
+
+    /// Opens the store; `None` where there is none, and none must be.
+    fn open(&self, way: Arc<dyn Fs>) -> Verdict<Option<Store>> {
+        match scene::open(way) {
+            Ok(store) => {
+                hold!(store.recovery().is_none(), "it opens damaged: {:?}", store.recovery());
+                Ok(Some(store))
+            }
+            Err(error) => {
+                hold!(self.expect.last().is_none() && error.is_vacant(), "it does not open: {error}");
+                Ok(None)
+            }
+        }
+    }
+
+    /// The newest generation and all before it are those that were saved.
+    fn read(&self, watch: &Watch) -> Verdict<Option<Generation>> {
+        let (fs, way) = self.start(watch);
+        let Some(store) = self.open(way)? else { return Ok(None) };
+        let (head, _) = check_head(&store, self.expect)?;
+        check_history(&store, self.expect)?;
         drop(store);
-        scene::open(way).map_err(|error| format!("it does not open twice: {error}"))?
-    } else {
-        store
-    };
-    hold!(again.engine.known().link.generation == head, "opening twice gives something else");
-    check_save(&fs, &again, state, expect.seen.max(highest(&found)), lot)
+        hold!(lasting(&fs.disk()) == lasting(self.disk), "opening and reading changed the disk");
+        Ok(Some(head))
+    }
+
+    /// Every byte is found to be the one that was saved.
+    fn verify(&self, watch: &Watch) -> Verdict<Option<Generation>> {
+        let (fs, way) = self.start(watch);
+        let Some(store) = self.open(way)? else { return Ok(None) };
+        let head = store.engine.known().link.generation;
+        check_whole(&store)?;
+        drop(store);
+        hold!(lasting(&fs.disk()) == lasting(self.disk), "verifying changed the disk");
+        Ok(Some(head))
+    }
+
+    fn check_interrupted(&self, store: &Store, head: Generation) -> Verdict {
+        let above: Vec<Generation> = self.found.iter().filter(|number| **number > head).copied().collect();
+        let reported = store.status().map_err(|error| error.to_string())?.interrupted;
+        hold!(reported == above, "interrupted saves {above:?} are reported as {reported:?}");
+        Ok(())
+    }
+
+    /// Interrupted saves are reported, and a save works, is durable, and takes a number that was never seen. Where there is no store, one can be made.
+    fn save(&self, watch: &Watch) -> Verdict<Option<Generation>> {
+        let (fs, way) = self.start(watch);
+        let (store, head, state, seen) = match self.open(Arc::clone(&way))? {
+            Some(store) => {
+                let (head, state) = check_head(&store, self.expect)?;
+                self.check_interrupted(&store, head)?;
+                (store, Some(head), state, self.expect.seen.max(highest(&self.found)))
+            }
+            None => {
+                let store = scene::create(way).map_err(|error| {
+                    format!("the making that was interrupted cannot be completed: {error}")
+                })?;
+                hold!(
+                    self.found.iter().all(|number| *number < store.engine.known().link.generation),
+                    "a number was used again by the making"
+                );
+                (store, None, State::new(), Generation::FIRST.get().max(highest(&self.found)))
+            }
+        };
+        check_save(&fs, &store, state, seen, watch)?;
+        Ok(head)
+    }
 }
 
 fn highest(found: &BTreeSet<Generation>) -> u64 {
@@ -119,24 +207,25 @@ fn highest(found: &BTreeSet<Generation>) -> u64 {
 }
 
 /// The newest generation is the last that was acknowledged, or one that was begun after it.
-fn check_head(head: Generation, state: &State, expect: &Expect) -> Verdict {
+fn check_head(store: &Store, expect: &Expect) -> Verdict<(Generation, State)> {
+    let (head, state) =
+        scene::contents(store).map_err(|error| format!("the newest cannot be read: {error}"))?;
     match expect.last() {
         Some((last, _)) if head < last => {
-            Err(format!("generation {last} was acknowledged, and the newest is {head}"))
+            return Err(format!("generation {last} was acknowledged, and the newest is {head}"));
         }
         Some((last, expected)) if head == last => {
-            hold!(*state == *expected.state, "generation {head} holds something else than was saved");
-            Ok(())
+            hold!(state == *expected.state, "generation {head} holds something else than was saved");
         }
         _ => {
             hold!(
-                expect.possible.iter().any(|possible| **possible == *state),
+                expect.possible.iter().any(|possible| **possible == state),
                 "generation {head} holds neither what was saved nor what was being saved: {:?}",
                 state.keys()
             );
-            Ok(())
         }
     }
+    Ok((head, state))
 }
 
 /// Every earlier generation is as it was, and nothing else has become one. The hash of a manifest says that the
@@ -161,10 +250,9 @@ fn check_history(store: &Store, expect: &Expect) -> Verdict {
 
 /// Every byte that a certain generation wrote is there.
 fn check_raw(disk: &Disk, expect: &Expect) -> Verdict {
-    let mut found = BTreeMap::new();
-    walk(disk, &mut |path, data| drop(found.insert(path.to_owned(), data.map(|data| Arc::clone(&data.now)))));
     for (path, bytes) in expect.certain.values().flat_map(|saved| &saved.raw) {
-        hold!(found.get(path) == Some(&Some(Arc::clone(bytes))), "{path} is not what was written");
+        let data = disk.find(path).ok().flatten().and_then(|node| disk.files.get(&node));
+        hold!(data.map(|data| &data.now) == Some(bytes), "{path} is not what was written");
     }
     Ok(())
 }
@@ -177,7 +265,7 @@ fn check_whole(store: &Store) -> Verdict {
 }
 
 /// A save works, is durable, and takes a number that was never seen.
-fn check_save(fs: &SimFs, store: &Store, mut state: State, seen: u64, lot: u8) -> Verdict {
+fn check_save(fs: &SimFs, store: &Store, mut state: State, seen: u64, watch: &Watch) -> Verdict {
     state.insert("after".into(), b"the power cut".to_vec());
     let save = || {
         let mut tx = store.begin()?;
@@ -186,15 +274,12 @@ fn check_save(fs: &SimFs, store: &Store, mut state: State, seen: u64, lot: u8) -
     };
     let commit = save().map_err(|error| format!("nothing can be saved: {error}"))?;
     hold!(commit.generation.get() > seen, "number {} was used again", commit.generation);
-    // Nothing that is not promised to last is left. The workloads cut each save short in every way; this one is tried
-    // now and then.
-    if !lot.is_multiple_of(4) {
-        return Ok(());
-    }
+    // Nothing that is not promised to last is left. The workloads cut each save short in every way.
     let disk = fs.disk();
     let cut = Cut::new(&disk, 0);
     let left = cut.image(&cut.nothing_kept());
-    let found = scene::open(Arc::new(SimFs::start(left.disk, 6))).and_then(|store| scene::contents(&store));
+    let after = SimFs::start(left.disk, 6).watched(watch);
+    let found = scene::open(Arc::new(after)).and_then(|store| scene::contents(&store));
     match found {
         Ok((generation, found)) => {
             hold!(generation == commit.generation && found == state, "the save after the power cut was lost");

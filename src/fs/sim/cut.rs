@@ -11,6 +11,9 @@ use super::random::Random;
 /// The size of the smallest piece that a disk writes as a whole, in bytes, and that of a page.
 const SECTORS: [usize; 2] = [512, 4096];
 
+/// How many ways in which files can be left are tried with each sample of what names are.
+const FATES: usize = 4;
+
 /// What becomes of what was written to a file and not flushed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Fate {
@@ -109,10 +112,6 @@ impl<'a> Cut<'a> {
         Some(picks)
     }
 
-    fn mix(&self, pick: &[u8]) -> u64 {
-        pick.iter().fold(self.seed, |mix, digit| Random::new(mix ^ u64::from(*digit)).next())
-    }
-
     /// What can become of each file, given which changes of names are kept: of one that has no name, nothing.
     fn radices(&self, kept: &[u8]) -> Vec<u8> {
         let names = self.names(kept);
@@ -138,7 +137,7 @@ impl<'a> Cut<'a> {
 
     /// The names, given which changes of them are kept. Those of locks are no choice of their own.
     fn names(&self, kept: &[u8]) -> OrdMap<Node, Names> {
-        let mut notes = Random::new(self.mix(kept));
+        let mut notes = Random::new(self.seed);
         let mut lost = self.changes.iter().zip(kept).filter(|(_, kept)| **kept == 0).map(|(place, _)| *place);
         let mut next_lost = lost.next();
         let mut names = self.disk.durable_dirs.clone();
@@ -176,26 +175,26 @@ impl<'a> Cut<'a> {
             picks.swap_remove(usize::try_from(place).unwrap_or(0));
         }
         let mut known: HashSet<Pick> = picks.iter().cloned().collect();
-        for _ in 0..limit.saturating_mul(4) {
+        for _ in 0..limit {
             if picks.len() >= limit {
                 break;
             }
             // Mostly lost, mostly kept, and mixed.
             let weight = [20, 128, 235][usize::try_from(random.below(3)).unwrap_or(0) % 3];
-            let mut roll = || random.below(256) < weight;
-            let kept: Pick = self.changes.iter().map(|_| u8::from(roll())).collect();
+            let kept: Pick = self.changes.iter().map(|_| u8::from(random.below(256) < weight)).collect();
             let radices = self.radices(&kept);
-            let fates: Pick = radices
-                .iter()
-                .map(|radix| match random.below(256) {
-                    _ if *radix == 1 => 0,
-                    roll if roll < weight => 1,
-                    _ => u8::try_from(random.below(u64::from(*radix))).unwrap_or(0),
-                })
-                .collect();
-            let pick = [&*kept, &*fates].concat();
-            if known.insert(pick.clone()) {
-                picks.push(pick);
+            let mut fate = |radix: &u8| match random.below(256) {
+                _ if *radix == 1 => 0,
+                roll if roll < weight => 1,
+                _ => u8::try_from(random.below(u64::from(*radix))).unwrap_or(0),
+            };
+            // The same names with files in several states.
+            for _ in 0..FATES {
+                let fates: Pick = radices.iter().map(&mut fate).collect();
+                let pick = [&*kept, &*fates].concat();
+                if picks.len() < limit && known.insert(pick.clone()) {
+                    picks.push(pick);
+                }
             }
         }
         picks
@@ -220,10 +219,9 @@ impl<'a> Cut<'a> {
             .zip(fates)
             .filter_map(|((node, fates), fate)| Some((*node, *fates.get(usize::from(*fate))?)))
             .collect();
-        let notes = [Fate::Kept, Fate::Dropped, Fate::Garbage];
-        let note = usize::try_from(Random::new(self.mix(pick)).below(3))
-            .ok()
-            .and_then(|way| notes.get(way).copied());
+        let notes = [Fate::Kept, Fate::Dropped, Fate::Garbage, Fate::Dropped];
+        let note =
+            usize::try_from(Random::new(self.seed).below(4)).ok().and_then(|way| notes.get(way).copied());
         let mut left = Left {
             cut: self,
             names,
@@ -250,7 +248,7 @@ impl<'a> Cut<'a> {
     }
 
     fn bytes(&self, node: Node, data: &Data, fate: Fate) -> Arc<Vec<u8>> {
-        let mut random = Random::new(self.seed ^ node.rotate_left(32));
+        let mut random = Random::new(if data.is_note { 0 } else { self.seed ^ node.rotate_left(32) });
         let mut bytes = match fate {
             Fate::Dropped => return Arc::clone(&data.durable),
             Fate::Kept => return Arc::clone(&data.now),

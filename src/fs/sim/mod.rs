@@ -7,9 +7,10 @@
 
 pub(crate) mod cut;
 pub(crate) mod disk;
+pub(crate) mod paths;
 pub(crate) mod random;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,22 +22,37 @@ use super::medium::{Carrier, Verdict};
 use super::op::Op;
 use super::{Access, FileKind, Fs, FsFile, FsLock, Listed, Process, Stat, WholeFlush, not_a_file};
 use crate::time::Timestamp;
-use disk::{Disk, FailedFlush, Node, ROOT};
+use disk::{Disk, FailedFlush, Node};
 use random::Random;
 
 /// 2026-01-01, when every simulation begins, in milliseconds.
 const START: i64 = 1_767_225_600_000;
 /// The time that one operation takes, in milliseconds.
 const TICK: u64 = 1;
-/// The longest name and the longest path on Linux, in bytes.
-const NAME_MAX: usize = 255;
-const PATH_MAX: usize = 4095;
 
 /// What one operation found the disk like.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) op: Op,
     pub(crate) before: Disk,
+}
+
+/// What was asked of disks, each thing once.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Watch(Arc<Mutex<(HashSet<Op>, Vec<Op>)>>);
+
+impl Watch {
+    fn note(&self, op: Op) {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.0.insert(op.clone()) {
+            noted.1.push(op);
+        }
+    }
+
+    /// All of it, in the order in which it was asked first.
+    pub(crate) fn taken(&self) -> Vec<Op> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).1
+    }
 }
 
 #[derive(Debug)]
@@ -49,6 +65,7 @@ struct World {
     random: Random,
     whole: bool,
     tape: Option<Vec<Step>>,
+    watch: Option<Watch>,
     next_flush: Option<FailedFlush>,
 }
 
@@ -69,6 +86,7 @@ impl SimFs {
             random: Random::new(boot),
             whole: false,
             tape: None,
+            watch: None,
             next_flush: None,
         })))
     }
@@ -81,11 +99,23 @@ impl SimFs {
     fn ask(&self, op: impl FnOnce() -> Op) -> MutexGuard<'_, World> {
         let mut world = self.world();
         world.elapsed += TICK;
-        let World { disk, tape, .. } = &mut *world;
-        if let Some(tape) = tape {
-            tape.push(Step { op: op(), before: disk.clone() });
+        let World { disk, tape, watch, .. } = &mut *world;
+        if tape.is_some() || watch.is_some() {
+            let op = op();
+            if let Some(watch) = watch {
+                watch.note(op.clone());
+            }
+            if let Some(tape) = tape {
+                tape.push(Step { op, before: disk.clone() });
+            }
         }
         world
+    }
+
+    /// Takes down in `watch` what is asked of the disk from now on.
+    pub(crate) fn watched(self, watch: &Watch) -> Self {
+        self.world().watch = Some(watch.clone());
+        self
     }
 
     /// Waits until everything that was written is durable, as a machine that idles does.
@@ -125,65 +155,26 @@ impl SimFs {
 }
 
 impl World {
-    fn find(&self, path: &str) -> io::Result<Option<Node>> {
-        let (dir, name) = self.place(path)?;
-        Ok(self.disk.dirs.get(&dir).and_then(|names| names.get(name)).copied())
-    }
-
-    fn dir(&self, path: &str) -> io::Result<Node> {
-        if path.len() > PATH_MAX {
-            return Err(Errno::NAMETOOLONG.into());
-        }
-        let mut at = ROOT;
-        for part in path.split('/').filter(|part| !part.is_empty()) {
-            let names = self.disk.dirs.get(&at).ok_or_else(|| not_a_directory(part))?;
-            check_name(part)?;
-            at = *names.get(part).ok_or(Errno::NOENT)?;
-        }
-        if self.disk.dirs.contains_key(&at) { Ok(at) } else { Err(not_a_directory(path)) }
-    }
-
-    /// The directory that a path is in, and its name there.
-    fn place<'a>(&self, path: &'a str) -> io::Result<(Node, &'a str)> {
-        let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let dir = self.dir(dir)?;
-        check_name(name)?;
-        Ok((dir, name))
-    }
-
-    fn is_dir(&self, node: Node) -> bool {
-        self.disk.dirs.contains_key(&node)
-    }
-
-    fn existing(&self, path: &str) -> io::Result<Node> {
-        Ok(self.find(path)?.ok_or(Errno::NOENT)?)
-    }
-
-    fn existing_file(&self, path: &str) -> io::Result<Node> {
-        let node = self.existing(path)?;
-        if self.is_dir(node) { Err(Errno::ISDIR.into()) } else { Ok(node) }
-    }
-
     /// A directory cannot be renamed here: no save does it.
     fn rename(&mut self, from: &str, to: &str, replaces: bool) -> io::Result<()> {
         // Both directories before any name in them, as the system does.
         for path in [from, to] {
-            self.dir(path.rsplit_once('/').map_or("", |(dir, _)| dir))?;
+            self.disk.dir(path.rsplit_once('/').map_or("", |(dir, _)| dir))?;
         }
         if from.is_empty() || to.is_empty() {
             return Err(Errno::NOENT.into());
         }
-        let node = self.existing_file(from)?;
-        match self.find(to)? {
+        let node = self.disk.existing_file(from)?;
+        match self.disk.find(to)? {
             Some(_) if !replaces => return Err(Errno::EXIST.into()),
             // The directory that the file itself is in, or one above that.
             Some(_) if from.strip_prefix(to).is_some_and(|rest| rest.starts_with('/')) => {
                 return Err(Errno::NOTEMPTY.into());
             }
-            Some(taken) if self.is_dir(taken) => return Err(Errno::ISDIR.into()),
+            Some(taken) if self.disk.is_dir(taken) => return Err(Errno::ISDIR.into()),
             _ => {}
         }
-        let ((from_dir, from), (to_dir, to)) = (self.place(from)?, self.place(to)?);
+        let ((from_dir, from), (to_dir, to)) = (self.disk.place(from)?, self.disk.place(to)?);
         if from_dir == to_dir && from == to {
             return Ok(());
         }
@@ -205,33 +196,21 @@ impl World {
     }
 }
 
-fn check_name(name: &str) -> io::Result<()> {
-    match name.len() {
-        0 => Err(Errno::NOENT.into()),
-        1..=NAME_MAX => Ok(()),
-        _ => Err(Errno::NAMETOOLONG.into()),
-    }
-}
-
-fn not_a_directory(part: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{part} is not a directory"))
-}
-
 impl Fs for SimFs {
     fn create(&self, path: &str, _: Access) -> io::Result<Box<dyn FsFile>> {
         let mut world = self.ask(|| Op::Create(path.into()));
-        if world.find(path)?.is_some() {
+        if world.disk.find(path)?.is_some() {
             return Err(Errno::EXIST.into());
         }
-        let (dir, name) = world.place(path)?;
+        let (dir, name) = world.disk.place(path)?;
         let node = world.disk.add_file(dir, name, false);
         Ok(Box::new(SimFile { fs: self.clone(), path: path.into(), node, at: 0, writable: true }))
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn FsFile>> {
         let world = self.ask(|| Op::Open(path.into()));
-        let node = world.existing(path)?;
-        if world.is_dir(node) {
+        let node = world.disk.existing(path)?;
+        if world.disk.is_dir(node) {
             return Err(not_a_file("a directory"));
         }
         Ok(Box::new(SimFile { fs: self.clone(), path: path.into(), node, at: 0, writable: false }))
@@ -239,7 +218,7 @@ impl Fs for SimFs {
 
     fn stat(&self, path: &str) -> io::Result<Option<Stat>> {
         let world = self.ask(|| Op::Stat(path.into()));
-        let node = match world.find(path) {
+        let node = match world.disk.find(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
@@ -251,31 +230,31 @@ impl Fs for SimFs {
 
     fn make_dir(&self, path: &str) -> io::Result<bool> {
         let mut world = self.ask(|| Op::MakeDir(path.into()));
-        if world.find(path)?.is_some() {
+        if world.disk.find(path)?.is_some() {
             return Ok(false);
         }
-        let (dir, name) = world.place(path)?;
+        let (dir, name) = world.disk.place(path)?;
         world.disk.add_dir(dir, name);
         Ok(true)
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
         let mut world = self.ask(|| Op::Remove(path.into()));
-        world.existing_file(path)?;
-        let (dir, name) = world.place(path)?;
+        world.disk.existing_file(path)?;
+        let (dir, name) = world.disk.place(path)?;
         world.disk.change(vec![(dir, name.into(), None)]);
         Ok(())
     }
 
     fn remove_dir(&self, path: &str) -> io::Result<()> {
         let mut world = self.ask(|| Op::RemoveDir(path.into()));
-        let node = world.existing(path)?;
+        let node = world.disk.existing(path)?;
         match world.disk.dirs.get(&node) {
             None => return Err(Errno::NOTDIR.into()),
             Some(names) if !names.is_empty() => return Err(Errno::NOTEMPTY.into()),
             Some(_) => {}
         }
-        let (dir, name) = world.place(path)?;
+        let (dir, name) = world.disk.place(path)?;
         world.disk.change(vec![(dir, name.into(), None)]);
         Ok(())
     }
@@ -292,11 +271,11 @@ impl Fs for SimFs {
 
     fn list(&self, path: &str) -> io::Result<Vec<Listed>> {
         let world = self.ask(|| Op::List(path.into()));
-        let dir = world.dir(path)?;
+        let dir = world.disk.dir(path)?;
         let names = world.disk.dirs.get(&dir).into_iter().flatten();
         let listed = names.map(|(name, node)| Listed {
             name: name.to_string(),
-            is_directory: world.is_dir(*node),
+            is_directory: world.disk.is_dir(*node),
             is_utf8: true,
         });
         Ok(listed.collect())
@@ -304,7 +283,7 @@ impl Fs for SimFs {
 
     fn flush_dir(&self, path: &str) -> io::Result<()> {
         let mut world = self.ask(|| Op::FlushDir(path.into()));
-        let dir = world.dir(path)?;
+        let dir = world.disk.dir(path)?;
         match world.next_flush.take() {
             None => world.disk.flush_dir(dir),
             Some(effect) => {
@@ -325,11 +304,11 @@ impl Fs for SimFs {
 
     fn try_lock(&self, path: &str, mode: Mode) -> io::Result<Option<Box<dyn FsLock>>> {
         let mut world = self.ask(|| Op::Lock(path.into()));
-        let node = match world.find(path)? {
-            Some(node) if world.is_dir(node) => return Err(not_a_file("something else")),
+        let node = match world.disk.find(path)? {
+            Some(node) if world.disk.is_dir(node) => return Err(not_a_file("something else")),
             Some(node) => node,
             None => {
-                let (dir, name) = world.place(path)?;
+                let (dir, name) = world.disk.place(path)?;
                 world.disk.add_file(dir, name, true)
             }
         };
@@ -347,10 +326,10 @@ impl Fs for SimFs {
 
     fn remove_locked(&self, path: &str, lock: &dyn FsLock) -> io::Result<()> {
         let mut world = self.ask(|| Op::Remove(path.into()));
-        if (0, world.existing(path)?) != lock.identity()? {
+        if (0, world.disk.existing(path)?) != lock.identity()? {
             return Ok(());
         }
-        let (dir, name) = world.place(path)?;
+        let (dir, name) = world.disk.place(path)?;
         world.disk.change(vec![(dir, name.into(), None)]);
         Ok(())
     }
@@ -436,6 +415,9 @@ impl Write for SimFile {
 impl FsFile for SimFile {
     fn length(&self) -> io::Result<u64> {
         let world = self.fs.world();
+        if let Some(watch) = &world.watch {
+            watch.note(Op::Read(self.path.clone()));
+        }
         Ok(world.disk.files.get(&self.node).ok_or(Errno::IO)?.now.len() as u64)
     }
 
@@ -497,6 +479,9 @@ impl FsLock for SimLock {
 
     fn note(&self) -> io::Result<Vec<u8>> {
         let world = self.fs.world();
+        if let Some(watch) = &world.watch {
+            watch.note(Op::Note(self.path.clone()));
+        }
         let now = &world.disk.files.get(&self.node).ok_or(Errno::IO)?.now;
         let read = now.len().min(usize::try_from(NOTE_MAX).unwrap_or(usize::MAX));
         Ok(now.get(..read).unwrap_or_default().trim_ascii_end().to_vec())
