@@ -5,6 +5,8 @@
 
 #[cfg(test)]
 pub(crate) mod fault;
+#[cfg(test)]
+pub(crate) mod layer;
 pub(crate) mod lock;
 pub(crate) mod medium;
 #[cfg(test)]

@@ -50,6 +50,11 @@ impl Op {
         self.allocates() || matches!(self, Self::Remove(_) | Self::RemoveDir(_))
     }
 
+    /// Whether it swaps the pointer of a store.
+    pub(crate) fn swaps(&self) -> bool {
+        matches!(self, Self::Rename(_, to) if to == "CURRENT")
+    }
+
     /// Whether it waits until something is durable.
     pub(crate) const fn flushes(&self) -> bool {
         matches!(self, Self::FlushDir(_) | Self::FlushWhole | Self::Flush(_))

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::oracle::{self, Shown, Verdict};
 use super::scene::{Expect, Scene, Wrap, plain, put};
+use super::work::on_all_processors;
 use super::workloads::{self, Workload};
 use crate::effort;
 use crate::fs::sim::Step;
@@ -161,18 +162,11 @@ fn again(disk: &Disk, expect: &Expect, wrap: &Wrap, depth: Depth, seen: &Seen) -
     let mut scene = Scene::start(disk.clone(), 2, expect);
     scene.wrap = Arc::clone(wrap);
     scene.record();
-    let work = |scene: &mut Scene| {
-        let way = scene.way();
-        let store = match scene.open(Arc::clone(&way)) {
-            Err(error) if error.is_vacant() => {
-                scene.init(Arc::clone(&way))?;
-                scene.open(way)?
-            }
-            other => other?,
-        };
-        scene.save(&store, &[put("a.json", "after the first power cut"), put("again/b", "b")])
-    };
-    work(&mut scene).map_err(|error| format!("nothing can be saved after it: {error}"))?;
+    let edits = [put("a.json", "after the first power cut"), put("again/b", "b")];
+    scene
+        .open_or_make()
+        .and_then(|store| scene.save(&store, &edits))
+        .map_err(|error| format!("nothing can be saved after it: {error}"))?;
     let recorded = Recorded::ended("after it".into(), &scene);
     let depth = Depth { limit: depth.limit_again, again: 0, ..depth };
     cut(&recorded, recorded.points(), depth, seen)
@@ -193,16 +187,6 @@ fn tree(disk: &Disk) -> String {
     text
 }
 
-/// What a check finds, also when it panics: a mutant can make anything happen.
-pub(super) fn caught<T>(check: impl FnOnce() -> Verdict<T>) -> Verdict<T> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        Err(text
-            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()))
-            .unwrap_or("a panic".into()))
-    })
-}
-
 /// Every workload at every point, on all processors: each point in a few ways first, then each in every way, in an
 /// order that the seed decides, until `wanted` states were seen.
 pub(super) fn everything(recorded: &[Recorded], depth: Depth, wanted: u64, seen: &Seen) -> Verdict {
@@ -216,29 +200,14 @@ pub(super) fn everything(recorded: &[Recorded], depth: Depth, wanted: u64, seen:
     for place in (1..points.len()).rev() {
         points.swap(place, usize::try_from(random.below(place as u64 + 1)).unwrap());
     }
-    let work: Vec<_> =
-        [shallow, depth].iter().flat_map(|depth| points.iter().map(move |at| (*at, *depth))).collect();
-    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(None));
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(((workload, point), depth)) = work.get(number) else { break };
-                    if number >= points.len() && seen.count() >= wanted {
-                        break;
-                    }
-                    if let Err(text) =
-                        caught(|| cut(&recorded[*workload], std::iter::once(*point), *depth, seen))
-                    {
-                        *wrong.lock().unwrap() = Some(text);
-                        next.store(work.len(), Ordering::Relaxed);
-                    }
-                }
-            });
+    let shallow = points.iter().map(|at| (*at, shallow));
+    let work: Vec<_> = shallow.chain(points.iter().map(|at| (*at, depth))).collect();
+    on_all_processors(&work, |((workload, point), depth)| {
+        if depth.limit > SHALLOW && seen.count() >= wanted {
+            return Ok(());
         }
-    });
-    wrong.into_inner().unwrap().map_or(Ok(()), Err)
+        cut(&recorded[*workload], std::iter::once(*point), *depth, seen)
+    })
 }
 
 #[test]

@@ -1,18 +1,18 @@
 //! Every operation fails in every way, once and for ever, and then the power is cut.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
 
 use super::crash::{self, Depth, Recorded, Seen};
-use super::layer::{Do, Layer, Rule};
 use super::oracle::{self, Verdict, hold};
 use super::scene::{Scene, Wrap, plain, put};
+use super::work::on_all_processors;
 use super::workloads::{self, Workload};
 use crate::effort;
 use crate::error::ErrorKind;
-use crate::fs::Fs;
+use crate::fs::layer::{Do, Layer, Rule};
 use crate::fs::op::Op;
 use crate::fs::sim::disk::FailedFlush;
 
@@ -48,7 +48,7 @@ pub(super) fn ways(op: &Op) -> Vec<Do> {
 /// Fails when told to, and passes over what the fault is not about: a full disk lets files be removed.
 fn rule(fault: Fault) -> Rule {
     let (seen, interrupted) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    Arc::new(move |_, op| {
+    Arc::new(move |op| {
         if !op.changes() {
             return Do::Asked;
         }
@@ -78,26 +78,24 @@ fn rule(fault: Fault) -> Rule {
 /// The operations of a workload that change something.
 pub(super) fn operations(workload: &Workload) -> Vec<Op> {
     let mut scene = (workload.prepare)();
-    let layer = Layer::over(&scene.fs, Arc::new(|_, _| Do::Asked));
+    let layer = Layer::over(&scene.fs, Arc::new(|_| Do::Asked));
     (workload.work)(&mut scene, Arc::new(layer.clone())).unwrap();
-    layer.trace().into_iter().filter(Op::changes).collect()
+    layer.take_trace().into_iter().filter(Op::changes).collect()
 }
 
 /// Runs a workload with a fault, goes on as users do, and cuts the power at every operation from the fault on.
 pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &Seen) -> Verdict {
     let mut scene = (workload.prepare)();
-    scene.fs.record();
+    scene.wrap = Arc::clone(mutant);
     scene.record();
     let layer = Layer::over(&scene.fs, rule(fault));
     let outcome = (workload.work)(&mut scene, mutant(Arc::new(layer.clone())));
-    let trace = layer.trace();
-    let swapped = trace.iter().any(|op| matches!(op, Op::Rename(_, to) if to == "CURRENT"));
+    let trace = layer.take_trace();
+    let swaps = trace.iter().filter(|op| op.swaps()).count();
     if let Err(error) = &outcome {
-        let expected = if swapped { ErrorKind::CommitOutcomeUnknown } else { ErrorKind::Io };
+        let expected = if swaps > 0 { ErrorKind::CommitOutcomeUnknown } else { ErrorKind::Io };
         // With several saves, an earlier one may have swapped.
-        let several = trace.iter().filter(|op| matches!(op, Op::Rename(_, to) if to == "CURRENT")).count()
-            > 1
-            || workload.swaps_twice;
+        let several = swaps > 1 || workload.swaps_twice;
         hold!(
             error.kind() == expected || (several && error.kind() == ErrorKind::Io) || error.is_interrupted(),
             "it fails with {:?}: {error}",
@@ -105,9 +103,8 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
         );
     }
     check_no_flush_is_retried(&trace)?;
-    goes_on(&mut scene, mutant).map_err(|wrong| format!("afterwards: {wrong}"))?;
-    let mut recorded = Recorded::ended(format!("{} with {fault:?}", workload.name), &scene);
-    recorded.wrap = Arc::clone(mutant);
+    goes_on(&mut scene).map_err(|wrong| format!("afterwards: {wrong}"))?;
+    let recorded = Recorded::ended(format!("{} with {fault:?}", workload.name), &scene);
     let depth = Depth { limit: LIMIT, limit_many: LIMIT, limit_again: 0, again: 0, seed: effort::seed() };
     // What comes before the fault is cut short without it. Errors that differ in their number alone leave the same.
     let before = recorded.steps.iter().enumerate().filter(|(_, step)| step.op.changes()).nth(fault.at);
@@ -123,19 +120,11 @@ const LIMIT: u64 = 4;
 
 /// Whoever opens the store next, in the same start of the machine, finds one of the states that can be, and can save:
 /// also the very same once more, which must then be there to stay.
-fn goes_on(scene: &mut Scene, mutant: &Wrap) -> Verdict {
+fn goes_on(scene: &mut Scene) -> Verdict {
     let visible = oracle::numbers(&scene.fs.disk()).last().map_or(0, |number| number.get());
-    let way = || mutant(Arc::new(scene.fs.clone()) as Arc<dyn Fs>);
-    let (one, two) = (way(), way());
     let attempt = scene.expect.possible.last().cloned();
-    let store = match scene.open(Arc::clone(&one)) {
-        Err(error) if error.is_vacant() => {
-            scene.init(one).map_err(|error| format!("it cannot be made: {error}"))?;
-            scene.open(two)
-        }
-        other => other,
-    }
-    .map_err(|error| format!("it does not open: {error}"))?;
+    let store =
+        scene.open_or_make().map_err(|error| format!("it does not open, or cannot be made: {error}"))?;
     hold!(store.recovery().is_none(), "it opens damaged: {:?}", store.recovery());
     if let Some(attempt) = attempt.filter(|attempt| !attempt.is_empty()) {
         scene.save_state(&store, &attempt).map_err(|error| format!("it cannot be tried again: {error}"))?;
@@ -192,22 +181,12 @@ pub(super) fn everything(mutant: &Wrap, seen: &Seen) -> Verdict<usize> {
             }
         }
     }
-    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(None));
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(|| {
-                while let Some((number, fault)) = faults.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let checked = crash::caught(|| check(&workloads[*number], *fault, mutant, seen));
-                    if let Err(text) = checked {
-                        *wrong.lock().unwrap() =
-                            Some(format!("{} with {fault:?}: {text}", workloads[*number].name));
-                        next.store(faults.len(), Ordering::Relaxed);
-                    }
-                }
-            });
-        }
-    });
-    wrong.into_inner().unwrap().map_or(Ok(faults.len()), Err)
+    on_all_processors(&faults, |(number, fault)| {
+        let workload = &workloads[*number];
+        check(workload, *fault, mutant, seen)
+            .map_err(|wrong| format!("{} with {fault:?}: {wrong}", workload.name))
+    })?;
+    Ok(faults.len())
 }
 
 #[test]

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::crash::{self, Depth, Recorded, Seen};
 use super::faults::{self, Fault};
-use super::layer::{Beside, Do, Layer, Rule};
 use super::oracle::Verdict;
 use super::scene::{self, Scene, Wrap, put};
+use super::work::{self, on_all_processors};
 use super::workloads::{self, Workload};
 use crate::format::checksum;
 use crate::fs::Fs;
+use crate::fs::layer::{Beside, Do, Layer, Rule};
 use crate::fs::op::Op;
 use crate::fs::sim::SimFs;
 use crate::fs::sim::disk::FailedFlush;
@@ -45,7 +46,7 @@ impl Place {
     /// Sees an operation; says whether it is the flush of the second barrier.
     fn see(&self, op: &Op) -> bool {
         match op {
-            Op::Rename(_, to) if to == "CURRENT" => self.swapped.store(true, Ordering::Relaxed),
+            op if op.swaps() => self.swapped.store(true, Ordering::Relaxed),
             Op::FlushDir(dir) if dir.is_empty() => return self.swapped.swap(false, Ordering::Relaxed),
             _ => {}
         }
@@ -57,33 +58,24 @@ impl Place {
 fn with(rule: impl Fn(&Op, bool) -> Do + Clone + Send + Sync + 'static) -> Wrap {
     Arc::new(move |way| {
         let (rule, place) = (rule.clone(), Place::default());
-        let rule: Rule = Arc::new(move |_, op| rule(op, place.see(op)));
+        let rule: Rule = Arc::new(move |op| rule(op, place.see(op)));
         Arc::new(Layer::new(way, rule))
     })
 }
 
 fn asked() -> Rule {
-    Arc::new(|_, _| Do::Asked)
+    Arc::new(|_| Do::Asked)
 }
 
-/// A flush that is left out.
-fn without(name: &'static str, on: &'static str, which: fn(&Op, bool) -> bool) -> Mutant {
-    Mutant {
-        name,
-        on,
-        by: By::PowerCuts,
-        wrap: with(move |op, second| if which(op, second) { Do::Pretend } else { Do::Asked }),
-    }
-}
-
-/// Something that is done after the next step instead of before it.
-fn late(name: &'static str, on: &'static str, which: fn(&Op, bool) -> bool) -> Mutant {
-    Mutant {
-        name,
-        on,
-        by: By::PowerCuts,
-        wrap: with(move |op, second| if which(op, second) { Do::Late } else { Do::Asked }),
-    }
+/// A step that is left out, or that comes after the next one instead of before it.
+fn instead(
+    becomes: Do,
+    name: &'static str,
+    on: &'static str,
+    which: impl Fn(&Op, bool) -> bool + Copy + Send + Sync + 'static,
+) -> Mutant {
+    let rule = move |op: &Op, second| if which(op, second) { becomes } else { Do::Asked };
+    Mutant { name, on, by: By::PowerCuts, wrap: with(rule) }
 }
 
 /// Something that is done besides.
@@ -97,10 +89,6 @@ fn beside(name: &'static str, on: &'static str, what: fn(&dyn Fs, &Op)) -> Mutan
     Mutant { name, on, by: By::PowerCuts, wrap }
 }
 
-fn is_swap(op: &Op) -> bool {
-    matches!(op, Op::Rename(_, to) if to == "CURRENT")
-}
-
 fn flushes(op: &Op, begins: &str) -> bool {
     matches!(op, Op::Flush(path) if path.starts_with(begins) && !path.contains("probe"))
 }
@@ -111,26 +99,39 @@ fn flushes_dir(op: &Op, is: &str) -> bool {
 
 fn left_out() -> Vec<Mutant> {
     vec![
-        without("the manifest is not flushed", "", |op, _| flushes(op, "manifests/")),
-        without("the files are not flushed", "", |op, _| flushes(op, "data/")),
-        without("the next pointer is not flushed", "", |op, _| flushes(op, "CURRENT.next")),
-        without("streamed content is not flushed", "streamed", |op, _| flushes(op, "staging/")),
-        without("the root is not flushed before the swap", "", |op, second| flushes_dir(op, "") && !second),
-        without("the root is not flushed after the swap", "", |op, second| flushes_dir(op, "") && second),
-        without("the folder of the manifests is not flushed", "", |op, _| flushes_dir(op, "manifests")),
-        without("the folder of the files is not flushed", "", |op, _| flushes_dir(op, "data")),
-        without(
+        instead(Do::Pretend, "the manifest is not flushed", "", |op, _| flushes(op, "manifests/")),
+        instead(Do::Pretend, "the files are not flushed", "", |op, _| flushes(op, "data/")),
+        instead(Do::Pretend, "the next pointer is not flushed", "", |op, _| flushes(op, "CURRENT.next")),
+        instead(Do::Pretend, "streamed content is not flushed", "streamed", |op, _| flushes(op, "staging/")),
+        instead(Do::Pretend, "the root is not flushed before the swap", "", |op, second| {
+            flushes_dir(op, "") && !second
+        }),
+        instead(Do::Pretend, "the root is not flushed after the swap", "", |op, second| {
+            flushes_dir(op, "") && second
+        }),
+        instead(Do::Pretend, "the folder of the manifests is not flushed", "", |op, _| {
+            flushes_dir(op, "manifests")
+        }),
+        instead(Do::Pretend, "the folder of the files is not flushed", "", |op, _| flushes_dir(op, "data")),
+        instead(
+            Do::Pretend,
             "the folders in it are not flushed",
             "",
             |op, _| matches!(op, Op::FlushDir(dir) if dir.starts_with("data/")),
         ),
-        without("the staging folder is not flushed after files were taken from it", "streamed", |op, _| {
-            flushes_dir(op, "staging")
-        }),
-        without("the flush of the whole is left out", "commit of 14 files in folders with one", |op, _| {
-            *op == Op::FlushWhole
-        }),
-        without("a checkpoint is not flushed before it gets its name", "checkpoint", |op, _| {
+        instead(
+            Do::Pretend,
+            "the staging folder is not flushed after files were taken from it",
+            "streamed",
+            |op, _| flushes_dir(op, "staging"),
+        ),
+        instead(
+            Do::Pretend,
+            "the flush of the whole is left out",
+            "commit of 14 files in folders with one",
+            |op, _| *op == Op::FlushWhole,
+        ),
+        instead(Do::Pretend, "a checkpoint is not flushed before it gets its name", "checkpoint", |op, _| {
             flushes(op, "staging/")
         }),
     ]
@@ -138,11 +139,11 @@ fn left_out() -> Vec<Mutant> {
 
 fn out_of_order() -> Vec<Mutant> {
     vec![
-        late("the last flush of the first barrier and the swap change places", "", |op, _| {
+        instead(Do::Late, "the last flush of the first barrier and the swap change places", "", |op, _| {
             flushes_dir(op, "manifests")
         }),
-        late("the swap and the flush after it change places", "", |op, _| is_swap(op)),
-        late("the flush of a checkpoint and its rename change places", "checkpoint", |op, _| {
+        instead(Do::Late, "the swap and the flush after it change places", "", |op, _| op.swaps()),
+        instead(Do::Late, "the flush of a checkpoint and its rename change places", "checkpoint", |op, _| {
             flushes(op, "staging/")
         }),
         beside("the swap and the first flush of the first barrier change places", "", |fs, op| {
@@ -162,7 +163,7 @@ fn out_of_order() -> Vec<Mutant> {
 fn too_early() -> Vec<Mutant> {
     vec![
         beside("the pointer is unlinked before the next one takes its name", "", |fs, op| {
-            if is_swap(op) {
+            if op.swaps() {
                 let _ = fs.remove("CURRENT");
             }
         }),
@@ -193,8 +194,8 @@ fn numbers() -> Vec<Mutant> {
         Arc::new(layer)
     });
     let believing: Wrap = Arc::new(|way| {
-        let mut layer = Layer::new(way, asked());
-        layer.same_boot = true;
+        let layer = Layer::new(way, asked());
+        layer.set_boot("the only one");
         Arc::new(layer)
     });
     vec![
@@ -248,6 +249,37 @@ fn trusting() -> Vec<Mutant> {
     ]
 }
 
+/// A pointer that was found is not swapped in anew: a swap without a manifest of its own is left out. The flush after it
+/// is left or not.
+fn unsettled(flushes: bool) -> Wrap {
+    Arc::new(move |way| {
+        let (made, swapped) = (AtomicBool::new(false), AtomicBool::new(false));
+        let rule: Rule = Arc::new(move |op| match op {
+            Op::Create(name) if name.starts_with("manifests/") => {
+                made.store(true, Ordering::Relaxed);
+                Do::Asked
+            }
+            op if op.swaps() => {
+                let is_own = made.swap(false, Ordering::Relaxed);
+                swapped.store(is_own, Ordering::Relaxed);
+                if is_own { Do::Asked } else { Do::Pretend }
+            }
+            op if flushes_dir(op, "") && !flushes => {
+                let is_own = made.load(Ordering::Relaxed) || swapped.swap(false, Ordering::Relaxed);
+                if is_own { Do::Asked } else { Do::Pretend }
+            }
+            // A commit begins, maybe that of another process.
+            Op::Lock(name) if name == "locks/writer" => {
+                made.store(false, Ordering::Relaxed);
+                swapped.store(false, Ordering::Relaxed);
+                Do::Asked
+            }
+            _ => Do::Asked,
+        });
+        Arc::new(Layer::new(way, rule))
+    })
+}
+
 fn after_failures() -> Vec<Mutant> {
     let retrying = with(|op, _| if op.flushes() { Do::Retry } else { Do::Asked });
     let deleting: Wrap = Arc::new(|way| {
@@ -263,50 +295,11 @@ fn after_failures() -> Vec<Mutant> {
             }
         }));
         layer.after_failure = Some(Arc::new(move |fs, op| {
-            if is_swap(op) || flushes_dir(op, "") {
+            if op.swaps() || flushes_dir(op, "") {
                 let _ = fs.remove(&format!("manifests/{:010}.json", last.load(Ordering::Relaxed)));
             }
         }));
         Arc::new(layer)
-    });
-    // Without a manifest of its own, what is swapped in is the pointer that was found.
-    let flushing_again: Wrap = Arc::new(|way| {
-        let made = AtomicBool::new(false);
-        let rule: Rule = Arc::new(move |_, op| match op {
-            Op::Create(name) if name.starts_with("manifests/") => {
-                made.store(true, Ordering::Relaxed);
-                Do::Asked
-            }
-            op if is_swap(op) && !made.swap(false, Ordering::Relaxed) => Do::Pretend,
-            _ => Do::Asked,
-        });
-        Arc::new(Layer::new(way, rule))
-    });
-    let unsettled: Wrap = Arc::new(|way| {
-        let (made, swapped) = (AtomicBool::new(false), AtomicBool::new(false));
-        let rule: Rule = Arc::new(move |_, op| match op {
-            Op::Create(name) if name.starts_with("manifests/") => {
-                made.store(true, Ordering::Relaxed);
-                Do::Asked
-            }
-            op if is_swap(op) => {
-                let is_own = made.swap(false, Ordering::Relaxed);
-                swapped.store(is_own, Ordering::Relaxed);
-                if is_own { Do::Asked } else { Do::Pretend }
-            }
-            op if flushes_dir(op, "") => {
-                let is_own = made.load(Ordering::Relaxed) || swapped.swap(false, Ordering::Relaxed);
-                if is_own { Do::Asked } else { Do::Pretend }
-            }
-            // A commit begins, maybe that of another process.
-            Op::Lock(name) if name == "locks/writer" => {
-                made.store(false, Ordering::Relaxed);
-                swapped.store(false, Ordering::Relaxed);
-                Do::Asked
-            }
-            _ => Do::Asked,
-        });
-        Arc::new(Layer::new(way, rule))
     });
     vec![
         Mutant { name: "a flush that failed is tried again", wrap: retrying, on: "", by: By::Faults },
@@ -318,13 +311,13 @@ fn after_failures() -> Vec<Mutant> {
         },
         Mutant {
             name: "an unsettled pointer is only flushed again",
-            wrap: flushing_again,
+            wrap: unsettled(true),
             on: "",
             by: By::Faults,
         },
         Mutant {
             name: "an unsettled pointer is not made durable",
-            wrap: unsettled,
+            wrap: unsettled(false),
             on: "a writer is killed",
             by: By::PowerCuts,
         },
@@ -336,7 +329,7 @@ fn cut(mutant: &Mutant) -> Verdict {
     let seen = Seen::default();
     let depth = Depth { limit: 64, limit_many: 64, limit_again: 4, again: 2, seed: 1 };
     for workload in workloads().filter(|workload| workload.name.starts_with(mutant.on)) {
-        crash::caught(|| {
+        work::caught(|| {
             let recorded = Recorded::of(&workload, &mutant.wrap)?;
             crash::cut(&recorded, recorded.points(), depth, &seen)
         })?;
@@ -360,7 +353,7 @@ fn fail(mutant: &Mutant) -> Verdict {
         for (at, op) in faults::operations(workload).iter().enumerate().filter(|(_, op)| op.flushes()) {
             for effect in [FailedFlush::Dropped, FailedFlush::Undecided] {
                 let fault = Fault { at, becomes: Do::FailFlush(effect), for_ever: false };
-                crash::caught(|| faults::check(workload, fault, &mutant.wrap, &seen))
+                work::caught(|| faults::check(workload, fault, &mutant.wrap, &seen))
                     .map_err(|wrong| format!("{op:?}: {wrong}"))?;
             }
         }
@@ -403,19 +396,15 @@ fn caught(mutant: &Mutant) -> Option<String> {
 #[test]
 fn l1m_every_mutant_is_caught() {
     let mutants = [left_out(), out_of_order(), too_early(), numbers(), trusting(), after_failures()].concat();
-    let (next, survivors) = (AtomicUsize::new(0), std::sync::Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(|| {
-                while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    match caught(mutant) {
-                        Some(how) => println!("{}: {:?}: {how}", mutant.name, mutant.by),
-                        None => survivors.lock().unwrap().push(mutant.name),
-                    }
-                }
-            });
+    let survivors = std::sync::Mutex::new(Vec::new());
+    let run = on_all_processors(&mutants, |mutant| {
+        match caught(mutant) {
+            Some(how) => println!("{}: {:?}: {how}", mutant.name, mutant.by),
+            None => survivors.lock().unwrap().push(mutant.name),
         }
+        Ok(())
     });
+    assert_eq!(run, Ok(()));
     let survivors = survivors.into_inner().unwrap();
     assert!(survivors.is_empty(), "survived: {survivors:#?}");
     println!("L1m: {} mutants, all caught", mutants.len());

@@ -251,24 +251,26 @@ impl Scene {
         is_last || self.expect.possible.iter().any(|possible| **possible == *state)
     }
 
-    /// Saves.
-    pub(super) fn save(&mut self, store: &Store, edits: &[Edit]) -> Result<Commit> {
-        self.save_with(store, edits, |tx| tx.commit("save"))
+    /// Opens the store, and makes it first where that was cut short.
+    pub(super) fn open_or_make(&mut self) -> Result<Store> {
+        let way = self.way();
+        match self.open(Arc::clone(&way)) {
+            Err(error) if error.is_vacant() => {
+                self.init(Arc::clone(&way))?;
+                self.open(way)
+            }
+            other => other,
+        }
     }
 
-    /// Saves, with the last step given.
-    pub(super) fn save_with(
-        &mut self,
-        store: &Store,
-        edits: &[Edit],
-        commit: impl FnOnce(Transaction) -> Result<Commit>,
-    ) -> Result<Commit> {
+    /// Saves.
+    pub(super) fn save(&mut self, store: &Store, edits: &[Edit]) -> Result<Commit> {
         let mut after = (*self.head_state()).clone();
         edits.iter().for_each(|edit| edit.apply(&mut after));
         self.saving(store, after, || {
             let mut tx = store.begin()?;
             edits.iter().try_for_each(|edit| edit.stage(&mut tx))?;
-            commit(tx)
+            tx.commit("save")
         })
     }
 

@@ -110,7 +110,7 @@ pub(super) fn all() -> Vec<Workload> {
         }),
         workload(
             "checkpoint",
-            || Scene::with(&saves(6)),
+            || saved(6),
             |scene, way| {
                 let store = scene.open(way)?;
                 (0..3).try_for_each(|number| {
@@ -147,10 +147,11 @@ fn spread(count: usize) -> Vec<Edit> {
         .collect()
 }
 
-fn saves(count: usize) -> Vec<&'static [Edit]> {
-    (0..count)
-        .map(|number| -> &'static [Edit] { vec![put("a.json", &format!("early {number}"))].leak() })
-        .collect()
+/// A store in which the same file was saved this often.
+fn saved(count: usize) -> Scene {
+    let saves: Vec<[Edit; 1]> =
+        (0..count).map(|number| [put("a.json", &format!("early {number}"))]).collect();
+    Scene::with(&saves.iter().map(<[Edit; 1]>::as_slice).collect::<Vec<_>>())
 }
 
 /// A store of which a copy kept no empty folder.
@@ -171,18 +172,17 @@ fn killed() -> Vec<Workload> {
     let trace = {
         let mut scene = begun();
         let fault = waiting(scene.way());
-        save(first_save())(&mut scene, Arc::new(fault.clone())).unwrap();
+        save(first_save())(&mut scene, fault.way()).unwrap();
         fault.take_trace().into_iter().filter(Op::changes).collect::<Vec<_>>()
     };
-    let is_swap = |op: &Op| matches!(op, Op::Rename(_, to) if to == "CURRENT");
-    let swapped = trace.iter().position(is_swap).unwrap() + 1;
+    let swapped = trace.iter().position(Op::swaps).unwrap() + 1;
     let work = move |after: usize, same: bool| {
         move |scene: &mut Scene, way: Arc<dyn Fs>| {
             let fault = waiting(Arc::clone(&way));
             fault.plan(Some(dies_after(after)));
             let mut state = (*scene.expect.last().unwrap().1.state).clone();
             first_save().iter().for_each(|edit| edit.apply(&mut state));
-            if save(first_save())(scene, Arc::new(fault)).is_err() {
+            if save(first_save())(scene, fault.way()).is_err() {
                 scene.killed(Arc::new(state.clone()));
             }
             // What comes before is cut short in the workload of the first alone.

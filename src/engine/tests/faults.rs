@@ -68,7 +68,7 @@ fn second() -> State {
 /// The number of operations of a save that match.
 fn operations(matches: fn(&Op) -> bool, whole: bool) -> usize {
     let (bed, store) = begun();
-    bed.fs.offer_whole(whole);
+    bed.fs.layer.offer_whole(whole);
     bed.fs.plan(Some(Plan { after: usize::MAX, errno: 0, for_ever: false, matches, takes_effect: false }));
     assert_eq!(save(&store).unwrap().generation.get(), 3);
     bed.fs.seen()
@@ -78,14 +78,14 @@ fn operations(matches: fn(&Op) -> bool, whole: bool) -> usize {
 fn check(plan: Plan, whole: bool) {
     let case = format!("{plan:?}");
     let (bed, store) = begun();
-    bed.fs.offer_whole(whole);
+    bed.fs.layer.offer_whole(whole);
     let before = bed.tree();
     bed.fs.take_trace();
     bed.fs.plan(Some(plan));
     let saved = save(&store);
     bed.fs.plan(None);
     let trace = bed.fs.take_trace();
-    let swapped = trace.iter().any(|op| matches!(op, Op::Rename(_, to) if to == "CURRENT"));
+    let swapped = trace.iter().any(Op::swaps);
     match &saved {
         Ok(commit) => {
             assert_eq!(commit.generation.get(), 3, "{case}");
@@ -94,8 +94,7 @@ fn check(plan: Plan, whole: bool) {
         Err(error) if swapped => {
             assert_eq!(error.kind(), ErrorKind::CommitOutcomeUnknown, "{case}: {error}");
             assert_eq!(error.generation().unwrap().get(), 3, "{case}");
-            let after_swap =
-                trace.iter().skip_while(|op| !matches!(op, Op::Rename(_, to) if to == "CURRENT"));
+            let after_swap = trace.iter().skip_while(|op| !op.swaps());
             assert!(
                 !after_swap.clone().any(|op| matches!(op, Op::Remove(name) if !name.starts_with("locks/"))),
                 "{case}: something was deleted: {trace:?}"
@@ -327,11 +326,10 @@ fn a_checkpoint_that_fails_does_not_fail_the_commit() {
 /// The rename of the pointer reports a failure and has happened, or has not.
 #[test]
 fn a_rename_that_fails_leaves_the_outcome_unknown() {
-    let is_swap = |op: &Op| matches!(op, Op::Rename(_, to) if to == "CURRENT");
     for takes_effect in [false, true] {
         let (bed, store) = begun();
         let errno = Errno::IO.raw_os_error();
-        bed.fs.plan(Some(Plan { after: 0, errno, for_ever: false, matches: is_swap, takes_effect }));
+        bed.fs.plan(Some(Plan { after: 0, errno, for_ever: false, matches: Op::swaps, takes_effect }));
         let error = save(&store).unwrap_err();
         bed.fs.plan(None);
         assert_eq!(error.kind(), ErrorKind::CommitOutcomeUnknown);
@@ -397,7 +395,7 @@ fn a_save_after_an_unknown_outcome_swaps_in_the_pointer_anew_first() {
     assert_eq!(tx.commit("third").unwrap().generation.get(), 4);
     let trace = bed.fs.take_trace();
     let first = |wanted: fn(&Op) -> bool| trace.iter().position(wanted).unwrap();
-    let swap = first(|op| matches!(op, Op::Rename(_, to) if to == "CURRENT"));
+    let swap = first(Op::swaps);
     assert!(is_root(&trace[swap + 1]), "{trace:?}");
     assert!(swap < first(|op| matches!(op, Op::Create(name) if name.starts_with("manifests/"))), "{trace:?}");
 }

@@ -44,11 +44,11 @@ impl Bed {
     }
 
     fn create(&self) -> Result<Store> {
-        create_on(Arc::new(self.fs.clone()), self.path(), Self::options()).map(|(engine, _)| engine.into())
+        create_on(self.fs.way(), self.path(), Self::options()).map(|(engine, _)| engine.into())
     }
 
     fn open(&self) -> Result<Store> {
-        open_on(Arc::new(self.fs.clone()), self.path(), Self::options()).map(Store::from)
+        open_on(self.fs.way(), self.path(), Self::options()).map(Store::from)
     }
 
     /// Every file below the store with its content, and every folder. Locks come and go, and their notes mean

@@ -45,7 +45,7 @@ fn after_the_machine_has_stopped_every_name_is_looked_at() {
     assert_eq!(save(&store, "a"), 2);
     // The crash lost the manifest and kept one file, of a path that the next save does not touch.
     plant(&bed, "data/other/path.g7");
-    bed.fs.set_boot("the next start");
+    bed.fs.layer.set_boot("the next start");
     assert_eq!(save(&bed.open().unwrap(), "b"), 8);
     let trace_is_long = |bed: &Bed| {
         bed.fs.take_trace().iter().any(|op| matches!(op, crate::fs::op::Op::List(dir) if dir == "data"))
@@ -61,7 +61,7 @@ fn a_save_of_nothing_after_a_start_does_not_stand_in_for_the_look() {
     assert_eq!(save(&store, "a"), 2);
     // The crash lost the manifest of 3 and kept one file, of a path that the next save does not touch.
     plant(&bed, "data/other/path.g3");
-    bed.fs.set_boot("the next start");
+    bed.fs.layer.set_boot("the next start");
     assert_eq!(save(&bed.open().unwrap(), "a"), 2, "the same content is there already");
     assert_eq!(save(&bed.open().unwrap(), "b"), 4);
 }
@@ -115,7 +115,7 @@ fn a_clock_that_goes_backwards_makes_no_generation_older_than_its_parent() {
         ("2038-01-19T03:14:08Z", "2038-01-19T03:14:08.000Z"),
         ("1901-01-01T00:00:00Z", "2038-01-19T03:14:08.000Z"),
     ] {
-        bed.fs.set_now(now);
+        bed.fs.layer.set_now(now);
         save(&store, now.split('T').next().unwrap());
         assert_eq!(store.entry("latest").unwrap().time.to_string(), time, "{now}");
     }
@@ -125,7 +125,7 @@ fn a_clock_that_goes_backwards_makes_no_generation_older_than_its_parent() {
 fn at_the_end_of_the_range_nothing_is_saved() {
     let (bed, store) = Bed::store();
     plant(&bed, "manifests/9999999999.json");
-    bed.fs.set_boot("the next start");
+    bed.fs.layer.set_boot("the next start");
     let mut tx = store.begin().unwrap();
     tx.put("a", "1").unwrap();
     let error = tx.commit("too late").unwrap_err();

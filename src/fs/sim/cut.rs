@@ -1,7 +1,8 @@
 //! What a power cut can leave of a disk.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use imbl::OrdMap;
 
@@ -58,7 +59,7 @@ pub(crate) struct Cut<'a> {
     files: Vec<(Node, Vec<Fate>)>,
     /// Where each file and directory has, had or may have a name.
     places: HashMap<Node, Vec<(Node, Arc<str>)>>,
-    contents: Mutex<BTreeMap<(Node, Fate), Content>>,
+    contents: RefCell<BTreeMap<(Node, Fate), Content>>,
 }
 
 /// What a power cut left.
@@ -81,7 +82,7 @@ impl<'a> Cut<'a> {
             changes: undecided.map(|(place, _)| place).collect(),
             files: dirty.map(|(node, data)| (*node, fates(data))).collect(),
             places: places(disk),
-            contents: Mutex::default(),
+            contents: RefCell::default(),
         }
     }
 
@@ -116,10 +117,8 @@ impl<'a> Cut<'a> {
     fn radices(&self, kept: &[u8]) -> Vec<u8> {
         let names = self.names(kept);
         let has_name = |node: Node| {
-            let places = self.places.get(&node).into_iter().flatten();
-            places
-                .clone()
-                .any(|(dir, name)| refers(&names, *dir, name, node) && self.is_reached(&names, *dir))
+            let mut places = self.places.get(&node).into_iter().flatten();
+            places.any(|(dir, name)| refers(&names, *dir, name, node) && self.is_reached(&names, *dir))
         };
         let radix = |(node, fates): &(Node, Vec<Fate>)| {
             if has_name(*node) { u8::try_from(fates.len()).unwrap_or(u8::MAX) } else { 1 }
@@ -128,11 +127,9 @@ impl<'a> Cut<'a> {
     }
 
     fn is_reached(&self, names: &OrdMap<Node, Names>, dir: Node) -> bool {
-        let places = self.places.get(&dir).into_iter().flatten();
+        let mut places = self.places.get(&dir).into_iter().flatten();
         dir == ROOT
-            || places
-                .clone()
-                .any(|(above, name)| refers(names, *above, name, dir) && self.is_reached(names, *above))
+            || places.any(|(above, name)| refers(names, *above, name, dir) && self.is_reached(names, *above))
     }
 
     /// The names, given which changes of them are kept. Those of locks are no choice of their own.
@@ -237,7 +234,7 @@ impl<'a> Cut<'a> {
     }
 
     fn content(&self, node: Node, fate: Fate) -> Content {
-        let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut contents = self.contents.borrow_mut();
         let content = contents.entry((node, fate)).or_insert_with(|| {
             let bytes =
                 self.disk.files.get(&node).map(|data| self.bytes(node, data, fate)).unwrap_or_default();

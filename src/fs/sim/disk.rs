@@ -179,10 +179,10 @@ impl Disk {
 
     /// Makes everything durable.
     pub(crate) fn flush_all(&mut self) {
-        let (files, dirs): (Vec<Node>, Vec<Node>) =
-            (self.files.keys().copied().collect(), self.dirs.keys().copied().collect());
+        let files: Vec<Node> = self.files.keys().copied().collect();
         files.into_iter().for_each(|file| self.flush_file(file));
-        dirs.into_iter().for_each(|dir| self.flush_dir(dir));
+        self.changes.iter_mut().for_each(|change| change.waits_for.clear());
+        self.fold();
     }
 
     /// What has happened to a file whose flush reports a failure.

@@ -1,20 +1,21 @@
-//! A layer under the engine that does something else than it is asked: a mutant of the code above, or a disk that fails.
+//! [`Fs`] that takes down what is asked of it and does something else where a rule says so: a disk that fails, or a
+//! mutant of the code above.
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::fs::lock::Mode;
-use crate::fs::medium::Carrier;
-use crate::fs::op::Op;
-use crate::fs::sim::SimFs;
-use crate::fs::sim::disk::FailedFlush;
-use crate::fs::{Access, Fs, FsFile, FsLock, Listed, Process, Stat, WholeFlush};
+use super::lock::Mode;
+use super::medium::Carrier;
+use super::op::Op;
+use super::sim::SimFs;
+use super::sim::disk::FailedFlush;
+use super::{Access, Fs, FsFile, FsLock, Listed, Process, Stat, WholeFlush};
 use crate::time::Timestamp;
 
 /// What becomes of one operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Do {
+pub(crate) enum Do {
     Asked,
     /// Says that it was done, and does nothing.
     Pretend,
@@ -34,30 +35,30 @@ pub(super) enum Do {
     Retry,
 }
 
-/// What is to become of the operation with this number.
-pub(super) type Rule = Arc<dyn Fn(usize, &Op) -> Do + Send + Sync>;
+/// What is to become of an operation.
+pub(crate) type Rule = Arc<dyn Fn(&Op) -> Do + Send + Sync>;
 /// What is done on the disk beside an operation, before it.
-pub(super) type Beside = Arc<dyn Fn(&dyn Fs, &Op) + Send + Sync>;
+pub(crate) type Beside = Arc<dyn Fn(&dyn Fs, &Op) + Send + Sync>;
 
 /// What is read of a file in place of what it holds, if it is to be something else.
-pub(super) type Reads = fn(&dyn Fs, &str) -> Option<Vec<u8>>;
+pub(crate) type Reads = fn(&dyn Fs, &str) -> Option<Vec<u8>>;
 
 type Late = Box<dyn FnOnce() + Send>;
 
 /// The layer.
 #[derive(Clone)]
-pub(super) struct Layer {
+pub(crate) struct Layer {
     inner: Arc<dyn Fs>,
     sim: Option<SimFs>,
     rule: Rule,
-    pub(super) beside: Option<Beside>,
+    pub(crate) beside: Option<Beside>,
     /// The same, once an operation has failed.
-    pub(super) after_failure: Option<Beside>,
-    pub(super) reads: Option<Reads>,
+    pub(crate) after_failure: Option<Beside>,
+    pub(crate) reads: Option<Reads>,
     /// Whether no name is found in these folders.
-    pub(super) hides: &'static [&'static str],
-    /// Whether every start of the machine looks like the same.
-    pub(super) same_boot: bool,
+    pub(crate) hides: &'static [&'static str],
+    /// The machine that the tree is in, if it is not that of the tree below.
+    pub(crate) host: Option<Arc<dyn Fs>>,
     state: Arc<Mutex<State>>,
 }
 
@@ -65,6 +66,10 @@ pub(super) struct Layer {
 struct State {
     trace: Vec<Op>,
     late: Vec<Late>,
+    now: Option<Timestamp>,
+    boot: Option<String>,
+    /// Whether a flush of the whole is offered, if it is not as the tree below does.
+    whole: Option<bool>,
 }
 
 impl std::fmt::Debug for Layer {
@@ -74,7 +79,7 @@ impl std::fmt::Debug for Layer {
 }
 
 impl Layer {
-    pub(super) fn new(inner: Arc<dyn Fs>, rule: Rule) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Fs>, rule: Rule) -> Self {
         Self {
             inner,
             sim: None,
@@ -83,23 +88,43 @@ impl Layer {
             after_failure: None,
             reads: None,
             hides: &[],
-            same_boot: false,
+            host: None,
             state: Arc::default(),
         }
     }
 
     /// Over a simulated disk, which can be told what a failed flush does.
-    pub(super) fn over(sim: &SimFs, rule: Rule) -> Self {
+    pub(crate) fn over(sim: &SimFs, rule: Rule) -> Self {
         Self { sim: Some(sim.clone()), ..Self::new(Arc::new(sim.clone()), rule) }
     }
 
+    /// Also after a test has failed, so that what is dropped then does not hide why.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was asked so far.
-    pub(super) fn trace(&self) -> Vec<Op> {
-        self.state().trace.clone()
+    /// What was asked since this was asked last.
+    pub(crate) fn take_trace(&self) -> Vec<Op> {
+        std::mem::take(&mut self.state().trace)
+    }
+
+    /// The clock stands still.
+    pub(crate) fn set_now(&self, now: &str) {
+        self.state().now = Some(now.parse().unwrap());
+    }
+
+    /// What tells this start of the machine from others.
+    pub(crate) fn set_boot(&self, boot: &str) {
+        self.state().boot = Some(boot.to_owned());
+    }
+
+    /// Whether a flush of the whole is offered. Where the tree below has none, it does nothing.
+    pub(crate) fn offer_whole(&self, offer: bool) {
+        self.state().whole = Some(offer);
+    }
+
+    fn host(&self) -> &dyn Fs {
+        &**self.host.as_ref().unwrap_or(&self.inner)
     }
 
     /// Asks for one thing. `act` does it; what it gives when it is pretended is `nothing`.
@@ -110,18 +135,17 @@ impl Layer {
         nothing: impl FnOnce() -> T,
         late: Option<Late>,
     ) -> io::Result<T> {
-        let number = {
+        {
             let mut state = self.state();
             assert!(state.trace.len() < 100_000, "it does not end: {:?}", state.trace.split_off(99_990));
             state.trace.push(op.clone());
-            state.trace.len() - 1
-        };
+        }
         if let Some(beside) = &self.beside {
             beside(&*self.inner, &op);
         }
         let ends_waiting = op.changes() && !matches!(op, Op::MakeDir(_));
         let waiting = if ends_waiting { std::mem::take(&mut self.state().late) } else { Vec::new() };
-        let becomes = (self.rule)(number, &op);
+        let becomes = (self.rule)(&op);
         let done = match becomes {
             Do::Asked | Do::Short | Do::HalfAndFail(_) => act(becomes),
             Do::Pretend => Ok(nothing()),
@@ -208,10 +232,16 @@ impl Fs for Layer {
     }
 
     fn whole_flush(&self) -> io::Result<Option<Box<dyn WholeFlush>>> {
-        let Some(whole) = self.ask(Op::OpenWhole, |_| self.inner.whole_flush(), || None, None)? else {
+        let offered = self.state().whole;
+        if offered == Some(false) {
             return Ok(None);
-        };
-        Ok(Some(Box::new(LayerWhole { layer: self.clone(), inner: whole })))
+        }
+        let inner = self.ask(Op::OpenWhole, |_| self.inner.whole_flush(), || None, None)?;
+        Ok(if inner.is_some() || offered == Some(true) {
+            Some(Box::new(LayerWhole { layer: self.clone(), inner }))
+        } else {
+            None
+        })
     }
 
     fn try_lock(&self, path: &str, mode: Mode) -> io::Result<Option<Box<dyn FsLock>>> {
@@ -230,28 +260,29 @@ impl Fs for Layer {
     }
 
     fn carrier(&self) -> io::Result<Carrier> {
-        self.inner.carrier()
+        self.host().carrier()
     }
 
     fn now(&self) -> Timestamp {
-        self.inner.now()
+        self.state().now.unwrap_or_else(|| self.host().now())
     }
 
     fn uptime(&self) -> Duration {
-        self.inner.uptime()
+        self.host().uptime()
     }
 
     fn pause(&self, time: Duration) {
-        self.inner.pause(time);
+        self.host().pause(time);
     }
 
     fn random(&self) -> io::Result<[u8; 16]> {
-        self.inner.random()
+        self.host().random()
     }
 
     fn process(&self) -> Process {
-        let process = self.inner.process();
-        if self.same_boot { Process { boot: Some("the only one".into()), ..process } } else { process }
+        let boot = self.state().boot.clone();
+        let process = self.host().process();
+        Process { boot: boot.or(process.boot), ..process }
     }
 }
 
@@ -346,12 +377,13 @@ impl FsFile for Instead {
 #[derive(Debug)]
 struct LayerWhole {
     layer: Layer,
-    inner: Box<dyn WholeFlush>,
+    inner: Option<Box<dyn WholeFlush>>,
 }
 
 impl WholeFlush for LayerWhole {
     fn flush_durably(&self) -> io::Result<()> {
-        self.layer.ask(Op::FlushWhole, |_| self.inner.flush_durably(), || (), None)
+        let flush = |_| self.inner.as_ref().map_or(Ok(()), |inner| inner.flush_durably());
+        self.layer.ask(Op::FlushWhole, flush, || (), None)
     }
 }
 

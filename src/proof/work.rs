@@ -1,0 +1,35 @@
+//! Work on all processors.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::oracle::Verdict;
+
+/// Checks each item, until one is found to be wrong.
+pub(super) fn on_all_processors<T: Sync>(items: &[T], check: impl Fn(&T) -> Verdict + Sync) -> Verdict {
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(None));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(text) = caught(|| check(item)) {
+                        *wrong.lock().unwrap() = Some(text);
+                        next.store(items.len(), Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    wrong.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+/// What a check finds, also when it panics: a mutant can make anything happen.
+pub(super) fn caught<T>(check: impl FnOnce() -> Verdict<T>) -> Verdict<T> {
+    catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        Err(text
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()))
+            .unwrap_or("a panic".into()))
+    })
+}
