@@ -40,6 +40,7 @@
 //! | undo | [`Store::rollback`], [`Transaction::restore`] |
 //! | check | [`Store::status`], [`Store::verify`], [`RecoveryReport`] |
 //! | react to a failure | [`Error`], [`ErrorKind`] |
+//! | cut the power in a test of your own | `genstore::sim` (feature `sim`) |
 //!
 //! # Durability
 //!
@@ -51,6 +52,9 @@
 //!
 //! `cli` (on by default) builds the command `genstore`; a program that only needs the library turns default features
 //! off.
+//!
+//! `sim` (off by default) gives an application's own tests `genstore::sim`, a disk on which the power is cut at every
+//! operation of its saves.
 
 #![forbid(unsafe_code)]
 
@@ -79,6 +83,8 @@ mod path;
 mod proof;
 mod revision;
 mod rollback;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 mod snapshot;
 mod storage;
 mod store;

@@ -18,7 +18,7 @@ const ROWS: [&[&str]; 7] = [
     &["fs"],
     &["storage"],
     &["engine"],
-    &["store", "snapshot", "transaction", "history", "rollback", "import", "export", "verify"],
+    &["store", "snapshot", "transaction", "history", "rollback", "import", "export", "verify", "sim"],
     &["lib"],
 ];
 

@@ -9,11 +9,13 @@ pub(crate) mod fault;
 pub(crate) mod layer;
 pub(crate) mod lock;
 pub(crate) mod medium;
-#[cfg(test)]
+#[cfg(any(test, feature = "sim"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "the proofs ask for more than the crash kit"))]
 pub(crate) mod op;
 pub(crate) mod outside;
 pub(crate) mod real;
-#[cfg(test)]
+#[cfg(any(test, feature = "sim"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "the proofs ask for more than the crash kit"))]
 pub(crate) mod sim;
 
 use std::fmt::Debug;

@@ -1,5 +1,7 @@
 //! What can be asked of a disk, as a value.
 
+use std::fmt;
+
 /// One thing that was asked of a disk, with the paths that it was asked of.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Op {
@@ -20,6 +22,33 @@ pub(crate) enum Op {
     Read(String),
     Write(String),
     Flush(String),
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create(path) => write!(f, "making {path}"),
+            Self::Open(path) => write!(f, "opening {path}"),
+            Self::Stat(path) => write!(f, "looking for {path}"),
+            Self::MakeDir(path) => write!(f, "making the directory {path}"),
+            Self::Remove(path) | Self::RemoveDir(path) => write!(f, "removing {path}"),
+            Self::Rename(from, to) | Self::RenameNew(from, to) => write!(f, "renaming {from} to {to}"),
+            Self::List(path) | Self::FlushDir(path) if path.is_empty() => f.write_str(if self.flushes() {
+                "flushing the names in the root"
+            } else {
+                "listing the root"
+            }),
+            Self::List(path) => write!(f, "listing {path}"),
+            Self::FlushDir(path) => write!(f, "flushing the names in {path}"),
+            Self::OpenWhole => f.write_str("opening the whole"),
+            Self::FlushWhole => f.write_str("flushing the whole"),
+            Self::Lock(path) => write!(f, "locking {path}"),
+            Self::Note(path) => write!(f, "leaving a note in {path}"),
+            Self::Read(path) => write!(f, "reading {path}"),
+            Self::Write(path) => write!(f, "writing to {path}"),
+            Self::Flush(path) => write!(f, "flushing {path}"),
+        }
+    }
 }
 
 impl Op {

@@ -59,8 +59,11 @@ pub(super) fn numbers(disk: &Disk) -> BTreeSet<Generation> {
     numbers
 }
 
+/// Directories with their names, and files with their bytes.
+type Lasting = (Vec<(Node, Names)>, Vec<(Node, Arc<Vec<u8>>)>);
+
 /// Everything but locks and what is in them: those come and go with readers.
-fn lasting(disk: &Disk) -> (Vec<(Node, Names)>, Vec<(Node, Arc<Vec<u8>>)>) {
+fn lasting(disk: &Disk) -> Lasting {
     let locks = disk.dir(LOCKS).ok();
     let mut dirs: Vec<(Node, Names)> = disk
         .dirs

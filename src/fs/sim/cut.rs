@@ -177,7 +177,11 @@ impl<'a> Cut<'a> {
                 break;
             }
             // Mostly lost, mostly kept, and mixed.
-            let weight = [20, 128, 235][usize::try_from(random.below(3)).unwrap_or(0) % 3];
+            let weight = match random.below(3) {
+                0 => 20,
+                1 => 128,
+                _ => 235,
+            };
             let kept: Pick = self.changes.iter().map(|_| u8::from(random.below(256) < weight)).collect();
             let radices = self.radices(&kept);
             let mut fate = |radix: &u8| match random.below(256) {
@@ -216,14 +220,16 @@ impl<'a> Cut<'a> {
             .zip(fates)
             .filter_map(|((node, fates), fate)| Some((*node, *fates.get(usize::from(*fate))?)))
             .collect();
-        let notes = [Fate::Kept, Fate::Dropped, Fate::Garbage, Fate::Dropped];
-        let note =
-            usize::try_from(Random::new(self.seed).below(4)).ok().and_then(|way| notes.get(way).copied());
+        let note = match Random::new(self.seed).below(4) {
+            0 => Fate::Kept,
+            1 => Fate::Garbage,
+            _ => Fate::Dropped,
+        };
         let mut left = Left {
             cut: self,
             names,
             fates,
-            note: note.unwrap_or(Fate::Kept),
+            note,
             files: OrdMap::new(),
             dirs: OrdMap::new(),
             hasher: blake3::Hasher::new(),
@@ -267,8 +273,11 @@ impl<'a> Cut<'a> {
                 let end = (at / size + 1).saturating_mul(size).min(range.end).min(bytes.len());
                 let Some(piece) = bytes.get_mut(at..end) else { break };
                 let becomes = match fate {
-                    Fate::Torn(..) => [Fate::Kept, Fate::Zeroed, Fate::Garbage]
-                        [usize::try_from(random.below(3)).unwrap_or(0) % 3],
+                    Fate::Torn(..) => match random.below(3) {
+                        0 => Fate::Kept,
+                        1 => Fate::Zeroed,
+                        _ => Fate::Garbage,
+                    },
                     fate => fate,
                 };
                 match (becomes, &older) {

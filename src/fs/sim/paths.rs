@@ -53,6 +53,24 @@ impl Disk {
     }
 }
 
+impl Disk {
+    /// Every file with its length in bytes, by path.
+    pub(crate) fn tree(&self) -> Vec<(String, usize)> {
+        let (mut found, mut dirs) = (Vec::new(), vec![(ROOT, String::new())]);
+        while let Some((dir, path)) = dirs.pop() {
+            for (name, node) in self.dirs.get(&dir).into_iter().flatten() {
+                let path = if path.is_empty() { name.to_string() } else { format!("{path}/{name}") };
+                match self.files.get(node) {
+                    Some(data) => found.push((path, data.now.len())),
+                    None => dirs.push((*node, path)),
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
 fn check_name(name: &str) -> io::Result<()> {
     match name.len() {
         0 => Err(Errno::NOENT.into()),

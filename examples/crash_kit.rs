@@ -1,0 +1,79 @@
+//! A store of accounts whose sum must stay the same, replayed with power cuts: once as it should be written, and once
+//! with a mistake, which is found.
+//!
+//! `cargo run --example crash_kit --features sim`
+
+use genstore::Store;
+use genstore::sim::{Failure, Left, Outcome, PowerCuts, Report};
+
+const ACCOUNTS: [&str; 2] = ["accounts/ann", "accounts/bob"];
+const SUM: u64 = 100;
+
+/// What an account holds; nothing before the first save.
+fn balance(store: &Store, account: &str) -> Result<u64, Box<dyn std::error::Error>> {
+    let snapshot = store.snapshot()?;
+    if snapshot.list(account).is_empty() {
+        return Ok(0);
+    }
+    Ok(String::from_utf8(snapshot.get(account)?)?.parse()?)
+}
+
+/// Both accounts in one save.
+fn transfer(store: &Store, [ann, bob]: [u64; 2]) -> Outcome {
+    let mut tx = store.begin()?;
+    tx.put(ACCOUNTS[0], ann.to_string())?;
+    tx.put(ACCOUNTS[1], bob.to_string())?;
+    tx.commit("transfer")?;
+    Ok(())
+}
+
+/// The mistake: two saves for what belongs together.
+fn transfer_in_two(store: &Store, balances: [u64; 2]) -> Outcome {
+    for (account, balance) in ACCOUNTS.into_iter().zip(balances) {
+        let mut tx = store.begin()?;
+        tx.put(account, balance.to_string())?;
+        tx.commit("half a transfer")?;
+    }
+    Ok(())
+}
+
+/// The sum is what it was, and a transfer that was confirmed is there.
+fn check(left: &Left<'_>) -> Outcome {
+    let [ann, bob] = [balance(&left.store, ACCOUNTS[0])?, balance(&left.store, ACCOUNTS[1])?];
+    if left.reached.is_empty() && ann + bob == 0 {
+        return Ok(());
+    }
+    if ann + bob != SUM {
+        return Err(format!("the accounts hold {ann} and {bob}, which is not {SUM}").into());
+    }
+    if left.reached.iter().any(|step| step == "transferred") && ann != 40 {
+        return Err("a confirmed transfer is gone".into());
+    }
+    Ok(())
+}
+
+fn replay(transfer: fn(&Store, [u64; 2]) -> Outcome) -> Result<Report, Failure> {
+    PowerCuts::new().replay(
+        |machine| {
+            let store = machine.start()?;
+            transfer(&store, [SUM, 0])?;
+            machine.reached("opened");
+            transfer(&store, [40, 60])?;
+            machine.reached("transferred");
+            Ok(())
+        },
+        check,
+    )
+}
+
+fn main() -> Outcome {
+    let report = replay(transfer)?;
+    println!("in one save: {} operations, {} states, the sum always holds", report.operations, report.states);
+    match replay(transfer_in_two) {
+        Ok(_) => Err("the mistake was not found".into()),
+        Err(failure) => {
+            println!("in two saves: {failure}");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The crash kit: what it finds in applications that make a mistake, and that it finds nothing in one that does not.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+use genstore::sim::{Failure, Left, Machine, Outcome, PowerCuts, Report};
+use genstore::{Store, json};
+
+/// Saves one file.
+fn save(store: &Store, path: &str, content: &str) -> genstore::Result<()> {
+    let mut tx = store.begin()?;
+    tx.put(path, content)?;
+    tx.commit(path)?;
+    Ok(())
+}
+
+/// The content of a file, or nothing.
+fn read(left: &Left<'_>, path: &str) -> String {
+    let snapshot = left.store.snapshot().unwrap();
+    if snapshot.list(path).is_empty() {
+        return String::new();
+    }
+    String::from_utf8(snapshot.get(path).unwrap()).unwrap()
+}
+
+/// Saves a plan twice, and says so after each time.
+fn plans(machine: &Machine) -> Outcome {
+    let store = machine.start()?;
+    for day in ["monday", "friday"] {
+        save(&store, "plan", day)?;
+        machine.reached(day);
+    }
+    Ok(())
+}
+
+/// What was told is there, or what came after.
+fn told(left: &Left<'_>) -> Outcome {
+    let allowed: &[&str] = match left.reached {
+        [] => &["", "monday"],
+        [_] => &["monday", "friday"],
+        _ => &["friday"],
+    };
+    let plan = read(left, "plan");
+    if allowed.contains(&plan.as_str()) { Ok(()) } else { Err(format!("the plan is {plan:?}").into()) }
+}
+
+fn replay(
+    saves: impl FnOnce(&Machine) -> Outcome,
+    check: impl Fn(&Left<'_>) -> Outcome,
+) -> Result<Report, Failure> {
+    PowerCuts::new().replay(saves, check)
+}
+
+#[test]
+fn nothing_is_found_where_nothing_is_wrong() {
+    let few = PowerCuts::new().ways(4).replay(plans, told).unwrap();
+    let many = PowerCuts::new().ways(64).replay(plans, told).unwrap();
+    assert_eq!(few.operations, many.operations);
+    assert!(few.operations > 100 && few.states > 80, "{few:?}");
+    assert!(many.states > 2 * few.states, "{few:?}, {many:?}");
+    assert_eq!(PowerCuts::new().ways(4).replay(plans, told).unwrap(), few, "it is the same each time");
+}
+
+#[test]
+fn one_change_in_two_saves_is_found() {
+    let saves = |machine: &Machine| {
+        let store = machine.start()?;
+        save(&store, "plan", "monday")?;
+        save(&store, "index", "monday")?;
+        Ok(())
+    };
+    let check = |left: &Left<'_>| {
+        assert_eq!(read(left, "plan"), read(left, "index"), "plan and index");
+        Ok(())
+    };
+    let failure = replay(saves, check).unwrap_err();
+    assert!(failure.reason.contains("plan and index"), "{failure}");
+    assert!(failure.to_string().contains("the power is cut after operation"), "{failure}");
+    assert!(failure.files.contains(&("data/plan.g2".to_owned(), 6)), "{:?}", failure.files);
+    assert_eq!(replay(saves, check).unwrap_err(), failure, "it is the same each time");
+}
+
+#[test]
+fn a_save_that_is_told_of_too_early_is_found() {
+    let saves = |machine: &Machine| {
+        let store = machine.start()?;
+        save(&store, "plan", "monday")?;
+        machine.reached("monday");
+        machine.reached("friday");
+        save(&store, "plan", "friday")?;
+        Ok(())
+    };
+    let failure = replay(saves, told).unwrap_err();
+    assert_eq!((failure.reason.as_str(), failure.reached.len()), ("the plan is \"monday\"", 2));
+}
+
+#[test]
+fn an_application_that_does_not_start_on_an_empty_store_is_found() {
+    let check = |left: &Left<'_>| {
+        left.store.snapshot()?.get("plan")?;
+        Ok(())
+    };
+    let failure = replay(plans, check).unwrap_err();
+    assert_eq!(failure.when, "the power is cut before the first operation");
+    assert!(failure.reason.contains("plan"), "{failure}");
+    assert_eq!(failure.files, []);
+}
+
+#[test]
+fn saves_that_fail_are_not_replayed() {
+    let options = Store::options().author("ann").validate("**.json", json()).unwrap();
+    let saves = |machine: &Machine| Ok(save(&machine.start()?, "plan.json", "not JSON")?);
+    let failure = PowerCuts::new().options(options).replay(saves, |_| panic!("never asked")).unwrap_err();
+    assert_eq!(failure.when, "before any power cut");
+    assert!(failure.reason.contains("plan.json"), "{failure}");
+}
+
+#[test]
+fn what_is_left_can_be_worked_on() {
+    let check = |left: &Left<'_>| {
+        save(&left.store, "plan", "sunday")?;
+        assert_eq!(read(left, "plan"), "sunday");
+        let newest = left.store.history()?.next().unwrap()?;
+        assert_eq!(newest.author, "ann");
+        Ok(())
+    };
+    PowerCuts::new().ways(2).options(Store::options().author("ann")).replay(plans, check).unwrap();
+}
