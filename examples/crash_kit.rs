@@ -3,6 +3,8 @@
 //!
 //! `cargo run --example crash_kit --features sim`
 
+#![allow(clippy::print_stdout)]
+
 use genstore::Store;
 use genstore::sim::{Failure, Left, Outcome, PowerCuts, Report};
 
