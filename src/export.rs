@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::engine::content::{self, Failed};
 use crate::error::{Error, Problem, Result};
@@ -13,6 +12,7 @@ use crate::import::{Progress, ProgressFn};
 use crate::snapshot::Snapshot;
 use crate::storage::Round as _;
 use crate::storage::round::DirectoryRound;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// How a snapshot is exported.
 #[derive(Clone, Default)]

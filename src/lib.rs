@@ -88,6 +88,7 @@ pub mod sim;
 mod snapshot;
 mod storage;
 mod store;
+mod sync;
 mod time;
 mod transaction;
 mod verify;

@@ -55,7 +55,7 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::engine::create::{create_on, open_on};
 use crate::error::Result;
@@ -64,6 +64,7 @@ use crate::fs::sim::cut::Cut;
 use crate::fs::sim::disk::Disk;
 use crate::fs::sim::{SimFs, Step};
 use crate::store::{OpenOptions, Store};
+use crate::sync::{Mutex, PoisonError};
 
 /// What the application's own code comes to. Every error and every text becomes one of these with `?` or `into()`.
 pub type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;

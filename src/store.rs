@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -19,6 +18,7 @@ use crate::fs::medium::Medium;
 use crate::hash::StoreId;
 use crate::revision::{Generation, IntoRevision};
 use crate::snapshot::Snapshot;
+use crate::sync::atomic::AtomicBool;
 use crate::time::Timestamp;
 use crate::transaction::Transaction;
 

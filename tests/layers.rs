@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// From the top down: a room imports from its own row where that is a set of equals, and from the rows above.
 const ROWS: [&[&str]; 7] = [
-    &["error", "path", "revision", "hash", "time"],
+    &["error", "path", "revision", "hash", "time", "sync"],
     &["format"],
     &["fs"],
     &["storage"],
@@ -40,6 +40,16 @@ const BEHIND_FS: [&str; 16] = [
     ".canonicalize()",
     ".symlink_metadata()",
     ".read_dir()",
+];
+/// What only `sync` names, so that a test can decide the order in which threads run; `fs/real.rs` may wait.
+const BEHIND_SYNC: [&str; 7] = [
+    "std::sync::Mutex",
+    "std::sync::RwLock",
+    "std::sync::Condvar",
+    "std::sync::OnceLock",
+    "std::sync::mpsc",
+    "std::sync::atomic",
+    "std::thread",
 ];
 /// The library never prints, and nothing is left for later.
 const NOWHERE: [&str; 7] = ["print!", "println!", "eprint!", "eprintln!", "dbg!", "todo!", "unimplemented!"];
@@ -265,6 +275,14 @@ fn violations(file: &str, text: &str) -> (Vec<String>, Vec<String>) {
                 .map(|name| format!("{file}: {name} belongs into fs/")),
         );
     }
+    if room != "sync" {
+        wrong.extend(
+            BEHIND_SYNC
+                .iter()
+                .filter(|name| is_named(name) && (**name, file) != ("std::thread", "fs/real.rs"))
+                .map(|name| format!("{file}: {name} belongs into sync")),
+        );
+    }
     if file != "fs/lock.rs" && room == "fs" && is_named("fs2") {
         wrong.push(format!("{file}: fs2 belongs into fs/lock.rs"));
     }
@@ -393,7 +411,7 @@ fn what_belongs_behind_a_door_is_caught_outside_of_it() {
         ("fn f() { File::open(\"x\"); }", "File::open"),
         ("fn f() { std::time::Instant::now(); }", "Instant::now"),
         ("fn f() { thread::sleep(x); }", "thread::sleep"),
-        ("use std::thread::{self, sleep};", "thread::sleep"),
+        ("use crate::sync::thread::{self, sleep};", "thread::sleep"),
         ("fn f() { std::env::var(\"HOME\"); }", "std::env"),
         ("fn f() { getrandom::fill(&mut x); }", "getrandom"),
         ("use fs2::FileExt;", "fs2"),
@@ -406,6 +424,23 @@ fn what_belongs_behind_a_door_is_caught_outside_of_it() {
         assert_eq!(said("fs/real.rs", text).is_empty(), name != "fs2", "{text}");
     }
     assert!(said("store.rs", "use crate::fs::Fs; fn f(fs2_like: Fs) { self.fs.stat(x) }").is_empty());
+}
+
+#[test]
+fn what_threads_share_is_caught_outside_of_sync() {
+    for (text, name) in [
+        ("use std::sync::{Arc, Mutex};", "std::sync::Mutex"),
+        ("use std::sync::atomic::{AtomicBool, Ordering};", "std::sync::atomic"),
+        ("fn f() { std::thread::scope(|scope| ()); }", "std::thread"),
+        ("use std::{io, thread};", "std::thread"),
+    ] {
+        for file in ["store.rs", "engine/mod.rs", "fs/sim/mod.rs"] {
+            assert_eq!(said(file, text), [format!("{name} belongs into sync")], "{text}");
+        }
+        assert!(said("sync.rs", text).is_empty(), "{text}");
+    }
+    assert!(said("store.rs", "use std::sync::Arc; use crate::sync::{Mutex, thread};").is_empty());
+    assert!(said("fs/real.rs", "fn f() { std::thread::sleep(x); }").is_empty());
 }
 
 #[test]

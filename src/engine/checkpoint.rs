@@ -1,7 +1,7 @@
 //! When a checkpoint is written, and how.
 
 use std::io::{self, Write as _};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::chain::Chain;
 use super::{Engine, Head};
@@ -11,6 +11,7 @@ use crate::format::pointer::Link;
 use crate::hash::StoreId;
 use crate::revision::Generation;
 use crate::storage::Storage;
+use crate::sync::{PoisonError, thread};
 
 /// What reading one manifest costs beside its changes, in units of one entry. Measured as 12 to 26 when it is in
 /// memory and 80 to some hundreds when each is a read from the disk: see `benches/README.md`.
@@ -54,7 +55,7 @@ impl Engine {
             let _ = write(&*storage, store, link, &table);
         };
         if self.options().checkpoint_thread {
-            *running = std::thread::Builder::new().name("genstore-checkpoint".into()).spawn(work).ok();
+            *running = thread::Builder::new().name("genstore-checkpoint".into()).spawn(work).ok();
         } else {
             work();
         }

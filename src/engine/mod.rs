@@ -18,9 +18,7 @@ pub(crate) mod validate;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Problem, Result};
@@ -29,6 +27,9 @@ use crate::format::pointer::{Link, Pointer};
 use crate::hash::{Blake3, StoreId};
 use crate::revision::Generation;
 use crate::storage::Storage;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::thread::JoinHandle;
+use crate::sync::{Mutex, PoisonError, RwLock};
 use crate::time::Timestamp;
 use finding::{Finding, RecoveryReport};
 use load::Fault;

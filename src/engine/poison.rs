@@ -1,9 +1,8 @@
 //! What a handle remembers of a commit whose outcome nobody knows.
 
-use std::sync::OnceLock;
-
 use crate::error::{Problem, Result};
 use crate::revision::Generation;
+use crate::sync::OnceLock;
 
 /// Set once, when something failed after the pointer may have been swapped; never cleared. Shared by all clones of
 /// a handle.

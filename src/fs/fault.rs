@@ -1,10 +1,11 @@
 //! A disk that fails when a plan says so.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::Fs;
 use super::layer::{Do, Layer};
 use super::op::Op;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// When and how operations fail.
 #[derive(Clone, Copy, Debug)]

@@ -2,7 +2,7 @@
 //! mutant of the code above.
 
 use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::lock::Mode;
@@ -11,6 +11,7 @@ use super::op::Op;
 use super::sim::SimFs;
 use super::sim::disk::FailedFlush;
 use super::{Access, Fs, FsFile, FsLock, Listed, Process, Stat, WholeFlush};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::time::Timestamp;
 
 /// What becomes of one operation.

@@ -82,8 +82,8 @@ pub(crate) trait FsFile: Read + Write + Send + Debug {
 pub(crate) trait FsLock: Send + Sync + Debug {
     /// What tells the locked file from any other: its device and its number there.
     fn identity(&self) -> io::Result<(u64, u64)>;
-    /// Whether nobody else holds the lock; this one then holds it alone. If somebody does, this one may hold it no
-    /// longer.
+    /// Whether nobody else holds the lock; this one then holds it alone. If somebody does, it may hold nothing any
+    /// more: to be asked only by whoever is about to let go of it. Of several that ask, the last one is told so.
     fn is_last_holder(&self) -> bool;
     /// The note that the last exclusive holder left in the file.
     fn note(&self) -> io::Result<Vec<u8>>;

@@ -8,5 +8,7 @@ mod faults;
 mod mutants;
 mod oracle;
 mod scene;
+#[cfg(genstore_shuttle)]
+mod threads;
 mod work;
 mod workloads;

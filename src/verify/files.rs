@@ -1,8 +1,6 @@
 //! Reading stored files on several threads and comparing them with what was saved.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use super::VerifyOptions;
 use crate::engine::content::{self, Check};
@@ -12,6 +10,8 @@ use crate::format::entry::Entry;
 use crate::format::names::Name;
 use crate::import::Progress;
 use crate::store::Store;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, PoisonError, thread};
 
 /// The most threads that are ever used.
 const THREADS_MAX: usize = 64;
@@ -40,10 +40,10 @@ pub(super) fn check(
         }
     };
     let threads = match options.threads {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        0 => thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 1..threads.min(THREADS_MAX).min(work.len()) {
             scope.spawn(one_thread);
         }

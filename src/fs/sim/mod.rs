@@ -12,7 +12,7 @@ pub(crate) mod random;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -21,6 +21,7 @@ use super::lock::{Mode, NOTE_MAX};
 use super::medium::{Carrier, Verdict};
 use super::op::Op;
 use super::{Access, FileKind, Fs, FsFile, FsLock, Listed, Process, Stat, WholeFlush, not_a_file};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::time::Timestamp;
 use disk::{Disk, FailedFlush, Node};
 use random::Random;
@@ -182,16 +183,24 @@ impl World {
         Ok(())
     }
 
-    fn is_locked_against(&self, node: Node, mode: Mode, own: Option<u64>) -> bool {
-        let holders = self.locks.get(&node).into_iter().flatten();
-        holders
-            .filter(|(holder, _)| Some(*holder) != own)
-            .any(|(_, held)| mode == Mode::Exclusive || *held == Mode::Exclusive)
+    /// Takes a lock, and gives the number of its holder; `None` when somebody else holds it.
+    fn lock(&mut self, node: Node, mode: Mode) -> Option<u64> {
+        self.holders += 1;
+        self.lock_as(self.holders, node, mode).then_some(self.holders)
     }
 
-    fn release(&mut self, node: Node, own: u64) {
+    fn lock_as(&mut self, holder: u64, node: Node, mode: Mode) -> bool {
+        let holders = self.locks.entry(node).or_default();
+        let is_free = holders.iter().all(|(_, held)| mode == Mode::Shared && *held == Mode::Shared);
+        if is_free {
+            holders.push((holder, mode));
+        }
+        is_free
+    }
+
+    fn unlock(&mut self, holder: u64, node: Node) {
         if let Some(holders) = self.locks.get_mut(&node) {
-            holders.retain(|(holder, _)| *holder != own);
+            holders.retain(|(held_by, _)| *held_by != holder);
         }
     }
 }
@@ -315,13 +324,12 @@ impl Fs for SimFs {
         if let Some(data) = world.disk.files.get_mut(&node) {
             data.is_note = true;
         }
-        if world.is_locked_against(node, mode, None) {
-            return Ok(None);
-        }
-        world.holders += 1;
-        let holder = world.holders;
-        world.locks.entry(node).or_default().push((holder, mode));
-        Ok(Some(Box::new(SimLock { fs: self.clone(), path: path.into(), node, holder })))
+        // To open the file, to lock it and to look at its name are three steps, between which others do theirs.
+        drop(world);
+        let Some(holder) = self.world().lock(node, mode) else { return Ok(None) };
+        let lock = SimLock { fs: self.clone(), path: path.into(), node, holder };
+        let named = self.world().disk.find(path)?;
+        Ok(if named == Some(node) { Some(Box::new(lock)) } else { None })
     }
 
     fn remove_locked(&self, path: &str, lock: &dyn FsLock) -> io::Result<()> {
@@ -360,6 +368,10 @@ impl Fs for SimFs {
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let mut world = self.world();
         world.elapsed = world.elapsed.saturating_add(millis);
+        drop(world);
+        // Whoever is waited for goes on before whoever waits.
+        #[cfg(all(test, genstore_shuttle))]
+        crate::sync::thread::yield_now();
     }
 
     fn random(&self) -> io::Result<[u8; 16]> {
@@ -467,14 +479,9 @@ impl FsLock for SimLock {
     }
 
     fn is_last_holder(&self) -> bool {
-        let mut world = self.fs.world();
-        if world.is_locked_against(self.node, Mode::Exclusive, Some(self.holder)) {
-            // Linux lets go of a lock before it looks whether it may be held alone.
-            world.release(self.node, self.holder);
-            return false;
-        }
-        world.locks.insert(self.node, vec![(self.holder, Mode::Exclusive)]);
-        true
+        // As `flock` does it: the shared lock is given up before the exclusive one is asked for.
+        self.fs.world().unlock(self.holder, self.node);
+        self.fs.world().lock_as(self.holder, self.node, Mode::Exclusive)
     }
 
     fn note(&self) -> io::Result<Vec<u8>> {
@@ -499,6 +506,6 @@ impl FsLock for SimLock {
 
 impl Drop for SimLock {
     fn drop(&mut self) {
-        self.fs.world().release(self.node, self.holder);
+        self.fs.world().unlock(self.holder, self.node);
     }
 }
