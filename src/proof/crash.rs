@@ -92,7 +92,8 @@ impl Recorded {
         })
     }
 
-    fn at(&self, point: usize) -> (&Disk, &Arc<Expect>) {
+    /// What the power can be cut at, and what is expected then.
+    pub(super) fn at(&self, point: usize) -> (&Disk, &Arc<Expect>) {
         (self.steps.get(point).map_or(&self.last, |step| &step.before), &self.expect[point])
     }
 

@@ -5,6 +5,7 @@ mod alike;
 mod contract;
 mod crash;
 mod faults;
+mod known;
 mod mutants;
 mod oracle;
 mod scene;
