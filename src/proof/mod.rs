@@ -4,6 +4,7 @@
 mod alike;
 mod contract;
 mod crash;
+mod each;
 mod faults;
 mod known;
 mod mutants;
