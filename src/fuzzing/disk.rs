@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,20 +15,27 @@ use crate::store::{OpenOptions, Store};
 /// Every file below a directory, with its bytes.
 pub(super) type Tree = BTreeMap<String, Vec<u8>>;
 
-/// A directory of its own, in memory where the system has such a place.
+/// A directory tree of its own.
 pub(super) struct Disk {
-    dir: tempfile::TempDir,
     fs: Arc<dyn Fs>,
+    dir: PathBuf,
+    /// Removes the directory at the end, where it is a real one.
+    _made: Option<tempfile::TempDir>,
 }
 
 impl Disk {
-    /// An empty directory.
+    /// An empty directory, in memory where the system has such a place.
     pub(super) fn empty() -> Self {
         let memory = Path::new("/dev/shm");
-        let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        let dir = made.unwrap();
-        let fs = Arc::new(RealFs::open(dir.path()).unwrap());
-        Self { dir, fs }
+        let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let fs = Arc::new(RealFs::open(made.path()).unwrap());
+        Self { fs, dir: made.path().into(), _made: Some(made) }
+    }
+
+    /// What any way to a disk leads to.
+    #[cfg(test)]
+    pub(super) fn on(fs: Arc<dyn Fs>) -> Self {
+        Self { fs, dir: "simulated".into(), _made: None }
     }
 
     /// Nobody else is there to be waited for, and a checkpoint is there when the commit returns.
@@ -38,13 +45,12 @@ impl Disk {
 
     /// Makes a store.
     pub(super) fn create(&self) -> Result<Store> {
-        create_on(Arc::clone(&self.fs), self.dir.path(), Self::options().into())
-            .map(|(engine, _)| engine.into())
+        create_on(Arc::clone(&self.fs), &self.dir, Self::options().into()).map(|(engine, _)| engine.into())
     }
 
     /// Opens the store that is there.
     pub(super) fn open(&self) -> Result<Store> {
-        open_on(Arc::clone(&self.fs), self.dir.path(), Self::options().into()).map(Store::from)
+        open_on(Arc::clone(&self.fs), &self.dir, Self::options().into()).map(Store::from)
     }
 
     /// The start of the machine, which the note in the writer lock names.

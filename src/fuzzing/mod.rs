@@ -11,6 +11,8 @@
     reason = "a property that does not hold is told by a panic"
 )]
 
+#[cfg(test)]
+mod crashes;
 mod disk;
 mod documents;
 mod examine;

@@ -68,10 +68,13 @@ pub(super) struct Draft {
     pub(super) overwrite: bool,
 }
 
-/// Every generation that was committed, the oldest first.
+/// Every generation that was committed.
 #[derive(Clone, Debug)]
 pub(super) struct Model {
+    /// The oldest first.
     pub(super) generations: Vec<Generation>,
+    /// The numbers of saves that a power cut ended and of which it left names. None of them is used again.
+    pub(super) interrupted: BTreeSet<u64>,
 }
 
 impl Model {
@@ -85,7 +88,7 @@ impl Model {
             restores: None,
             files: Files::new(),
         };
-        Self { generations: vec![first] }
+        Self { generations: vec![first], interrupted: BTreeSet::new() }
     }
 
     pub(super) fn head(&self) -> &Generation {
@@ -114,13 +117,13 @@ impl Model {
     }
 
     /// What the commit of a draft does. If it makes a generation, that is the last one afterwards, with the number
-    /// after the head's: without crashes no number is skipped.
+    /// after the highest of which there is a name: without power cuts no number is skipped.
     pub(super) fn commit(&mut self, draft: &Draft, message: &str) -> Result<Saved, Refusal> {
         let head = self.head().clone();
         if !draft.overwrite {
             self.check_conflicts(draft, &head)?;
         }
-        let number = head.number + 1;
+        let number = self.interrupted.last().map_or(head.number, |last| head.number.max(*last)) + 1;
         let mut made = Generation {
             number,
             message: message.to_owned(),

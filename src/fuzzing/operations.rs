@@ -1,10 +1,11 @@
 //! Sequences of operations on a store through two handles, each compared with what the model says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::disk::Disk;
+use super::disk::{Disk, Tree};
 use super::model::{Draft, Generation, Model, Refusal, Saved};
+use crate::engine::finding::FindingKind;
 use crate::error::{Error, ErrorKind};
 use crate::format::manifest::Kind;
 use crate::snapshot::Snapshot;
@@ -127,27 +128,20 @@ pub(super) struct Outcomes {
 }
 
 /// A store with two handles on it and the model beside it.
-struct Run<'a> {
-    disk: &'a Disk,
-    handles: [Store; 2],
-    transactions: [Option<(Transaction, Draft)>; 2],
-    held: Vec<(Snapshot, Generation)>,
-    model: Model,
+pub(super) struct Run {
+    pub(super) disk: Disk,
+    pub(super) handles: [Store; 2],
+    pub(super) transactions: [Option<(Transaction, Draft)>; 2],
+    pub(super) held: Vec<(Snapshot, Generation)>,
+    pub(super) model: Model,
+    /// What the last power cut left of transactions and of a save: names without a number.
+    pub(super) left: BTreeSet<String>,
     outcomes: Outcomes,
 }
 
 /// Does the operations on a new store, and fails at the first answer that the model does not give.
 pub(super) fn run(ops: &[Op]) -> Outcomes {
-    let disk = Disk::empty();
-    let handles = [disk.create().unwrap(), disk.open().unwrap()];
-    let mut run = Run {
-        disk: &disk,
-        handles,
-        transactions: [None, None],
-        held: Vec::new(),
-        model: Model::new(),
-        outcomes: Outcomes::default(),
-    };
+    let mut run = Run::on(Disk::empty());
     for (at, op) in ops.iter().enumerate() {
         run.step(op, &format!("{at}"));
     }
@@ -187,7 +181,26 @@ fn checked(path: &str) -> Result<(), Refusal> {
     if REFUSED.contains(&path) { Err(Refusal::Invalid) } else { Ok(()) }
 }
 
-impl Run<'_> {
+/// The names of content that has no number, and of the pointer that is not swapped in yet.
+pub(super) fn unnumbered(tree: &Tree) -> BTreeSet<String> {
+    let names = tree.keys().filter(|name| name.starts_with("staging/") || *name == "CURRENT.next");
+    names.cloned().collect()
+}
+
+impl Run {
+    /// A new store on an empty disk.
+    pub(super) fn on(disk: Disk) -> Self {
+        Self {
+            handles: [disk.create().unwrap(), disk.open().unwrap()],
+            disk,
+            transactions: [None, None],
+            held: Vec::new(),
+            model: Model::new(),
+            left: BTreeSet::new(),
+            outcomes: Outcomes::default(),
+        }
+    }
+
     fn transaction(&mut self, tx: usize) -> &mut (Transaction, Draft) {
         let begin = || (self.handles[tx].begin().unwrap(), self.model.begin());
         self.transactions[tx].get_or_insert_with(begin)
@@ -209,7 +222,7 @@ impl Run<'_> {
         }
     }
 
-    fn step(&mut self, op: &Op, at: &str) {
+    pub(super) fn step(&mut self, op: &Op, at: &str) {
         let what = &format!("operation {at}, {op:?}");
         match *op {
             Op::Begin { tx } => {
@@ -336,16 +349,15 @@ impl Run<'_> {
     }
 
     /// Compares everything that a handle tells of the newest generation and of the history.
-    fn check(&self, handle: usize, what: &str) {
+    pub(super) fn check(&self, handle: usize, what: &str) {
         let (store, head) = (&self.handles[handle], self.model.head());
         assert_is(&store.snapshot().unwrap(), head, what);
         let status = store.status().unwrap();
         assert_eq!((status.generation.get(), status.files), (head.number, head.files.len() as u64), "{what}");
-        assert_eq!(
-            (status.health, status.interrupted, status.findings),
-            (Health::Ok, vec![], vec![]),
-            "{what}"
-        );
+        assert_eq!((status.health, status.findings), (Health::Ok, vec![]), "{what}");
+        let interrupted: Vec<u64> = status.interrupted.iter().map(|generation| generation.get()).collect();
+        let above = self.model.interrupted.range(head.number..);
+        assert_eq!(interrupted, above.copied().collect::<Vec<u64>>(), "{what}");
         assert_eq!(status.message, head.message, "{what}");
         let mut parents = self.model.generations.iter().rev().skip(1);
         let mut history = store.history().unwrap();
@@ -372,24 +384,39 @@ impl Run<'_> {
         assert!(history.next().is_none(), "{what}");
     }
 
+    /// Compares every file of every generation.
+    pub(super) fn check_files(&self, handle: usize, what: &str) {
+        for expected in &self.model.generations {
+            assert_is(&self.handles[handle].snapshot_at(expected.number).unwrap(), expected, what);
+        }
+    }
+
     /// Looks at everything once more, through the handles and through a new one.
-    fn finish(mut self) -> Outcomes {
+    pub(super) fn finish(mut self) -> Outcomes {
         self.step(&Op::ReadHeld, "at the end");
         self.transactions = [None, None];
         self.check(0, "at the end");
         self.check(1, "at the end");
         self.handles[0] = self.disk.open().unwrap();
         self.check(0, "after opening again");
-        for expected in &self.model.generations {
-            assert_is(
-                &self.handles[0].snapshot_at(expected.number).unwrap(),
-                expected,
-                "after opening again",
-            );
-        }
+        self.check_files(0, "after opening again");
         let options = VerifyOptions { scope: VerifyScope::All, threads: 1, ..VerifyOptions::default() };
         let report = self.handles[0].verify(&options).unwrap();
-        assert!(report.ok && report.findings.is_empty(), "{:?}", report.findings);
+        assert!(report.ok, "{:?}", report.findings);
+        let strays = unnumbered(&self.disk.tree());
+        assert!(strays.is_subset(&self.left), "only a power cut leaves anything: {strays:?}");
+        let interrupted = self.model.interrupted.iter();
+        let expected: BTreeSet<(FindingKind, String)> = strays
+            .into_iter()
+            .map(|name| (FindingKind::Stray, name))
+            .chain(interrupted.map(|number| (FindingKind::InterruptedSave, number.to_string())))
+            .collect();
+        assert_eq!(report.findings.len(), expected.len(), "{:?}", report.findings);
+        let told = report.findings.into_iter().map(|found| {
+            let number = found.generation.map(|generation| generation.to_string());
+            (found.kind, found.path.or(number).unwrap_or_default())
+        });
+        assert_eq!(told.collect::<BTreeSet<_>>(), expected);
         assert_eq!(report.generations, self.model.generations.len() as u64);
         self.outcomes
     }

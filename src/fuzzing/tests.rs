@@ -8,6 +8,7 @@ use std::time::Instant;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+use super::crashes::{self, Cuts, Step};
 use super::disk::Disk;
 use super::documents::resealed;
 use super::operations::{OPERATIONS_MAX, Op, Outcomes, WIDTH, run};
@@ -105,6 +106,37 @@ fn operations_at_random_do_what_the_model_says() {
     println!("L7: {cases} sequences, {done} operations, {seconds} s, 0 differences, seed {seed}, {met:?}");
     let counts = [met.saved, met.unchanged, met.conflicts, met.invalid, met.not_found];
     assert!(counts.iter().all(|count| *count >= cases / 10), "every outcome is met: {met:?}");
+}
+
+#[test]
+fn operations_at_random_with_power_cuts_do_what_the_model_says() {
+    let (cases, seed, start) = (crate::effort::runs(500), crate::effort::seed(), Instant::now());
+    let steps = prop::collection::vec(any::<[u8; crashes::WIDTH]>(), 0..crashes::STEPS_MAX);
+    let steps = steps.prop_map(|steps| steps.into_iter().map(Step::of).collect::<Vec<Step>>());
+    let (done, met) = (Cell::new(0), Cell::new(Cuts::default()));
+    let result = runner(cases, seed).run(&steps, |steps| {
+        done.set(done.get() + steps.len());
+        let (one, all) = (crashes::run(&steps), met.get());
+        met.set(Cuts {
+            all: all.all + one.all,
+            new: all.new + one.new,
+            old: all.old + one.old,
+            interrupted: all.interrupted + one.interrupted,
+        });
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("with GENSTORE_PROVE_SEED={seed}: {error}");
+    }
+    let (done, Cuts { all, new, old, interrupted }) = (done.get(), met.get());
+    println!(
+        "L7: {cases} sequences, {done} operations, {all} power cuts, {} with a save in flight: {new} times it was \
+         there, {old} times not, {interrupted} of these with names; {} s, 0 differences, seed {seed}",
+        new + old,
+        start.elapsed().as_secs()
+    );
+    let counts = [all, new, old, interrupted];
+    assert!(counts.iter().all(|count| *count >= cases / 10), "every outcome is met: {:?}", met.get());
 }
 
 /// A manifest of another writer may state a time to the nanosecond. Where that lies ahead of the clock it is taken over
