@@ -78,7 +78,12 @@ impl Snapshot {
         Ok(report)
     }
 
-    fn export_into(&self, target: Arc<dyn Fs>, dir: &Path, options: &Export) -> Result<ExportReport> {
+    pub(crate) fn export_into(
+        &self,
+        target: Arc<dyn Fs>,
+        dir: &Path,
+        options: &Export,
+    ) -> Result<ExportReport> {
         let failed = |error| Error::io("cannot export to", dir.display().to_string(), error);
         let entries = self.head.table.list(&options.prefix);
         let mut report = ExportReport { files: 0, bytes: 0, damaged: Vec::new() };

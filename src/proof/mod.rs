@@ -5,6 +5,7 @@ mod alike;
 mod contract;
 mod crash;
 mod each;
+mod exports;
 mod faults;
 mod known;
 mod mutants;
