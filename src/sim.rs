@@ -12,6 +12,11 @@
 //! was durable by then, and whether the application starts again. genstore answers for a single save. So what is found
 //! is mostly that one change was made in two.
 //!
+//! There is one power cut in each state, and no operation fails. Time passes only by operations and by waiting, and no
+//! waiting takes any: whoever waits for a lock of another thread has waited in vain at once, so saves and checks are to use
+//! one thread. Everything is in memory, and a file that is written in pieces is kept as it was after each piece of 64 KiB:
+//! files of some megabytes are too large for it.
+//!
 //! ```
 //! use genstore::sim::PowerCuts;
 //!
@@ -68,6 +73,9 @@ use crate::sync::{Mutex, PoisonError};
 
 /// What the application's own code comes to. Every error and every text becomes one of these with `?` or `into()`.
 pub type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
+
+/// The most states at one operation.
+const WAYS_MAX: u64 = 4096;
 
 /// A replay with power cuts. See the [module](self).
 #[derive(Clone, Debug)]
@@ -168,10 +176,10 @@ impl PowerCuts {
         self
     }
 
-    /// The most states that are looked at at each operation: all where there are no more, else so many that the seed
-    /// chooses. More find more, and take longer.
-    pub const fn ways(mut self, ways: u64) -> Self {
-        self.ways = ways;
+    /// The most states that are looked at at each operation, from 1 to 4096: all where there are no more, else so many
+    /// that the seed chooses. More find more, and take longer.
+    pub fn ways(mut self, ways: u64) -> Self {
+        self.ways = ways.clamp(1, WAYS_MAX);
         self
     }
 
@@ -183,11 +191,15 @@ impl PowerCuts {
 
     /// Runs `saves` once, and `check` on every state that a power cut can leave of it.
     ///
-    /// `saves` has to do the same in each run, in one thread. `check` may save, too: each state is a disk of its own.
+    /// `saves` runs once, and has to do the same in each replay for a failure to come again. `check` may save, too: each
+    /// state is a disk of its own.
     ///
     /// # Errors
     /// [`Failure`] for the first state in which `check` fails or panics or the store does not open, and when `saves`
     /// itself fails.
+    ///
+    /// # Panics
+    /// When `saves` does.
     pub fn replay(
         self,
         saves: impl FnOnce(&Machine) -> Outcome,
@@ -213,7 +225,7 @@ impl PowerCuts {
             }
             let disk = steps.get(point).map_or(&last, |step| &step.before);
             let cut = Cut::new(disk, self.seed ^ point as u64);
-            for pick in cut.picks(self.ways.max(1)) {
+            for pick in cut.picks(self.ways) {
                 let image = cut.image(&pick);
                 if !states.insert((image.hash, reached.len())) {
                     continue;

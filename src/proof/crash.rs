@@ -16,17 +16,15 @@ use crate::fs::sim::random::Random;
 
 /// The most combinations that are all tried; of more, so many samples.
 const LIMIT: u64 = 4096;
-/// The same for work of more than [`MANY`] operations, until everything else was tried.
-const LIMIT_MANY: u64 = 16;
+/// The samples for work of more than [`MANY`] operations, until everything else was tried.
+const SAMPLES_MANY: u64 = 16;
 const MANY: usize = 200;
 /// The combinations with which each point is tried first.
 const SHALLOW: u64 = 12;
 /// The same for the second power cut.
-const LIMIT_AGAIN: u64 = 6;
-/// How many of the disks that a first power cut leaves are worked on until a second one.
-const AGAIN: usize = 2;
+const LIMIT_AGAIN: u64 = 2;
 /// The distinct states that are looked at unless more are asked for.
-const STATES: u64 = 1_000_000;
+const STATES: u64 = 200_000;
 
 /// Everything that was looked at so far.
 #[derive(Default)]
@@ -34,6 +32,8 @@ pub(super) struct Seen {
     states: [Mutex<HashSet<[u8; 16]>>; 16],
     count: AtomicU64,
     runs: AtomicUsize,
+    second: AtomicUsize,
+    complete: AtomicUsize,
 }
 
 impl Seen {
@@ -49,11 +49,6 @@ impl Seen {
 
     pub(super) fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
-    }
-
-    /// How many runs it took to settle all of them.
-    pub(super) fn runs(&self) -> usize {
-        self.runs.load(Ordering::Relaxed)
     }
 }
 
@@ -108,9 +103,12 @@ impl Recorded {
 /// How much is tried at each point.
 #[derive(Clone, Copy)]
 pub(super) struct Depth {
+    /// The most ways that are all tried,
     pub(super) limit: u64,
-    /// The limit for work of very many operations.
-    pub(super) limit_many: u64,
+    /// and how many are where there are more,
+    pub(super) samples: u64,
+    /// also in work of very many operations.
+    pub(super) samples_many: u64,
     pub(super) limit_again: u64,
     pub(super) again: usize,
     pub(super) seed: u64,
@@ -136,11 +134,14 @@ fn cut_at(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen, shown: &
     let (disk, expect) = recorded.at(point);
     let (cut, expected) = (Cut::new(disk, depth.seed ^ point as u64), expect.digest());
     // Very many files make very many points, all alike.
-    let limit = if recorded.steps.len() > MANY { depth.limit.min(depth.limit_many) } else { depth.limit };
-    let picks = cut.picks(limit);
+    let samples = if recorded.steps.len() > MANY { depth.samples_many } else { depth.samples };
+    let every_way = cut.every_way(depth.limit);
+    seen.complete.fetch_add(usize::from(every_way.is_some() && depth.limit == LIMIT), Ordering::Relaxed);
+    let picks = every_way.unwrap_or_else(|| cut.samples(samples));
     let again_at = if recorded.steps.len() > MANY { depth.again.min(2) } else { depth.again };
     let every = (picks.len() / again_at.max(1)).max(1);
-    for (number, pick) in picks.iter().enumerate() {
+    let mut new = 0;
+    for pick in &picks {
         let image = cut.image(pick);
         if !seen.is_new(&image.hash, expected) {
             continue;
@@ -149,9 +150,11 @@ fn cut_at(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen, shown: &
             format!("{}, pick {pick:?}: {wrong}\n{}", recorded.describe(point), tree(&image.disk))
         };
         oracle::check(&image, expect, expected, &recorded.wrap, shown).map_err(explain)?;
-        if number % every == 0 && depth.again > 0 {
+        if new % every == 0 && again_at > 0 {
             again(&image.disk, expect, &recorded.wrap, depth, seen).map_err(explain)?;
+            seen.second.fetch_add(1, Ordering::Relaxed);
         }
+        new += 1;
     }
     Ok(())
 }
@@ -169,7 +172,8 @@ fn again(disk: &Disk, expect: &Expect, wrap: &Wrap, depth: Depth, seen: &Seen) -
         .and_then(|store| scene.save(&store, &edits))
         .map_err(|error| format!("nothing can be saved after it: {error}"))?;
     let recorded = Recorded::ended("after it".into(), &scene);
-    let depth = Depth { limit: depth.limit_again, again: 0, ..depth };
+    let limit = depth.limit_again;
+    let depth = Depth { limit, samples: limit, samples_many: limit, again: 0, ..depth };
     cut(&recorded, recorded.points(), depth, seen)
 }
 
@@ -191,7 +195,7 @@ fn tree(disk: &Disk) -> String {
 /// Every workload at every point, on all processors: each point in a few ways first, then each in every way, in an
 /// order that the seed decides, until `wanted` states were seen.
 pub(super) fn everything(recorded: &[Recorded], depth: Depth, wanted: u64, seen: &Seen) -> Verdict {
-    let shallow = Depth { limit: SHALLOW, limit_many: SHALLOW, again: 1, ..depth };
+    let shallow = Depth { limit: SHALLOW, samples: SHALLOW, samples_many: SHALLOW, again: 1, ..depth };
     let mut points: Vec<(usize, usize)> = recorded
         .iter()
         .enumerate()
@@ -220,9 +224,12 @@ fn l1_the_power_is_cut_at_every_operation() {
         all.iter().map(|workload| Recorded::of(workload, &plain()).unwrap()).collect();
     let operations: usize = recorded.iter().map(|recorded| recorded.steps.len()).sum();
     let seen = Seen::default();
-    for (round, limit_many) in (0..).flat_map(|round| [(round, LIMIT_MANY), (round, LIMIT)]) {
+    // Everything that can be tried in every way comes first, and work of very many operations last.
+    let rounds = (0..).flat_map(|round| [(round, 0, 0), (round, LIMIT, SAMPLES_MANY), (round, LIMIT, LIMIT)]);
+    for (round, samples, samples_many) in rounds {
         let seed = seed + round;
-        let depth = Depth { limit: LIMIT, limit_many, limit_again: LIMIT_AGAIN, again: AGAIN, seed };
+        let again = usize::from(samples > 0);
+        let depth = Depth { limit: LIMIT, samples, samples_many, limit_again: LIMIT_AGAIN, again, seed };
         if let Err(wrong) = everything(&recorded, depth, wanted, &seen) {
             panic!("seed {seed}: {wrong}");
         }
@@ -230,11 +237,18 @@ fn l1_the_power_is_cut_at_every_operation() {
             break;
         }
     }
+    let (points, complete) = (
+        recorded.iter().map(|recorded| recorded.points().count()).sum::<usize>(),
+        seen.complete.into_inner(),
+    );
+    let second = seen.second.into_inner();
+    assert!(second > 1000 && complete > 0, "{second}, {complete}");
     println!(
-        "L1: {} workloads, {operations} operations, {} distinct states, settled by {} runs, {} s, 0 violations, seed {seed}",
+        "L1: {} workloads, {operations} operations, {points} points ({complete} in every way), from {second} disks once more, \
+         {} distinct states, settled by {} runs, {} s, 0 violations, seed {seed}",
         recorded.len(),
-        seen.count(),
-        seen.runs(),
+        seen.count.into_inner(),
+        seen.runs.into_inner(),
         start.elapsed().as_secs()
     );
 }

@@ -105,7 +105,14 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
     check_no_flush_is_retried(&trace)?;
     goes_on(&mut scene).map_err(|wrong| format!("afterwards: {wrong}"))?;
     let recorded = Recorded::ended(format!("{} with {fault:?}", workload.name), &scene);
-    let depth = Depth { limit: LIMIT, limit_many: LIMIT, limit_again: 0, again: 0, seed: effort::seed() };
+    let depth = Depth {
+        limit: LIMIT,
+        samples: LIMIT,
+        samples_many: LIMIT,
+        limit_again: 0,
+        again: 0,
+        seed: effort::seed(),
+    };
     // What comes before the fault is cut short without it. Errors that differ in their number alone leave the same.
     let before = recorded.steps.iter().enumerate().filter(|(_, step)| step.op.changes()).nth(fault.at);
     let from = before.filter(|_| !workload.swaps_twice).map_or(0, |(step, _)| step);

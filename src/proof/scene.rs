@@ -44,13 +44,14 @@ impl Expect {
     /// A number that is another one for other expectations.
     pub(super) fn digest(&self) -> u64 {
         let mut hasher = blake3::Hasher::new();
-        let states = self
-            .possible
-            .iter()
-            .map(|state| (None, state))
-            .chain(self.certain.iter().map(|(generation, saved)| (Some(generation.get()), &saved.state)));
-        for (generation, state) in states {
-            hasher.update(&generation.unwrap_or(0).to_le_bytes()).update(&(state.len() as u64).to_le_bytes());
+        hasher.update(&self.seen.to_le_bytes());
+        let certain =
+            self.certain.iter().map(|(generation, saved)| (Some((generation, saved.manifest)), &saved.state));
+        for (generation, state) in self.possible.iter().map(|state| (None, state)).chain(certain) {
+            if let Some((generation, manifest)) = generation {
+                hasher.update(&generation.get().to_le_bytes()).update(manifest.as_bytes());
+            }
+            hasher.update(&[0; 8]).update(&(state.len() as u64).to_le_bytes());
             for (path, content) in &**state {
                 hasher.update(path.as_bytes()).update(&[0]).update(content).update(&[0]);
             }

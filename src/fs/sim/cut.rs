@@ -94,10 +94,11 @@ impl<'a> Cut<'a> {
     /// All ways when there are at most `limit`; else that many, among them those in which everything or all but one
     /// thing is lost or kept, and the rest chosen by the seed. No two leave the same files under the same names.
     pub(crate) fn picks(&self, limit: u64) -> Vec<Pick> {
-        self.every_way(limit).unwrap_or_else(|| self.samples(usize::try_from(limit).unwrap_or(usize::MAX)))
+        self.every_way(limit).unwrap_or_else(|| self.samples(limit))
     }
 
-    fn every_way(&self, limit: u64) -> Option<Vec<Pick>> {
+    /// All ways when there are at most `limit`.
+    pub(crate) fn every_way(&self, limit: u64) -> Option<Vec<Pick>> {
         let subsets =
             1_u64.checked_shl(u32::try_from(self.changes.len()).ok()?).filter(|all| *all <= limit)?;
         let mut picks = Vec::new();
@@ -148,7 +149,9 @@ impl<'a> Cut<'a> {
         names
     }
 
-    fn samples(&self, limit: usize) -> Vec<Pick> {
+    /// So many ways that the seed chooses, and those in which everything or all but one thing is lost or kept.
+    pub(crate) fn samples(&self, limit: u64) -> Vec<Pick> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut random = Random::new(self.seed);
         let mut picks = HashSet::new();
         for base in 0..2 {
