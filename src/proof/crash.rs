@@ -24,7 +24,7 @@ const SHALLOW: u64 = 12;
 /// The same for the second power cut.
 const LIMIT_AGAIN: u64 = 2;
 /// The distinct states that are looked at unless more are asked for.
-const STATES: u64 = 200_000;
+const STATES: u64 = 1_000_000;
 
 /// Everything that was looked at so far.
 #[derive(Default)]
@@ -103,8 +103,9 @@ impl Recorded {
 /// How much is tried at each point.
 #[derive(Clone, Copy)]
 pub(super) struct Depth {
-    /// The most ways that are all tried,
+    /// The most ways that are all tried, if that was not done yet,
     pub(super) limit: u64,
+    pub(super) done: bool,
     /// and how many are where there are more,
     pub(super) samples: u64,
     /// also in work of very many operations.
@@ -136,6 +137,9 @@ fn cut_at(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen, shown: &
     // Very many files make very many points, all alike.
     let samples = if recorded.steps.len() > MANY { depth.samples_many } else { depth.samples };
     let every_way = cut.every_way(depth.limit);
+    if every_way.is_some() && depth.done {
+        return Ok(());
+    }
     seen.complete.fetch_add(usize::from(every_way.is_some() && depth.limit == LIMIT), Ordering::Relaxed);
     let picks = every_way.unwrap_or_else(|| cut.samples(samples));
     let again_at = if recorded.steps.len() > MANY { depth.again.min(2) } else { depth.again };
@@ -173,7 +177,7 @@ fn again(disk: &Disk, expect: &Expect, wrap: &Wrap, depth: Depth, seen: &Seen) -
         .map_err(|error| format!("nothing can be saved after it: {error}"))?;
     let recorded = Recorded::ended("after it".into(), &scene);
     let limit = depth.limit_again;
-    let depth = Depth { limit, samples: limit, samples_many: limit, again: 0, ..depth };
+    let depth = Depth { limit, samples: limit, samples_many: limit, done: false, again: 0, ..depth };
     cut(&recorded, recorded.points(), depth, seen)
 }
 
@@ -195,7 +199,8 @@ fn tree(disk: &Disk) -> String {
 /// Every workload at every point, on all processors: each point in a few ways first, then each in every way, in an
 /// order that the seed decides, until `wanted` states were seen.
 pub(super) fn everything(recorded: &[Recorded], depth: Depth, wanted: u64, seen: &Seen) -> Verdict {
-    let shallow = Depth { limit: SHALLOW, samples: SHALLOW, samples_many: SHALLOW, again: 1, ..depth };
+    let shallow =
+        Depth { limit: SHALLOW, samples: SHALLOW, samples_many: SHALLOW, done: false, again: 2, ..depth };
     let mut points: Vec<(usize, usize)> = recorded
         .iter()
         .enumerate()
@@ -229,7 +234,8 @@ fn l1_the_power_is_cut_at_every_operation() {
     for (round, samples, samples_many) in rounds {
         let seed = seed + round;
         let again = usize::from(samples > 0);
-        let depth = Depth { limit: LIMIT, samples, samples_many, limit_again: LIMIT_AGAIN, again, seed };
+        let (done, limit_again) = (samples > 0, LIMIT_AGAIN);
+        let depth = Depth { limit: LIMIT, done, samples, samples_many, limit_again, again, seed };
         if let Err(wrong) = everything(&recorded, depth, wanted, &seen) {
             panic!("seed {seed}: {wrong}");
         }

@@ -64,7 +64,8 @@ fn broken(step: Step) -> Wrap {
 
 /// Does the work with this step broken, and looks at it with nothing broken.
 fn check(workload: &Workload, step: Step) -> Verdict {
-    let depth = Depth { limit: 64, samples: 64, samples_many: 64, limit_again: 0, again: 0, seed: 1 };
+    let depth =
+        Depth { limit: 64, done: false, samples: 64, samples_many: 64, limit_again: 0, again: 0, seed: 1 };
     let mut recorded = Recorded::of(workload, &broken(step))?;
     recorded.wrap = plain();
     crash::cut(&recorded, recorded.points(), depth, &Seen::default())

@@ -106,6 +106,7 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
     goes_on(&mut scene).map_err(|wrong| format!("afterwards: {wrong}"))?;
     let recorded = Recorded::ended(format!("{} with {fault:?}", workload.name), &scene);
     let depth = Depth {
+        done: false,
         limit: LIMIT,
         samples: LIMIT,
         samples_many: LIMIT,

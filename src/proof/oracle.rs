@@ -85,15 +85,14 @@ fn lasting(disk: &Disk) -> Lasting {
 /// What the runs over disks have shown so far.
 #[derive(Default, Debug)]
 pub(super) struct Shown {
-    read: Alike<Option<Generation>>,
-    verified: Alike<Option<Generation>>,
     saved: Alike<Option<Generation>>,
+    verified: Alike<Option<Generation>>,
 }
 
 impl Shown {
     /// The number of runs that it took.
     pub(super) fn runs(&self) -> usize {
-        self.read.count() + self.verified.count() + self.saved.count()
+        self.saved.count() + self.verified.count()
     }
 }
 
@@ -117,13 +116,11 @@ pub(super) fn check(image: &Image, expect: &Expect, expected: u64, wrap: &Wrap, 
     let key = key.finish();
     // Now and then it is run although it is known, to see that the same comes of it.
     let proof = image.hash[1] == 0;
-    let read = shown.read.settle(key, disk, proof, |watch| case.read(watch))?;
-    let saved = shown.saved.settle(key, disk, proof, |watch| case.save(watch))?;
-    hold!(saved == read, "it opens with {read:?}, and then with {saved:?}");
+    let head = shown.saved.settle(key, disk, proof, |watch| case.save(watch))?;
     // That every byte and every manifest is there has been seen. That this is also what is reported, on every fourth.
     if image.hash[0].is_multiple_of(4) {
         let verified = shown.verified.settle(key, disk, proof, |watch| case.verify(watch))?;
-        hold!(verified == read, "it opens with {read:?}, and then with {verified:?}");
+        hold!(verified == head, "it opens with {head:?}, and then with {verified:?}");
     }
     Ok(())
 }
@@ -150,17 +147,6 @@ impl Case<'_> {
         }
     }
 
-    /// The newest generation and all before it are those that were saved.
-    fn read(&self, watch: &Watch) -> Verdict<Option<Generation>> {
-        let (fs, way) = self.start(watch);
-        let Some(store) = self.open(way)? else { return Ok(None) };
-        let (head, _) = check_head(&store, self.expect)?;
-        check_history(&store, self.expect)?;
-        drop(store);
-        hold!(lasting(&fs.disk()) == lasting(self.disk), "opening and reading changed the disk");
-        Ok(Some(head))
-    }
-
     /// Every byte is found to be the one that was saved.
     fn verify(&self, watch: &Watch) -> Verdict<Option<Generation>> {
         let (fs, way) = self.start(watch);
@@ -179,12 +165,16 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// Interrupted saves are reported, and a save works, is durable, and takes a number that was never seen. Where there is no store, one can be made.
+    /// The newest generation and all before it are those that were saved, and reading them changes nothing. Interrupted
+    /// saves are reported, and a save works, is durable, and takes a number that was never seen. Where there is no
+    /// store, one can be made.
     fn save(&self, watch: &Watch) -> Verdict<Option<Generation>> {
         let (fs, way) = self.start(watch);
         let (store, head, state, seen) = match self.open(Arc::clone(&way))? {
             Some(store) => {
                 let (head, state) = check_head(&store, self.expect)?;
+                check_history(&store, self.expect)?;
+                hold!(lasting(&fs.disk()) == lasting(self.disk), "opening and reading changed the disk");
                 self.check_interrupted(&store, head)?;
                 (store, Some(head), state, self.expect.seen.max(highest(&self.found)))
             }

@@ -1,20 +1,10 @@
 //! Closed pipes and Ctrl-C.
-#![cfg(all(feature = "cli", unix))]
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may fail where it stands"
-)]
-
-mod common;
 
 use std::fs;
 use std::io::{Read, Write};
 use std::process::{Child, Stdio};
 
-use common::{Sandbox, assert_sentence, finish, json_lines, run_of};
+use crate::common::{Sandbox, assert_sentence, finish, json_lines, run_of};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn signal(child: &Child, signal: Signal) {

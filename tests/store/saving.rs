@@ -1,13 +1,4 @@
 //! What goes into a store comes back out of it, as one generation or not at all.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::disallowed_methods
-)]
-
-mod support;
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -15,12 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use genstore::{ErrorKind, Kind, PutDir, Store};
-use serde_json::{Value, json};
-use support::{
+use crate::support::{
     Noise, Place, assert_same, contents, files, g, names, refused, rename, rewrite_newest, save, state, text,
     tree,
 };
+use genstore::{ErrorKind, Kind, PutDir, Store};
+use serde_json::{Value, json};
 
 /// More than what is kept in memory until the commit.
 const LARGE: u64 = 200_000;
@@ -409,19 +400,19 @@ fn what_cannot_be_a_file_of_a_store_is_refused_by_name() {
     };
     place.write("dir/good", "1");
     let bad = place.path("dir/bad");
-    support::fifo(&bad);
+    crate::support::fifo(&bad);
     assert!(refused(put(&PutDir::default()), ErrorKind::Invalid).to_string().contains("FIFO"));
-    support::link(&bad, &place.path("dir/good"));
+    crate::support::link(&bad, &place.path("dir/good"));
     assert!(refused(put(&PutDir::default()), ErrorKind::Invalid).to_string().contains("symbolic link"));
     put(&PutDir { follow_links: true, ..PutDir::default() }).unwrap();
     assert_eq!(state(&store), files(&[("bad", "1"), ("good", "1")]));
-    support::link(&bad, &place.path("dir"));
+    crate::support::link(&bad, &place.path("dir"));
     let error = refused(put(&PutDir { follow_links: true, ..PutDir::default() }), ErrorKind::Invalid);
     assert!(error.to_string().contains("directory that it is in"), "{error}");
-    support::clear(&bad);
+    crate::support::clear(&bad);
     place.write("dir/CON", "");
     assert_eq!(refused(put(&PutDir::default()), ErrorKind::Invalid).path(), Some("CON"));
-    support::clear(&place.path("dir/CON"));
+    crate::support::clear(&place.path("dir/CON"));
     Store::create(place.path("dir/nested")).unwrap();
     assert!(refused(put(&PutDir::default()), ErrorKind::Invalid).to_string().contains("is a store"));
     let mut tx = store.begin().unwrap();

@@ -1,26 +1,16 @@
 //! A store whose pointer, newest manifest or checkpoints are damaged: which generation is served, what is said about
 //! it, and that nothing on disk is changed by looking. `tests/corruption/` tries every damage; here is what is said
 //! about some of them, and what takes more than one file.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::type_complexity,
-    clippy::disallowed_methods
-)]
-
-mod support;
 
 use std::fs;
 use std::path::Path;
 
-use genstore::{ErrorKind, FindingKind, Health, RecoveryReport, Severity, Store, VerifyOptions, VerifyScope};
-use serde_json::Value;
-use support::{
+use crate::support::{
     Place, assert_same, clear, contents, copy_dir, fifo, files, flip, g, has, link, manifest_name, overwrite,
     pointer, refused, save, seal, state, tree, truncate, unseal,
 };
+use genstore::{ErrorKind, FindingKind, Health, RecoveryReport, Severity, Store, VerifyOptions, VerifyScope};
+use serde_json::Value;
 
 /// Generation 2 is `a` = 1, 3 is `a` = 2, 4 is `b` = 1.
 fn place() -> Place {
@@ -52,7 +42,7 @@ fn look(place: &Place, serving: u64) -> RecoveryReport {
     // Neither a save nor a rollback nor making a store there changes anything.
     let mut tx = store.begin().unwrap();
     tx.put("a", "lost").unwrap();
-    tx.put_reader("c", support::Noise::new(100_000)).unwrap();
+    tx.put_reader("c", crate::support::Noise::new(100_000)).unwrap();
     let error = refused(tx.commit("on a damaged store"), ErrorKind::Corrupt);
     assert!(error.to_string().contains("nothing can be saved"), "{error}");
     refused(store.rollback("1", "no"), ErrorKind::Corrupt);
@@ -207,7 +197,7 @@ fn with_checkpoint() -> (Place, Vec<u64>, u64) {
         save(&store, &[(&format!("f/{}", number % 6), &number.to_string())]);
     }
     drop(store);
-    let names = support::names(&place.inside("checkpoints"));
+    let names = crate::support::names(&place.inside("checkpoints"));
     let numbers: Vec<u64> =
         names.iter().map(|name| name.strip_suffix(".jsonl").unwrap().parse().unwrap()).collect();
     assert!(!numbers.is_empty());
@@ -266,7 +256,7 @@ fn a_copy_that_lost_its_empty_folders_gets_them_back() {
     let store = place.open();
     assert_eq!((store.recovery(), state(&store)), (None, files(&[("a", "1")])));
     let mut tx = store.begin().unwrap();
-    tx.put_reader("large", support::Noise::new(100_000)).unwrap();
+    tx.put_reader("large", crate::support::Noise::new(100_000)).unwrap();
     tx.commit("staged").unwrap();
     for number in 0..40 {
         save(&store, &[("more", &number.to_string())]);
@@ -274,7 +264,7 @@ fn a_copy_that_lost_its_empty_folders_gets_them_back() {
     drop(store);
     let folder = place.inside("checkpoints");
     assert!(
-        folder.is_dir() && !support::names(&folder).is_empty(),
+        folder.is_dir() && !crate::support::names(&folder).is_empty(),
         "without checkpoints every opening reads all manifests"
     );
 }
@@ -350,7 +340,7 @@ fn a_handle_that_is_open_refuses_a_newer_format_too() {
     let place = place();
     let store = place.open();
     save(&place.open(), &[("c", "1")]);
-    support::rewrite_newest(&place, |manifest| manifest["format"] = 2.into());
+    crate::support::rewrite_newest(&place, |manifest| manifest["format"] = 2.into());
     refused(store.snapshot(), ErrorKind::Unsupported);
     refused(store.begin(), ErrorKind::Unsupported);
 }

@@ -1,13 +1,4 @@
 //! What was put in comes out again as a plain directory, whole or not at all.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::disallowed_methods
-)]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,12 +6,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::support::{Noise, Place, assert_same, flip, g, refused, rename, save};
 use genstore::{ErrorKind, Export, Progress, PutDir, Snapshot, Store};
-use support::{Noise, Place, assert_same, flip, g, refused, rename, save};
 
 /// Path and content of the files below a directory.
 fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
-    let files = support::tree(dir).into_iter().filter(|(_, item)| item.kind == "file");
+    let files = crate::support::tree(dir).into_iter().filter(|(_, item)| item.kind == "file");
     files.map(|(name, item)| (name, item.bytes.0)).collect()
 }
 
@@ -108,11 +99,11 @@ fn only_an_empty_or_a_missing_directory_is_filled() {
     assert_eq!(contents(&place.path("made/on/the/way")), all(&snapshot));
     place.write("full/mine", "mine");
     place.write("file", "mine");
-    let before = support::tree(&place.path("full"));
+    let before = crate::support::tree(&place.path("full"));
     refused(snapshot.export(place.path("full"), &Export::default()), ErrorKind::Invalid);
     refused(snapshot.export(place.path("empty"), &Export::default()), ErrorKind::Invalid);
     refused(snapshot.export(place.path("file"), &Export::default()), ErrorKind::Invalid);
-    assert_same(&support::tree(&place.path("full")), &before);
+    assert_same(&crate::support::tree(&place.path("full")), &before);
     assert_eq!(beside(&place), ["empty", "file", "full", "made", "store"]);
     // A store is no place to export to, and its own is none either.
     refused(snapshot.export(place.inside("staging"), &Export::default()), ErrorKind::Invalid);
@@ -132,7 +123,7 @@ fn a_damaged_file_ends_an_export_and_nothing_is_left() {
         assert_eq!((error.path(), error.generation()), (Some("dir 1/deep/28.bin"), Some(g(2))));
         assert_eq!(beside(&place), before);
     }
-    assert_eq!(support::names(&place.path("empty")), Vec::<String>::new());
+    assert_eq!(crate::support::names(&place.path("empty")), Vec::<String>::new());
     refused(snapshot.export(place.path("a/b/c"), &Export::default()), ErrorKind::Corrupt);
     assert_eq!(beside(&place), before, "nor are the directories above it left");
 }

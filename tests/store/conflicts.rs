@@ -1,20 +1,10 @@
 //! Two writers at once: either their changes have nothing to do with each other, or the second one is told.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::type_complexity,
-    clippy::disallowed_methods
-)]
-
-mod support;
 
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
+use crate::support::{Place, assert_same, contents, files, g, refused, remove, rename, save, state, text};
 use genstore::{Commit, Error, ErrorKind, Generation, Store};
-use support::{Place, assert_same, contents, files, g, refused, remove, rename, save, state, text};
 
 /// The paths and generations of a conflict.
 fn facts(error: &Error) -> Vec<(String, Generation)> {

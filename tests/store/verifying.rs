@@ -1,24 +1,15 @@
 //! A check finds everything that is wrong, and nothing that is not.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::disallowed_methods
-)]
-
-mod support;
 
 use std::fs;
 use std::sync::{Arc, Mutex};
 
+use crate::support::{
+    Place, assert_same, clear, contents, files, flip, g, has, manifest_name, overwrite, pointer, refused,
+    remove, rename, save, seal, state_of, tree, unseal,
+};
 use genstore::{
     Error, ErrorKind, Finding, FindingKind, Progress, Severity, Store, VerifyOptions, VerifyReport,
     VerifyScope,
-};
-use support::{
-    Place, assert_same, clear, contents, files, flip, g, has, manifest_name, overwrite, pointer, refused,
-    remove, rename, save, seal, state_of, tree, unseal,
 };
 
 const SCOPES: [VerifyScope; 2] = [VerifyScope::Head, VerifyScope::All];
@@ -252,7 +243,7 @@ fn with_checkpoint() -> (Place, u64, u64) {
         save(&store, &[(&format!("f/{}", number % 6), &number.to_string())]);
     }
     drop(store);
-    assert_eq!(support::names(&place.inside("checkpoints")), ["0000000002.jsonl"]);
+    assert_eq!(crate::support::names(&place.inside("checkpoints")), ["0000000002.jsonl"]);
     (place, 2, 12)
 }
 

@@ -1,18 +1,8 @@
 //! Each command does what it says, and says what it did.
-#![cfg(feature = "cli")]
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may fail where it stands"
-)]
-
-mod common;
 
 use std::fs;
 
-use common::{Sandbox, finish, quiet, tree};
+use crate::common::{Sandbox, finish, quiet, tree};
 
 /// Generation 1 is empty, 2 has three files, 3 changes one and removes one.
 fn three_generations() -> Sandbox {

@@ -1,24 +1,15 @@
 //! Directories that are no store, not yet one, or no longer the one that a handle opened.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::disallowed_methods
-)]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Barrier;
 
-use genstore::{ErrorKind, Store};
-use support::{
+use crate::support::{
     Place, assert_same, clear, contents, copy_dir, files, g, manifest_name, overwrite, refused, save, state,
     tree,
 };
+use genstore::{ErrorKind, Store};
 
 fn is_refused(place: &Place, dir: &Path, text: &str) {
     let before = place.store().exists().then(|| tree(&place.store()));
@@ -68,7 +59,7 @@ fn a_store_is_made_once() {
     assert_same(&contents(&place.path("new")), &before);
     assert_ne!(Place::with_store().1.id(), store.id());
     // Also through a link to the directory: that name is the caller's.
-    support::link(&place.path("link"), &place.path("new/dirs/store"));
+    crate::support::link(&place.path("link"), &place.path("new/dirs/store"));
     assert_eq!(Store::open(place.path("link")).unwrap().id(), store.id());
 }
 

@@ -1,18 +1,8 @@
 //! The shapes that scripts rely on, field by field.
-#![cfg(feature = "cli")]
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may fail where it stands"
-)]
-
-mod common;
 
 use std::fs;
 
-use common::{Sandbox, finish, flip, json_lines, keys};
+use crate::common::{Sandbox, finish, flip, json_lines, keys};
 use serde_json::{Value, json};
 
 const SAVED: [&str; 5] = ["bytes", "changed", "generation", "put", "removed"];

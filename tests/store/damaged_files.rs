@@ -1,24 +1,14 @@
 //! A saved file that is damaged costs that file and no other, and nothing planted in a store leads out of it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::type_complexity,
-    clippy::disallowed_methods
-)]
-
-mod support;
 
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use genstore::{Error, ErrorKind, FindingKind, Provenance, Severity, VerifyOptions};
-use support::{
+use crate::support::{
     Place, assert_same, clear, contents, fifo, files, flip, g, has, link, names, overwrite, refused, remove,
     rename, save, state, text, tree,
 };
+use genstore::{Error, ErrorKind, FindingKind, Provenance, Severity, VerifyOptions};
 
 /// Generation 2 is `a` = first, 3 is `a` = second, 4 is `a` = third; `other` stays.
 fn place() -> Place {
@@ -217,7 +207,7 @@ fn what_was_lost_can_be_put_back_from_a_copy() {
 #[test]
 fn a_file_that_changes_while_it_is_read_does_not_end_well() {
     let (place, store) = Place::with_store();
-    let bytes = support::Noise::bytes(300_000);
+    let bytes = crate::support::Noise::bytes(300_000);
     let mut tx = store.begin().unwrap();
     tx.put("large", bytes.clone()).unwrap();
     tx.commit("large").unwrap();
@@ -276,7 +266,7 @@ fn folders_of_the_store_that_are_links_lead_nowhere() {
         link(&place.inside(folder), &outside);
         let before = tree(&outside);
         if let Ok(mut tx) = store.begin() {
-            let staged = tx.put_reader("large", support::Noise::new(100_000));
+            let staged = tx.put_reader("large", crate::support::Noise::new(100_000));
             let saved = tx.put("small", "1").and_then(|()| tx.commit("through the link"));
             assert_eq!(staged.is_ok() && saved.is_ok(), folder == "checkpoints", "{folder}");
         }

@@ -1,22 +1,13 @@
 //! Every way to name an earlier generation, and the numbers that name none.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::disallowed_methods
-)]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
 
-use genstore::{ErrorKind, FindingKind, Revision, Severity, VerifyOptions, VerifyReport, VerifyScope};
-use support::{
+use crate::support::{
     Place, assert_same, copy_dir, files, g, has, manifest_name, overwrite, pointer, refused, restart_machine,
     save, seal, state_of, tree, unseal,
 };
+use genstore::{ErrorKind, FindingKind, Revision, Severity, VerifyOptions, VerifyReport, VerifyScope};
 
 fn verify_all(store: &genstore::Store) -> VerifyReport {
     store.verify(&VerifyOptions { scope: VerifyScope::All, ..VerifyOptions::default() }).unwrap()
@@ -26,7 +17,7 @@ fn verify_all(store: &genstore::Store) -> VerifyReport {
 fn at_times() -> Place {
     let (place, store) = Place::with_commits(&[&[("a", "2")]]);
     drop(store);
-    let set = |time: &str| support::rewrite_newest(&place, |manifest| manifest["time"] = time.into());
+    let set = |time: &str| crate::support::rewrite_newest(&place, |manifest| manifest["time"] = time.into());
     // The first is made now, so the others are later than that.
     set("2095-05-05T10:00:00.000Z");
     save(&place.open(), &[("a", "3")]);
@@ -91,7 +82,7 @@ fn a_time_names_the_newest_generation_that_is_not_later() {
 fn of_several_generations_at_one_time_it_names_the_newest() {
     let (place, store) = Place::with_commits(&[&[("a", "2")]]);
     drop(store);
-    support::rewrite_newest(&place, |manifest| manifest["time"] = "2095-05-05T10:00:00.000Z".into());
+    crate::support::rewrite_newest(&place, |manifest| manifest["time"] = "2095-05-05T10:00:00.000Z".into());
     let store = place.open();
     save(&store, &[("a", "3")]);
     save(&store, &[("a", "4")]);
@@ -106,7 +97,7 @@ fn a_snapshot_stays_what_it_is_whatever_is_saved_later() {
     for number in 0..40 {
         save(&store, &[("a", &number.to_string())]);
     }
-    support::remove(&store, "b");
+    crate::support::remove(&store, "b");
     for snapshot in [snapshot, clone] {
         assert_eq!(state_of(&snapshot), files(&[("a", "2"), ("b", "2")]));
         assert_eq!(snapshot.generation(), g(2));
@@ -122,7 +113,7 @@ fn every_generation_is_read_the_same_with_and_without_checkpoints() {
     for number in 2..80_u64 {
         let path = format!("f/{}", number % 7);
         if number % 5 == 0 && now.contains_key(&path) {
-            support::remove(&store, &path);
+            crate::support::remove(&store, &path);
             now.remove(&path);
         } else {
             save(&store, &[(&path, &number.to_string())]);
@@ -131,7 +122,7 @@ fn every_generation_is_read_the_same_with_and_without_checkpoints() {
         expected.insert(number, now.clone());
     }
     drop(store);
-    let checkpoints = support::names(&place.inside("checkpoints"));
+    let checkpoints = crate::support::names(&place.inside("checkpoints"));
     assert!(checkpoints.len() >= 2, "{checkpoints:?}");
     let check = || {
         let store = place.open();
@@ -270,7 +261,7 @@ fn a_name_that_is_found_taken_means_the_next_number() {
     assert_eq!(fs::read(place.inside("data/a.g4")).unwrap(), b"somebody's");
     assert_eq!(fs::read(place.inside("data/a.g5")).unwrap(), b"somebody's");
     assert!(!place.inside(&manifest_name(4)).exists() && !place.inside(&manifest_name(5)).exists());
-    assert_eq!(support::text(&place.open(), "a"), "mine");
+    assert_eq!(crate::support::text(&place.open(), "a"), "mine");
 }
 
 #[test]

@@ -1,14 +1,4 @@
 //! What must not get into a store, each with its own message, and stores that may not be written.
-#![cfg(all(feature = "cli", unix))]
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may fail where it stands"
-)]
-
-mod common;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 
-use common::{Sandbox, assert_sentence, finish, tree};
+use crate::common::{Sandbox, assert_sentence, finish, tree};
 
 /// A store with one file, and a directory `in` with another.
 fn ready() -> Sandbox {

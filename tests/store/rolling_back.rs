@@ -1,21 +1,11 @@
 //! An earlier state, or a part of it, comes back as a new generation.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::type_complexity,
-    clippy::disallowed_methods
-)]
-
-mod support;
 
 use std::fs;
 
-use genstore::{Commit, ErrorKind, Generation, Kind, Result, Store, VerifyOptions, VerifyScope};
-use support::{
+use crate::support::{
     Place, assert_same, contents, files, flip, g, refused, remove, rename, save, state, state_of, text, tree,
 };
+use genstore::{Commit, ErrorKind, Generation, Kind, Result, Store, VerifyOptions, VerifyScope};
 
 /// Rolls paths back to a revision.
 fn restore(store: &Store, revision: &str, patterns: &[&str]) -> Result<Commit> {
@@ -277,7 +267,7 @@ fn rolled_back_files_are_read_after_their_checkpoint_too() {
         save(&store, &[("counter", &number.to_string())]);
     }
     drop(store);
-    assert!(!support::names(&place.inside("checkpoints")).is_empty());
+    assert!(!crate::support::names(&place.inside("checkpoints")).is_empty());
     let store = place.open();
     assert_eq!(state(&store), files(&[("moved", "1"), ("from", "1"), ("counter", "39")]));
     assert_eq!(state_of(&store.snapshot_at("3").unwrap()), files(&[("a", "1"), ("to", "1")]));

@@ -1,21 +1,11 @@
 //! What an application demands of its files holds for what is saved and for what is recovered.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::type_complexity,
-    clippy::disallowed_methods
-)]
-
-mod support;
 
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::support::{Place, assert_same, contents, flip, g, refused, save, text};
 use genstore::{ErrorKind, OpenOptions, Provenance, Store, StorePath, json, json_as};
-use support::{Place, assert_same, contents, flip, g, refused, save, text};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -125,7 +115,7 @@ fn every_way_to_put_a_file_is_validated() {
         put(&mut tx).unwrap();
         refused(tx.commit("refused"), ErrorKind::Invalid);
         assert_same(&contents(&place.store()), &before);
-        assert_eq!(support::names(&place.inside("staging")), Vec::<String>::new(), "put {number}");
+        assert_eq!(crate::support::names(&place.inside("staging")), Vec::<String>::new(), "put {number}");
     }
     // To remove a file is no content, and what is not touched is not judged.
     let mut tx = store.begin().unwrap();

@@ -1,21 +1,11 @@
 //! Help, completions, man pages and docs/cli.md all speak of the same commands and codes.
-#![cfg(feature = "cli")]
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may fail where it stands"
-)]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
 
-use common::{Sandbox, finish};
+use crate::common::{Sandbox, finish};
 
-const DOCS: &str = include_str!("../docs/cli.md");
+const DOCS: &str = include_str!("../../docs/cli.md");
 
 fn print(words: &[&str]) -> String {
     let sandbox = Sandbox::new();

@@ -1,21 +1,11 @@
 //! Exit codes and the sentence that goes with them.
-#![cfg(feature = "cli")]
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may fail where it stands"
-)]
-
-mod common;
 
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use common::{Sandbox, assert_sentence, finish, flip, run_of, tree};
+use crate::common::{Sandbox, assert_sentence, finish, flip, run_of, tree};
 
 #[test]
 fn usage_is_2() {
@@ -139,7 +129,7 @@ fn a_conflict_names_paths_and_generations_in_json() {
     sandbox.put("shared.txt", "quick");
     drop(input);
     let run = run_of(slow.wait_with_output().unwrap());
-    let error = &common::json_lines(&run.stderr)[0]["error"];
+    let error = &crate::common::json_lines(&run.stderr)[0]["error"];
     assert_eq!(error["kind"], "conflict");
     assert_eq!(error["conflicts"], serde_json::json!([{"path": "shared.txt", "generation": 2}]));
 }
@@ -222,7 +212,7 @@ fn a_degraded_store_is_read_with_a_warning_and_5() {
 
     let read = sandbox.run(&["--json", "ls"]);
     assert_eq!(read.code, 5);
-    let warning = &common::json_lines(&read.stderr)[0]["warning"];
+    let warning = &crate::common::json_lines(&read.stderr)[0]["warning"];
     assert_eq!(
         (&warning["serving"], &warning["findings"][0]["kind"]),
         (&3.into(), &"pointer_damaged".into())

@@ -1,0 +1,24 @@
+//! What the library does with a store, in one program: to compile one takes less time than ten.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::type_complexity,
+    clippy::disallowed_methods,
+    reason = "a test may fail where it stands"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod conflicts;
+mod damage;
+mod damaged_files;
+mod exporting;
+mod replaced;
+mod revisions;
+mod rolling_back;
+mod saving;
+mod validators;
+mod verifying;
