@@ -1,12 +1,15 @@
 //! The saves that are cut short.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::scene::{Edit, Expect, Scene, put, stream};
+use super::scene::{Edit, Expect, Scene, State, put, stream};
+use crate::error::ErrorKind;
 use crate::fs::Fs;
 use crate::fs::fault::{FaultFs, Plan};
+use crate::fs::layer::{Do, Layer, Rule};
 use crate::fs::op::Op;
-use crate::fs::sim::disk::Disk;
+use crate::fs::sim::disk::{Disk, FailedFlush};
 use crate::revision::Generation;
 
 /// What is done in a scene, through a process's way to the disk.
@@ -132,7 +135,7 @@ pub(super) fn all() -> Vec<Workload> {
     }
     all.extend(killed());
     for workload in &mut all {
-        let several = ["several saves", "checkpoint", "killed", "folders that a copy"];
+        let several = ["several saves", "checkpoint", "saves the same", "killed", "folders that a copy"];
         workload.swaps_twice = several.iter().any(|name| workload.name.contains(name));
     }
     all
@@ -176,17 +179,22 @@ fn killed() -> Vec<Workload> {
         fault.take_trace().into_iter().filter(Op::changes).collect::<Vec<_>>()
     };
     let swapped = trace.iter().position(Op::swaps).unwrap() + 1;
-    let work = move |after: usize, same: bool| {
-        move |scene: &mut Scene, way: Arc<dyn Fs>| {
-            let fault = waiting(Arc::clone(&way));
+    // What comes before the kill is cut short in the workload of the first alone.
+    let prepare = |after: usize| {
+        move || {
+            let mut scene = begun();
+            let fault = waiting(scene.way());
             fault.plan(Some(dies_after(after)));
-            let mut state = (*scene.expect.last().unwrap().1.state).clone();
-            first_save().iter().for_each(|edit| edit.apply(&mut state));
-            if save(first_save())(scene, fault.way()).is_err() {
-                scene.killed(Arc::new(state.clone()));
+            if save(first_save())(&mut scene, fault.way()).is_err() {
+                let state = first_state(&scene);
+                scene.killed(Arc::new(state));
             }
-            // What comes before is cut short in the workload of the first alone.
-            scene.record();
+            scene
+        }
+    };
+    let work = |same: bool| {
+        move |scene: &mut Scene, way: Arc<dyn Fs>| {
+            let state = first_state(scene);
             let store = scene.open(way)?;
             if same {
                 scene.save_state(&store, &state)?;
@@ -198,14 +206,39 @@ fn killed() -> Vec<Workload> {
     let mut killed: Vec<Workload> = (0..trace.len())
         .flat_map(|after| {
             [
-                workload(name(after, "saves something else"), begun, work(after, false)),
-                workload(name(after, "saves the same"), begun, work(after, true)),
+                workload(name(after, "saves something else"), prepare(after), work(false)),
+                workload(name(after, "saves the same"), prepare(after), work(true)),
             ]
         })
         .collect();
     let name = "a writer is killed after its swap and another one saves the same";
-    killed.push(workload(name, begun, work(swapped, true)));
+    killed.push(workload(name, prepare(swapped), work(true)));
+    let name = "the flush after a swap fails and another one saves the same";
+    killed.push(workload(name, unsettled, work(true)));
     killed
+}
+
+/// A pointer that was swapped in shows, and no flush of the directory will make it last.
+fn unsettled() -> Scene {
+    let mut scene = begun();
+    let fails: Rule = {
+        let swapped = AtomicBool::new(false);
+        Arc::new(move |op| {
+            let is_after = swapped.fetch_or(op.swaps(), Ordering::Relaxed);
+            if is_after && op.flushes() { Do::FailFlush(FailedFlush::Dropped) } else { Do::Asked }
+        })
+    };
+    let way = Layer::over(&scene.fs, fails);
+    let refused = save(first_save())(&mut scene, Arc::new(way)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::CommitOutcomeUnknown);
+    scene
+}
+
+/// What is there when the first has saved.
+fn first_state(scene: &Scene) -> State {
+    let mut state = (*scene.expect.last().unwrap().1.state).clone();
+    first_save().iter().for_each(|edit| edit.apply(&mut state));
+    state
 }
 
 fn first_save() -> Vec<Edit> {
