@@ -353,7 +353,7 @@ fn fail(mutant: &Mutant) -> Verdict {
     for workload in faults::workloads().iter().filter(|workload| workload.name.starts_with(mutant.on)) {
         for (at, op) in faults::operations(workload).iter().enumerate().filter(|(_, op)| op.flushes()) {
             for effect in [FailedFlush::Dropped, FailedFlush::Undecided] {
-                let fault = Fault { at, becomes: Do::FailFlush(effect), for_ever: false };
+                let fault = Fault { at, changes: true, becomes: Do::FailFlush(effect), for_ever: false };
                 work::caught(|| faults::check(workload, fault, &mutant.wrap, &seen))
                     .map_err(|wrong| format!("{op:?}: {wrong}"))?;
             }

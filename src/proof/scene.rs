@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::engine::Options;
 use crate::engine::create::{create_on, open_on};
-use crate::error::{ErrorKind, Result};
+use crate::error::{ErrorKind, Problem, Result};
 use crate::format::names::{CHECKPOINTS, Name};
 use crate::fs::Fs;
 use crate::fs::sim::SimFs;
@@ -220,9 +220,21 @@ impl Scene {
         Ok(())
     }
 
-    /// Opens the store and checks that it is one of those that can be expected.
+    /// Opens the store and checks that it is one of those that can be expected. Whoever is told of damage goes no
+    /// further.
     pub(super) fn open(&mut self, way: Arc<dyn Fs>) -> Result<Store> {
         let store = open(way)?;
+        if let Some(damage) = &store.engine.known().recovery {
+            let (name, detail) = ("simulated".to_owned(), format!("{damage:?}"));
+            return Err(Problem::DamagedMetadata {
+                name,
+                generation: None,
+                detail,
+                expected: None,
+                found: None,
+            }
+            .into());
+        }
         let (generation, state) = contents(&store)?;
         assert!(
             self.is_expected(generation, &state),
