@@ -85,25 +85,15 @@ fn every_damage_to_one_name_is_found_or_does_no_harm() {
     );
 }
 
-/// The next random number, as in `SplitMix64`.
-fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    mixed ^ (mixed >> 31)
-}
-
 /// Two or three damages to different files of one store. A file that would be well-formed in its new place is left
 /// out: two of them can vouch for each other, and then nobody can tell.
 fn several(shapes: &[Shape], cases: &[Case], run: u64) -> Vec<Case> {
-    let mut state = seed().wrapping_mul(1_000_003).wrapping_add(run);
-    let shape = random(&mut state) as usize % shapes.len();
+    let mut random = fastrand::Rng::with_seed(seed().wrapping_mul(1_000_003).wrapping_add(run));
+    let shape = random.usize(..shapes.len());
     let names: Vec<&String> =
         shapes[shape].files("").map(|(name, _)| name).filter(|name| !name.starts_with("locks/")).collect();
-    let count = 2 + random(&mut state) as usize % 2;
-    let chosen: BTreeSet<&String> =
-        (0..count).map(|_| names[random(&mut state) as usize % names.len()]).collect();
+    let count = random.usize(2..4);
+    let chosen: BTreeSet<&String> = (0..count).map(|_| names[random.usize(..names.len())]).collect();
     let is_rubbish =
         |harm: &Harm| !matches!(harm, Harm::Bytes(whose, _) if whose != "NUL bytes" && whose != "nothing");
     let harms_of = |name: &str| -> Vec<&Case> {
@@ -116,7 +106,7 @@ fn several(shapes: &[Shape], cases: &[Case], run: u64) -> Vec<Case> {
         .into_iter()
         .map(|name| {
             let harms = harms_of(name);
-            Case { is_deep: true, ..harms[random(&mut state) as usize % harms.len()].clone() }
+            Case { is_deep: true, ..harms[random.usize(..harms.len())].clone() }
         })
         .collect()
 }

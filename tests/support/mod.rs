@@ -16,8 +16,7 @@ use tempfile::TempDir;
 /// Where temporary directories are quickest: in memory, where the system has that. For tests to which it does not
 /// matter whether anything is durable.
 pub fn quick_dir() -> PathBuf {
-    let memory = PathBuf::from("/dev/shm");
-    if memory.is_dir() { memory } else { std::env::temp_dir() }
+    memory().map_or_else(std::env::temp_dir, Path::to_owned)
 }
 
 /// A temporary directory with a store, or with room for one, in it.
@@ -38,7 +37,7 @@ impl Place {
 
     /// Without a store, in memory where the system has that.
     pub fn quick() -> Self {
-        Self { dir: tempfile::Builder::new().prefix("genstore-test-").tempdir_in(quick_dir()).unwrap() }
+        Self::new_in(&quick_dir())
     }
 
     /// With an empty store, which is at generation 1.
