@@ -1,11 +1,12 @@
-//! Sequences of operations with power cuts between them and in the middle of them, on a simulated disk.
+//! Sequences of operations with power cuts and killed writers between them and in the middle of them, on a simulated
+//! disk.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::disk::{Disk, Tree};
-use super::model::Model;
 use super::operations::{Op, Run, unnumbered};
+use crate::fs::op::Op as Asked;
 use crate::fs::sim::cut::Cut;
 use crate::fs::sim::{self, SimFs};
 
@@ -21,6 +22,9 @@ const WAYS: u64 = 64;
 /// How many moments at the end of an operation are taken more often than the others.
 const LATE: usize = 8;
 
+/// Paths that can stand together. A save of so many files is flushed as a whole where the system offers that.
+const MANY: [&str; 8] = ["a", "b", "c", "d/x", "d/y", "d/e/z", "a b", "a!"];
+
 /// When the power is cut, and which of the things are lost that no flush has promised.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct PowerCut {
@@ -30,11 +34,22 @@ pub(super) struct PowerCut {
     way: u16,
 }
 
-/// An operation, and the power cut that comes upon it, if any.
+/// What comes upon an operation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Crash {
+    PowerCut(PowerCut),
+    /// All processes are killed after the last swap of the pointer and before the flush after it. Without a swap it does
+    /// not come.
+    Killed,
+}
+
+/// An operation, and what comes upon it, if anything.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Step {
     op: Op,
-    cut: Option<PowerCut>,
+    /// What is put under each of [`MANY`] before a commit, if anything.
+    fill: Option<u8>,
+    crash: Option<Crash>,
 }
 
 impl Step {
@@ -42,9 +57,16 @@ impl Step {
     pub(super) fn of([kind, who, one, two, chance, moment, high, low]: [u8; WIDTH]) -> Self {
         let op = Op::of([kind, who, one, two]);
         let is_save = matches!(op, Op::Commit { .. } | Op::Rollback { .. });
-        let is_cut = chance < if is_save { 80 } else { 6 };
-        let cut = PowerCut { moment, way: u16::from_be_bytes([high, low]) };
-        Self { op, cut: is_cut.then_some(cut) }
+        // A commit has no use for these bytes.
+        let is_of_many = matches!(op, Op::Commit { .. }) && one < 48;
+        let crash = match (chance, is_save) {
+            (..80, true) | (..6, false) => {
+                Some(Crash::PowerCut(PowerCut { moment, way: u16::from_be_bytes([high, low]) }))
+            }
+            (80..112, true) => Some(Crash::Killed),
+            _ => None,
+        };
+        Self { op, fill: is_of_many.then_some(two), crash }
     }
 }
 
@@ -58,75 +80,112 @@ pub(super) struct Cuts {
     pub(super) old: u64,
     /// How often one was in flight and gone, and has left names that take its number.
     pub(super) interrupted: u64,
+    /// How often the writer was killed before it could flush what it had swapped in.
+    pub(super) killed: u64,
+    /// How often a power cut took such a generation away.
+    pub(super) unsettled: u64,
+    /// How often the power was cut upon an operation that flushes the whole.
+    pub(super) whole: u64,
 }
 
 /// Does the operations on a new store, and fails at the first answer that the model does not give.
 ///
 /// An operation upon which the power is cut is done to its end and compared as any other. Then the machine starts with
-/// what a power cut at some moment of it can leave.
+/// what a power cut at some moment of it can leave. Where the writer is killed, the machine goes on with what others see.
 pub(super) fn run(steps: &[Step]) -> Cuts {
     let mut fs = SimFs::start(sim::disk::Disk::default(), 0);
     let (mut run, mut met) = (Run::on(Disk::on(Arc::new(fs.clone()))), Cuts::default());
     // The making of a store tries out the disk, and a power cut soon after it can bring back names of that.
     fs.settle();
-    for (at, Step { op, cut }) in steps.iter().enumerate() {
-        let Some(PowerCut { moment, way }) = *cut else {
-            run.step(op, &format!("{at}"));
-            continue;
-        };
-        let before = run.model.clone();
-        fs.record();
+    // The newest generation that no power cut takes away any more.
+    let mut lasts = run.model.head().number;
+    for (at, Step { op, fill, crash }) in steps.iter().enumerate() {
+        run.put_many(op, *fill, at);
+        let (before, acknowledged) = (run.outcomes, lasts);
+        if crash.is_some() {
+            fs.record();
+        }
         run.step(op, &format!("{at}"));
+        if (run.outcomes.saved, run.outcomes.unchanged) != (before.saved, before.unchanged) {
+            lasts = run.model.head().number;
+        }
         let recorded = fs.recording();
-        // Between two of them the disk is the same if the first one changes nothing.
-        let points: Vec<usize> = (0..=recorded.len())
-            .filter(|point| [0, recorded.len()].contains(point) || recorded[point - 1].op.changes())
-            .collect();
-        let early = if moment % 2 == 0 { 0 } else { points.len().saturating_sub(LATE) };
-        let point = points[early + usize::from(moment / 2) * (points.len() - early) / 128];
-        let done = recorded.get(point).map_or_else(|| fs.disk(), |step| step.before.clone());
-        let undecided = Cut::new(&done, u64::from(way));
-        let picks = undecided.picks(WAYS);
-        let left = undecided.image(&picks[usize::from(way) % picks.len()]);
-        met.all += 1;
-        fs = SimFs::start(left.disk, met.all);
-        fs.offer_whole(met.all % 2 == 0);
-        let what = format!("after operation {at}, {op:?}, power cut {point} of {}", recorded.len());
-        let acknowledged = if point == recorded.len() { run.model.clone() } else { before };
-        run.restart(Disk::on(Arc::new(fs.clone())), acknowledged, &mut met, &what);
+        match *crash {
+            None => {}
+            Some(Crash::Killed) => {
+                let Some(swap) = recorded.iter().rposition(|step| step.op.swaps()) else { continue };
+                met.killed += 1;
+                fs = fs.killed(recorded[swap + 1].before.clone());
+                lasts = acknowledged;
+                let shown = run.model.head().number;
+                let what = format!("after operation {at}, {op:?}, killed after the swap");
+                run.restart(Disk::on(Arc::new(fs.clone())), shown, &what);
+            }
+            Some(Crash::PowerCut(PowerCut { moment, way })) => {
+                // Between two of them the disk is the same if the first one changes nothing.
+                let points: Vec<usize> = (0..=recorded.len())
+                    .filter(|point| [0, recorded.len()].contains(point) || recorded[point - 1].op.changes())
+                    .collect();
+                let early = if moment % 2 == 0 { 0 } else { points.len().saturating_sub(LATE) };
+                let point = points[early + usize::from(moment / 2) * (points.len() - early) / 128];
+                let done = recorded.get(point).map_or_else(|| fs.disk(), |step| step.before.clone());
+                let undecided = Cut::new(&done, u64::from(way));
+                let picks = undecided.picks(WAYS);
+                let left = undecided.image(&picks[usize::from(way) % picks.len()]);
+                met.all += 1;
+                met.whole += u64::from(recorded.iter().any(|step| step.op == Asked::FlushWhole));
+                fs = SimFs::start(left.disk, met.all);
+                fs.offer_whole(met.all % 2 == 0);
+                let what = format!("after operation {at}, {op:?}, power cut {point} of {}", recorded.len());
+                let acknowledged = if point == recorded.len() { lasts } else { acknowledged };
+                let is_in_flight = point < recorded.len() && run.outcomes.saved > before.saved;
+                let names = run.model.interrupted.len();
+                let lost = run.restart(Disk::on(Arc::new(fs.clone())), acknowledged, &what);
+                met.new += u64::from(is_in_flight && lost == 0);
+                met.old += u64::from(is_in_flight && lost > 0);
+                met.interrupted += u64::from(is_in_flight && run.model.interrupted.len() > names);
+                met.unsettled += u64::from(lost > u64::from(is_in_flight));
+                lasts = run.model.head().number;
+            }
+        }
     }
     run.finish();
     met
 }
 
 impl Run {
-    /// Goes on with the disk that a power cut left. What is acknowledged must be there; what the model has beyond that
-    /// was in flight, and is there as a whole or not at all.
-    fn restart(&mut self, disk: Disk, acknowledged: Model, met: &mut Cuts, what: &str) {
+    /// Puts something under many paths before a commit.
+    fn put_many(&mut self, op: &Op, fill: Option<u8>, at: usize) {
+        let (Op::Commit { tx }, Some(fill)) = (op, fill) else { return };
+        for (path, more) in MANY.into_iter().zip(0..) {
+            let fill = fill.wrapping_add(more) % 250;
+            self.step(&Op::Put { tx: *tx, path, fill, is_streamed: false }, &format!("{at}"));
+        }
+    }
+
+    /// Goes on with the disk that a crash left. What is acknowledged must be there; what the model has beyond that is
+    /// there as a whole or not at all, and nothing without what is before it. Gives how many generations are gone.
+    fn restart(&mut self, disk: Disk, acknowledged: u64, what: &str) -> u64 {
         let tree = disk.tree();
         self.transactions = [None, None];
         self.held.clear();
         self.handles = [disk.open().unwrap(), disk.open().unwrap()];
         self.disk = disk;
-        let in_flight = self.model.head().number;
-        if acknowledged.head().number < in_flight {
-            let is_new = self.handles[0].status().unwrap().generation.get() == in_flight;
-            let is_named = numbers(&tree).contains(&in_flight);
-            met.new += u64::from(is_new);
-            met.old += u64::from(!is_new);
-            met.interrupted += u64::from(!is_new && is_named);
-            if !is_new {
-                self.model = acknowledged;
-                self.model.interrupted.extend(is_named.then_some(in_flight));
-            }
+        let (shown, names) = (self.handles[0].status().unwrap().generation.get(), numbers(&tree));
+        let mut lost = 0;
+        while self.model.head().number > shown.max(acknowledged) {
+            let gone = self.model.generations.pop().map(|gone| gone.number);
+            self.model.interrupted.extend(gone.filter(|gone| names.contains(gone)));
+            lost += 1;
         }
         let known = self.model.generations.iter().map(|made| made.number);
         let known: BTreeSet<u64> = known.chain(self.model.interrupted.iter().copied()).collect();
-        assert_eq!(numbers(&tree), known, "{what}: the numbers of which there is a name");
+        assert_eq!(names, known, "{what}: the numbers of which there is a name");
         self.left = unnumbered(&tree);
         self.check(0, what);
         self.check(1, what);
         self.check_files(0, what);
+        lost
     }
 }
 

@@ -136,7 +136,7 @@ pub(super) struct Run {
     pub(super) model: Model,
     /// What the last power cut left of transactions and of a save: names without a number.
     pub(super) left: BTreeSet<String>,
-    outcomes: Outcomes,
+    pub(super) outcomes: Outcomes,
 }
 
 /// Does the operations on a new store, and fails at the first answer that the model does not give.
