@@ -330,7 +330,7 @@ impl Write for LayerFile {
 
 impl FsFile for LayerFile {
     fn length(&self) -> io::Result<u64> {
-        self.inner().length()
+        self.layer.ask(Op::Stat(self.path.clone()), |_| self.inner().length(), || 0, None)
     }
 
     fn start_writeback(&self) {}
@@ -405,7 +405,7 @@ impl FsLock for LayerLock {
     }
 
     fn note(&self) -> io::Result<Vec<u8>> {
-        self.inner.note()
+        self.layer.ask(Op::Read(self.path.clone()), |_| self.inner.note(), Vec::new, None)
     }
 
     fn set_note(&self, note: &[u8]) -> io::Result<()> {

@@ -76,6 +76,7 @@ impl<T: Copy + PartialEq + Debug> Alike<T> {
         }
         assert!(matches!(at, Known::Ends(other) if *other == shown), "{shown:?} and {at:?}");
     }
+
     /// The number of runs.
     pub(super) fn count(&self) -> usize {
         fn ends<T>(known: &Known<T>) -> usize {

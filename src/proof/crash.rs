@@ -16,7 +16,9 @@ use crate::fs::sim::random::Random;
 
 /// The most combinations that are all tried; of more, so many samples.
 const LIMIT: u64 = 4096;
-/// The samples for work of more than [`MANY`] operations, until everything else was tried.
+/// The samples of each point, until everything that can be tried in every way was, and the same for work of more than
+/// [`MANY`] operations, until everything else was tried.
+const SAMPLES: u64 = 512;
 const SAMPLES_MANY: u64 = 16;
 const MANY: usize = 200;
 /// The combinations with which each point is tried first.
@@ -33,7 +35,9 @@ pub(super) struct Seen {
     count: AtomicU64,
     runs: AtomicUsize,
     second: AtomicUsize,
+    /// The points that were tried in every way, and those that have more ways than that.
     complete: AtomicUsize,
+    sampled: AtomicUsize,
 }
 
 impl Seen {
@@ -103,14 +107,17 @@ impl Recorded {
 /// How much is tried at each point.
 #[derive(Clone, Copy)]
 pub(super) struct Depth {
-    /// The most ways that are all tried, if that was not done yet,
+    /// The most ways that are all tried.
     pub(super) limit: u64,
+    /// Whether points that have no more ways than that are passed over.
     pub(super) done: bool,
-    /// and how many are where there are more,
+    /// How many ways are tried where there are more.
     pub(super) samples: u64,
-    /// also in work of very many operations.
+    /// The same in work of very many operations.
     pub(super) samples_many: u64,
+    /// How many ways are tried at each point after a first power cut.
     pub(super) limit_again: u64,
+    /// From how many new disks of each point the work goes on to that.
     pub(super) again: usize,
     pub(super) seed: u64,
 }
@@ -140,7 +147,10 @@ fn cut_at(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen, shown: &
     if every_way.is_some() && depth.done {
         return Ok(());
     }
-    seen.complete.fetch_add(usize::from(every_way.is_some() && depth.limit == LIMIT), Ordering::Relaxed);
+    if depth.limit == LIMIT && depth.samples == 0 {
+        let points = if every_way.is_some() { &seen.complete } else { &seen.sampled };
+        points.fetch_add(1, Ordering::Relaxed);
+    }
     let picks = every_way.unwrap_or_else(|| cut.samples(samples));
     let again_at = if recorded.steps.len() > MANY { depth.again.min(2) } else { depth.again };
     let every = (picks.len() / again_at.max(1)).max(1);
@@ -197,7 +207,7 @@ fn tree(disk: &Disk) -> String {
 }
 
 /// Every workload at every point, on all processors: each point in a few ways first, then each in every way, in an
-/// order that the seed decides, until `wanted` states were seen.
+/// order that the seed decides, and samples until `wanted` states were seen.
 pub(super) fn everything(recorded: &[Recorded], depth: Depth, wanted: u64, seen: &Seen) -> Verdict {
     let shallow =
         Depth { limit: SHALLOW, samples: SHALLOW, samples_many: SHALLOW, done: false, again: 2, ..depth };
@@ -213,7 +223,7 @@ pub(super) fn everything(recorded: &[Recorded], depth: Depth, wanted: u64, seen:
     let shallow = points.iter().map(|at| (*at, shallow));
     let work: Vec<_> = shallow.chain(points.iter().map(|at| (*at, depth))).collect();
     on_all_processors(&work, |((workload, point), depth)| {
-        if depth.limit > SHALLOW && seen.count() >= wanted {
+        if depth.samples > SHALLOW && seen.count() >= wanted {
             return Ok(());
         }
         cut(&recorded[*workload], std::iter::once(*point), *depth, seen)
@@ -228,9 +238,12 @@ fn l1_the_power_is_cut_at_every_operation() {
     let recorded: Vec<Recorded> =
         all.iter().map(|workload| Recorded::of(workload, &plain()).unwrap()).collect();
     let operations: usize = recorded.iter().map(|recorded| recorded.steps.len()).sum();
-    let seen = Seen::default();
-    // Everything that can be tried in every way comes first, and work of very many operations last.
-    let rounds = (0..).flat_map(|round| [(round, 0, 0), (round, LIMIT, SAMPLES_MANY), (round, LIMIT, LIMIT)]);
+    let points = recorded.iter().map(|recorded| recorded.points().count()).sum::<usize>();
+    let (seen, mut complete) = (Seen::default(), 0);
+    // Everything that can be tried in every way comes first, then some samples of each other point, then all of them.
+    let rounds = (0..).flat_map(|round| {
+        [(round, 0, 0), (round, SAMPLES, SAMPLES_MANY), (round, LIMIT, SAMPLES_MANY), (round, LIMIT, LIMIT)]
+    });
     for (round, samples, samples_many) in rounds {
         let seed = seed + round;
         let again = usize::from(samples > 0);
@@ -239,16 +252,17 @@ fn l1_the_power_is_cut_at_every_operation() {
         if let Err(wrong) = everything(&recorded, depth, wanted, &seen) {
             panic!("seed {seed}: {wrong}");
         }
+        if (round, samples) == (0, 0) {
+            complete = seen.complete.load(Ordering::Relaxed);
+            assert_eq!(complete + seen.sampled.load(Ordering::Relaxed), points);
+        }
+        println!("L1: seed {seed}, {samples} and {samples_many} samples: {} states so far", seen.count());
         if seen.count() >= wanted {
             break;
         }
     }
-    let (points, complete) = (
-        recorded.iter().map(|recorded| recorded.points().count()).sum::<usize>(),
-        seen.complete.into_inner(),
-    );
     let second = seen.second.into_inner();
-    assert!(second > 1000 && complete > 0, "{second}, {complete}");
+    assert!(second > points / 2 && seen.count.load(Ordering::Relaxed) >= wanted, "{second} of {points}");
     println!(
         "L1: {} workloads, {operations} operations, {points} points ({complete} in every way), from {second} disks once more, \
          {} distinct states, settled by {} runs, {} s, 0 violations, seed {seed}",

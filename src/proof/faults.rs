@@ -1,7 +1,7 @@
 //! Every operation fails in every way, once and for ever, and then the power is cut.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustix::io::Errno;
 
@@ -14,6 +14,7 @@ use crate::effort;
 use crate::error::ErrorKind;
 use crate::fs::layer::{Do, Layer, Rule};
 use crate::fs::op::Op;
+use crate::fs::sim::SimFs;
 use crate::fs::sim::disk::FailedFlush;
 
 const ERRORS: [Errno; 7] =
@@ -31,54 +32,73 @@ pub(super) struct Fault {
     pub(super) for_ever: bool,
 }
 
+impl Fault {
+    /// Whether it leaves what another one leaves that differs from it in the number of the error alone, and of which the
+    /// power is cut at each operation that follows: `EIO` once, or of those that pass, `EACCES`.
+    fn is_like_another(self) -> bool {
+        let is_one_of =
+            |errors: &[Errno]| errors.iter().any(|errno| self.becomes == Do::Fail(errno.raw_os_error()));
+        if self.changes {
+            !self.for_ever && is_one_of(&[Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::ACCESS])
+        } else {
+            is_one_of(&[Errno::MFILE, Errno::INTR])
+        }
+    }
+}
+
 /// How reading fails. A file system that refuses to change anything can be read.
 const READ_ERRORS: [Errno; 4] = [Errno::IO, Errno::MFILE, Errno::INTR, Errno::ACCESS];
 
 /// Every way in which an operation can fail.
 pub(super) fn ways(op: &Op) -> Vec<Do> {
-    if !op.changes() {
-        return READ_ERRORS.iter().map(|errno| Do::Fail(errno.raw_os_error())).collect();
-    }
-    let mut ways: Vec<Do> = ERRORS.iter().map(|errno| Do::Fail(errno.raw_os_error())).collect();
-    if op.flushes() {
+    let errors: &[Errno] = if op.changes() { &ERRORS } else { &READ_ERRORS };
+    let mut ways: Vec<Do> = errors.iter().map(|errno| Do::Fail(errno.raw_os_error())).collect();
+    if op.changes() {
         ways.extend(EFFECTS.map(Do::FailFlush));
+        ways.extend([Do::Belated(Errno::IO.raw_os_error()), Do::Short]);
+        ways.push(Do::HalfAndFail(Errno::NOSPC.raw_os_error()));
     }
-    if matches!(op, Op::Rename(..) | Op::RenameNew(..) | Op::Create(_) | Op::MakeDir(_) | Op::Remove(_)) {
-        ways.push(Do::Belated(Errno::IO.raw_os_error()));
-    }
-    if matches!(op, Op::Write(_)) {
-        ways.extend([Do::Short, Do::HalfAndFail(Errno::NOSPC.raw_os_error())]);
-    }
+    ways.retain(|becomes| applies(op, *becomes));
     ways
 }
 
-/// Fails when told to, and passes over what the fault is not about: a full disk lets files be removed.
-fn rule(fault: Fault) -> Rule {
+/// Whether an operation can fail in this way: a full disk lets files be removed.
+fn applies(op: &Op, becomes: Do) -> bool {
+    let is = |fails: i32, errors: &[Errno]| errors.iter().any(|errno| errno.raw_os_error() == fails);
+    match becomes {
+        Do::FailFlush(_) => op.flushes(),
+        Do::Short | Do::HalfAndFail(_) => matches!(op, Op::Write(_)),
+        Do::Fail(errno) if is(errno, &[Errno::NOSPC, Errno::DQUOT]) => op.allocates(),
+        Do::Fail(errno) if is(errno, &[Errno::MFILE]) => op.opens(),
+        Do::Belated(_) => {
+            matches!(op, Op::Rename(..) | Op::RenameNew(..) | Op::Create(_) | Op::MakeDir(_))
+                || matches!(op, Op::Remove(_) | Op::RemoveDir(_))
+        }
+        _ => true,
+    }
+}
+
+/// Fails when told to, and says first at which recorded operation.
+fn rule(fault: Fault, fs: &SimFs, fired: &Arc<OnceLock<usize>>) -> Rule {
     let (seen, interrupted) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (fs, fired) = (fs.clone(), Arc::clone(fired));
     Arc::new(move |op| {
         if op.changes() != fault.changes {
             return Do::Asked;
         }
         let number = seen.fetch_add(1, Ordering::Relaxed);
         let is_due = number == fault.at || (fault.for_ever && number > fault.at);
-        let applies = match fault.becomes {
-            Do::FailFlush(_) => op.flushes(),
-            Do::Short | Do::HalfAndFail(_) => matches!(op, Op::Write(_)),
-            Do::Fail(errno)
-                if [Errno::NOSPC, Errno::DQUOT].iter().any(|full| full.raw_os_error() == errno) =>
-            {
-                op.allocates()
-            }
-            Do::Fail(errno) if errno == Errno::MFILE.raw_os_error() => op.opens(),
-            Do::Belated(_) => !op.flushes() && !matches!(op, Op::Write(_) | Op::Note(_) | Op::Lock(_)),
-            _ => true,
-        };
         // Whoever is interrupted tries again, and is through the third time.
         let is_interruption = fault.becomes == Do::Fail(Errno::INTR.raw_os_error());
         if is_due && is_interruption && interrupted.fetch_add(1, Ordering::Relaxed) % 3 == 2 {
             return Do::Asked;
         }
-        if is_due && applies { fault.becomes } else { Do::Asked }
+        if is_due && applies(op, fault.becomes) {
+            fired.get_or_init(|| fs.recorded());
+            fault.becomes
+        } else {
+            Do::Asked
+        }
     })
 }
 
@@ -99,7 +119,8 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
     let mut scene = (workload.prepare)();
     scene.wrap = Arc::clone(mutant);
     scene.record();
-    let layer = Layer::over(&scene.fs, rule(fault));
+    let fired = Arc::default();
+    let layer = Layer::over(&scene.fs, rule(fault, &scene.fs, &fired));
     let outcome = (workload.work)(&mut scene, mutant(Arc::new(layer.clone())));
     let trace = layer.take_trace();
     let swaps = trace.iter().filter(|op| op.swaps()).count();
@@ -112,8 +133,7 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
         hold!(
             error.kind() == expected
                 || (several && error.kind() == ErrorKind::Io)
-                || (is_damage && error.kind() == ErrorKind::Corrupt && (several || swaps == 0))
-                || error.is_interrupted(),
+                || (is_damage && error.kind() == ErrorKind::Corrupt && (several || swaps == 0)),
             "it fails with {:?}: {error}",
             error.kind()
         );
@@ -130,17 +150,11 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
         again: 0,
         seed: effort::seed(),
     };
-    // What comes before the fault is cut short without it. Errors that differ in their number alone leave the same.
-    let before = recorded
-        .steps
-        .iter()
-        .enumerate()
-        .filter(|(_, step)| step.op.changes() == fault.changes)
-        .nth(fault.at);
-    let from = before.filter(|_| !workload.swaps_twice).map_or(0, |(step, _)| step);
+    // What comes before the fault is cut short without it.
+    let Some(from) = fired.get() else { return Err("it did not fail".into()) };
     let last = recorded.steps.len();
-    let is_alike = matches!(fault.becomes, Do::Fail(errno) if errno != Errno::IO.raw_os_error());
-    let points = recorded.points().filter(|point| *point == last || (*point > from && !is_alike));
+    let points =
+        recorded.points().filter(|point| *point == last || (*point >= *from && !fault.is_like_another()));
     crash::cut(&recorded, points, depth, seen)
 }
 
@@ -151,7 +165,7 @@ const LIMIT: u64 = 4;
 /// also the very same once more, which must then be there to stay.
 fn goes_on(scene: &mut Scene) -> Verdict {
     let visible = oracle::numbers(&scene.fs.disk()).last().map_or(0, |number| number.get());
-    let attempt = scene.expect.possible.last().cloned();
+    let attempt = scene.attempted.clone();
     let store =
         scene.open_or_make().map_err(|error| format!("it does not open, or cannot be made: {error}"))?;
     hold!(store.recovery().is_none(), "it opens damaged: {:?}", store.recovery());
@@ -191,6 +205,7 @@ pub(super) fn workloads() -> Vec<Workload> {
         "checkpoint",
         "folders that a copy has lost",
         "commit of 14 files in folders with one flush of the whole",
+        "the flush after a swap fails and another one saves the same",
         "a writer is killed after its swap and another one saves the same",
     ];
     let all: Vec<Workload> =

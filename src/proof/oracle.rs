@@ -60,10 +60,10 @@ pub(super) fn numbers(disk: &Disk) -> BTreeSet<Generation> {
 }
 
 /// Directories with their names, and files with their bytes.
-type Lasting = (Vec<(Node, Names)>, Vec<(Node, Arc<Vec<u8>>)>);
+pub(super) type Lasting = (Vec<(Node, Names)>, Vec<(Node, Arc<Vec<u8>>)>);
 
 /// Everything but locks and what is in them: those come and go with readers.
-fn lasting(disk: &Disk) -> Lasting {
+pub(super) fn lasting(disk: &Disk) -> Lasting {
     let locks = disk.dir(LOCKS).ok();
     let mut dirs: Vec<(Node, Names)> = disk
         .dirs
@@ -120,7 +120,7 @@ pub(super) fn check(image: &Image, expect: &Expect, expected: u64, wrap: &Wrap, 
     // That every byte and every manifest is there has been seen. That this is also what is reported, on every fourth.
     if image.hash[0].is_multiple_of(4) {
         let verified = shown.verified.settle(key, disk, proof, |watch| case.verify(watch))?;
-        hold!(verified == head, "it opens with {head:?}, and then with {verified:?}");
+        hold!(verified == head, "it opens with {head:?} to save, and with {verified:?} to verify");
     }
     Ok(())
 }
@@ -155,6 +155,8 @@ impl Case<'_> {
         check_whole(&store)?;
         drop(store);
         hold!(lasting(&fs.disk()) == lasting(self.disk), "verifying changed the disk");
+        // The same after another start of the machine.
+        open_again(Arc::new(SimFs::start(fs.disk(), 6).watched(watch)), head)?;
         Ok(Some(head))
     }
 
@@ -174,7 +176,10 @@ impl Case<'_> {
             Some(store) => {
                 let (head, state) = check_head(&store, self.expect)?;
                 check_history(&store, self.expect)?;
+                drop(store);
                 hold!(lasting(&fs.disk()) == lasting(self.disk), "opening and reading changed the disk");
+                // Whoever comes next finds the same, and need not have read anything.
+                let store = open_again(Arc::clone(&way), head)?;
                 self.check_interrupted(&store, head)?;
                 (store, Some(head), state, self.expect.seen.max(highest(&self.found)))
             }
@@ -193,6 +198,14 @@ impl Case<'_> {
         check_save(&fs, &store, state, seen, watch)?;
         Ok(head)
     }
+}
+
+/// Opens a store that was opened before.
+fn open_again(way: Arc<dyn Fs>, head: Generation) -> Verdict<Store> {
+    let store = scene::open(way).map_err(|error| format!("it opens, and then it does not: {error}"))?;
+    let (again, recovery) = (store.engine.known().link.generation, store.recovery());
+    hold!(again == head && recovery.is_none(), "it opens with {head}, and then with {again}: {recovery:?}");
+    Ok(store)
 }
 
 fn highest(found: &BTreeSet<Generation>) -> u64 {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::oracle::{lasting, numbers};
 use crate::engine::Options;
 use crate::engine::create::{create_on, open_on};
-use crate::error::{ErrorKind, Problem, Result};
+use crate::error::{ErrorKind, Result};
 use crate::format::names::{CHECKPOINTS, Name};
 use crate::fs::Fs;
 use crate::fs::sim::SimFs;
@@ -120,6 +121,8 @@ pub(super) struct Scene {
     pub(super) fs: SimFs,
     pub(super) wrap: Wrap,
     pub(super) expect: Expect,
+    /// What was to be saved last, whatever became of it.
+    pub(super) attempted: Option<Arc<State>>,
     /// The newest state, as whoever opens the store sees it.
     head: Option<(Generation, Saved)>,
     /// What is between that and the newest that is certain.
@@ -167,6 +170,7 @@ impl Scene {
             fs: SimFs::start(disk, boot),
             wrap: plain(),
             expect,
+            attempted: None,
             head: None,
             between: Vec::new(),
             marks: Vec::new(),
@@ -220,20 +224,11 @@ impl Scene {
         Ok(())
     }
 
-    /// Opens the store and checks that it is one of those that can be expected. Whoever is told of damage goes no
-    /// further.
+    /// Opens the store and checks that it is one of those that can be expected. A degraded one is an error.
     pub(super) fn open(&mut self, way: Arc<dyn Fs>) -> Result<Store> {
         let store = open(way)?;
-        if let Some(damage) = &store.engine.known().recovery {
-            let (name, detail) = ("simulated".to_owned(), format!("{damage:?}"));
-            return Err(Problem::DamagedMetadata {
-                name,
-                generation: None,
-                detail,
-                expected: None,
-                found: None,
-            }
-            .into());
+        if store.engine.known().recovery.is_some() && store.recovery().is_some_and(|damage| damage.degraded) {
+            return Err(self.is_refused(&store)?);
         }
         let (generation, state) = contents(&store)?;
         assert!(
@@ -256,6 +251,19 @@ impl Scene {
             self.between.push((generation, Saved { state: Arc::new(state), manifest, raw }));
         }
         Ok(store)
+    }
+
+    /// A degraded store shows something that was saved, and takes no save.
+    fn is_refused(&self, store: &Store) -> Result<crate::Error> {
+        let (generation, state) = contents(store)?;
+        let is_certain = self.expect.certain.get(&generation).is_some_and(|saved| *saved.state == state);
+        assert!(is_certain || self.is_expected(generation, &state), "it shows {generation}: {state:?}");
+        let before = lasting(&self.fs.disk());
+        let mut tx = store.begin()?;
+        tx.put("degraded", "must not be saved")?;
+        let refused = tx.commit("to a degraded store").expect_err("a degraded store takes no save");
+        assert!(lasting(&self.fs.disk()) == before, "a save that was refused left something: {refused}");
+        Ok(refused)
     }
 
     fn is_expected(&self, generation: Generation, state: &State) -> bool {
@@ -310,8 +318,11 @@ impl Scene {
     ) -> Result<Commit> {
         let after = Arc::new(after);
         self.begun(&after);
+        let visible = numbers(&self.fs.disk()).last().copied();
         match save() {
             Ok(commit) => {
+                let is_unchanged = self.head.as_ref().is_some_and(|(head, _)| *head == commit.generation);
+                assert!(is_unchanged || Some(commit.generation) > visible, "{visible:?} was used again");
                 assert_eq!(commit.generation, store.engine.known().link.generation);
                 self.acknowledged(store, &after);
                 Ok(commit)
@@ -337,6 +348,7 @@ impl Scene {
     }
 
     fn begun(&mut self, state: &Arc<State>) {
+        self.attempted = Some(Arc::clone(state));
         self.expect.possible.push(Arc::clone(state));
         self.mark();
     }

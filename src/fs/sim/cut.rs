@@ -12,10 +12,8 @@ use super::random::Random;
 /// The size of the smallest piece that a disk writes as a whole, in bytes, and that of a page.
 const SECTORS: [usize; 2] = [512, 4096];
 
-/// Of many samples, so many differ in what names are left; with each, as many ways in which files can be left are tried.
-const NAMES: usize = 256;
-/// The least number of those.
-const FATES: usize = 4;
+/// How many ways in which files can be left are tried with each sample of what names are left.
+const FATES: usize = 8;
 
 /// What becomes of what was written to a file and not flushed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -195,7 +193,7 @@ impl<'a> Cut<'a> {
                 _ => u8::try_from(random.below(u64::from(*radix))).unwrap_or(0),
             };
             // The same names with files in several states.
-            for _ in 0..(limit / NAMES).max(FATES) {
+            for _ in 0..FATES {
                 let fates: Pick = radices.iter().map(&mut fate).collect();
                 let pick = [&*kept, &*fates].concat();
                 if picks.len() < limit && known.insert(pick.clone()) {
