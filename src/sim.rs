@@ -12,6 +12,14 @@
 //! was durable by then, and whether the application starts again. genstore answers for a single save. So what is found
 //! is mostly that one change was made in two.
 //!
+//! ```toml
+//! [dev-dependencies]
+//! genstore = { version = "0.1", default-features = false, features = ["sim"] }
+//! ```
+//!
+//! What saves has to take a [`Store`] that it is given, as the one of [`Machine::start`] is on the simulated disk. In the
+//! first states nothing is saved yet: the store is empty, at generation 1.
+//!
 //! There is one power cut in each state, and no operation fails. Time passes only by operations and by waiting, and no
 //! waiting takes any: whoever waits for a lock of another thread has waited in vain at once, so saves and checks are to use
 //! one thread. Everything is in memory, and a file that is written in pieces is kept as it was after each piece of 64 KiB:
@@ -57,7 +65,7 @@
 //! ```
 
 use std::collections::HashSet;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -122,8 +130,10 @@ pub struct Report {
 }
 
 /// A state in which a rule does not hold. The same saves with the same seed come to the same state again.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{when}: {reason}")]
+///
+/// `Debug`, which is what `unwrap` prints, is for reading too.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{when}, {}: {reason}", reached_last(reached))]
 #[non_exhaustive]
 pub struct Failure {
     /// When the power was cut, in words.
@@ -134,6 +144,17 @@ pub struct Failure {
     pub reached: Vec<String>,
     /// The files that were left, each with its length in bytes.
     pub files: Vec<(String, usize)>,
+}
+
+fn reached_last(reached: &[String]) -> String {
+    reached.last().map_or_else(|| "nothing reached yet".to_owned(), |last| format!("{last:?} reached"))
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}\nreached: {:?}\nfiles that were left:", self.reached)?;
+        self.files.iter().try_for_each(|(name, length)| write!(f, "\n  {name} ({length} bytes)"))
+    }
 }
 
 impl Machine {
@@ -176,8 +197,8 @@ impl PowerCuts {
         self
     }
 
-    /// The most states that are looked at at each operation, from 1 to 4096: all where there are no more, else so many
-    /// that the seed chooses. More find more, and take longer.
+    /// The most states that are looked at at each operation: all where there are no more, else so many that the seed
+    /// chooses. More find more, and take longer. What is below 1 or above 4096 is taken for that.
     pub fn ways(mut self, ways: u64) -> Self {
         self.ways = ways.clamp(1, WAYS_MAX);
         self
@@ -195,8 +216,8 @@ impl PowerCuts {
     /// state is a disk of its own.
     ///
     /// # Errors
-    /// [`Failure`] for the first state in which `check` fails or panics or the store does not open, and when `saves`
-    /// itself fails.
+    /// [`Failure`] for the first state in which `check` fails or panics or the store does not open, when `saves` itself
+    /// fails, and when it asks nothing of the simulated disk.
     ///
     /// # Panics
     /// When `saves` does.
@@ -215,6 +236,10 @@ impl PowerCuts {
             marks.iter().take_while(|(at, _)| *at <= point).map(|(_, what)| what.clone()).collect()
         };
         outcome.map_err(|error| failure("before any power cut", &*error, reached(steps.len()), &last))?;
+        if steps.is_empty() {
+            let wrong = "nothing was asked of this disk: are the saves made to a store of Machine::start?";
+            return Err(failure("before any power cut", wrong, Vec::new(), &last));
+        }
         let (mut states, mut before) = (HashSet::new(), None);
         for point in 0..=steps.len() {
             let reached = reached(point);
@@ -250,13 +275,16 @@ impl PowerCuts {
             return Err(format!("the store opens damaged: {report:?}"));
         }
         let checked = catch_unwind(AssertUnwindSafe(|| {
-            check(&Left { store, reached }).map_err(|error| error.to_string())
+            check(&Left { store, reached }).map_err(|error| match error.to_string() {
+                text if text.is_empty() => "the check fails, and gives no reason".to_owned(),
+                text => text,
+            })
         }));
         checked.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().cloned();
             Err(text
                 .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-                .unwrap_or_else(|| "it panics".to_owned()))
+                .unwrap_or_else(|| "the check panics, and gives no reason".to_owned()))
         })
     }
 }

@@ -114,6 +114,28 @@ fn saves_that_fail_are_not_replayed() {
 }
 
 #[test]
+fn saves_to_another_store_are_not_taken_for_right() {
+    let failure = replay(|_| Ok(()), |_| Ok(())).unwrap_err();
+    assert_eq!((failure.when.as_str(), failure.reached.len()), ("before any power cut", 0));
+    assert!(failure.reason.contains("Machine::start"), "{failure}");
+}
+
+#[test]
+fn a_failure_is_readable_as_unwrap_prints_it() {
+    let saves = |machine: &Machine| {
+        machine.start()?;
+        machine.reached("the start");
+        Ok(())
+    };
+    let check = |left: &Left<'_>| if left.reached.is_empty() { Ok(()) } else { Err("".into()) };
+    let failure = replay(saves, check).unwrap_err();
+    let text = format!("{failure:?}");
+    let first = format!("{}, \"the start\" reached: the check fails, and gives no reason", failure.when);
+    assert_eq!(text.lines().next(), Some(first.as_str()));
+    assert!(text.contains("\n  CURRENT ("), "{text}");
+}
+
+#[test]
 fn what_is_left_can_be_worked_on() {
     let check = |left: &Left<'_>| {
         save(&left.store, "plan", "sunday")?;
