@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use super::oracle::{self, Shown, Verdict};
 use super::scene::{Expect, Scene, Wrap, plain, put};
-use super::work::on_all_processors;
+use super::work::{on_all_processors, shuffled};
 use super::workloads::{self, Workload};
 use crate::effort;
 use crate::fs::sim::Step;
 use crate::fs::sim::cut::Cut;
 use crate::fs::sim::disk::Disk;
-use crate::fs::sim::random::Random;
 
 /// The most combinations that are all tried; of more, so many samples.
 const LIMIT: u64 = 4096;
@@ -211,15 +210,12 @@ fn tree(disk: &Disk) -> String {
 pub(super) fn everything(recorded: &[Recorded], depth: Depth, wanted: u64, seen: &Seen) -> Verdict {
     let shallow =
         Depth { limit: SHALLOW, samples: SHALLOW, samples_many: SHALLOW, done: false, again: 2, ..depth };
-    let mut points: Vec<(usize, usize)> = recorded
+    let points: Vec<(usize, usize)> = recorded
         .iter()
         .enumerate()
         .flat_map(|(workload, recorded)| recorded.points().map(move |point| (workload, point)))
         .collect();
-    let mut random = Random::new(depth.seed);
-    for place in (1..points.len()).rev() {
-        points.swap(place, usize::try_from(random.below(place as u64 + 1)).unwrap());
-    }
+    let points = shuffled(points, depth.seed);
     let shallow = points.iter().map(|at| (*at, shallow));
     let work: Vec<_> = shallow.chain(points.iter().map(|at| (*at, depth))).collect();
     on_all_processors(&work, |((workload, point), depth)| {

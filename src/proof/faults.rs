@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use super::crash::{self, Depth, Recorded, Seen};
 use super::oracle::{self, Verdict, hold};
 use super::scene::{Scene, Wrap, plain, put};
-use super::work::on_all_processors;
+use super::work::{on_all_processors, shuffled};
 use super::workloads::{self, Workload};
 use crate::effort;
 use crate::error::ErrorKind;
@@ -214,9 +214,11 @@ pub(super) fn workloads() -> Vec<Workload> {
     all
 }
 
-/// Every fault of what changes something in every workload, or of what reads, on all processors. Gives their number.
+/// Every fault of what changes something, or of what reads, on all processors: in the [`workloads`], which stand for the
+/// others, or so many in all of them as were asked for. Gives their number.
 pub(super) fn everything(changes: bool, mutant: &Wrap, seen: &Seen) -> Verdict<usize> {
-    let workloads = workloads();
+    let wanted = Some(effort::runs(0)).filter(|wanted| *wanted > 0);
+    let workloads = if wanted.is_some() { workloads::all() } else { workloads() };
     let mut faults = Vec::new();
     for (number, workload) in workloads.iter().enumerate() {
         let operations = all_operations(workload).into_iter().filter(|op| op.changes() == changes);
@@ -226,6 +228,10 @@ pub(super) fn everything(changes: bool, mutant: &Wrap, seen: &Seen) -> Verdict<u
                     .extend([false, true].map(|for_ever| (number, Fault { at, changes, becomes, for_ever })));
             }
         }
+    }
+    if let Some(wanted) = wanted {
+        faults = shuffled(faults, effort::seed());
+        faults.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
     }
     on_all_processors(&faults, |(number, fault)| {
         let workload = &workloads[*number];

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::oracle::Verdict;
+use crate::fs::sim::random::Random;
 
 /// Checks each item, until one is found to be wrong.
 pub(super) fn on_all_processors<T: Sync>(items: &[T], check: impl Fn(&T) -> Verdict + Sync) -> Verdict {
@@ -32,4 +33,13 @@ pub(super) fn caught<T>(check: impl FnOnce() -> Verdict<T>) -> Verdict<T> {
             .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()))
             .unwrap_or("a panic".into()))
     })
+}
+
+/// The same in an order that the seed decides.
+pub(super) fn shuffled<T>(mut all: Vec<T>, seed: u64) -> Vec<T> {
+    let mut random = Random::new(seed);
+    for place in (1..all.len()).rev() {
+        all.swap(place, usize::try_from(random.below(place as u64 + 1)).unwrap());
+    }
+    all
 }
