@@ -34,12 +34,13 @@ pub(super) struct Fault {
 
 impl Fault {
     /// Whether it leaves what another one leaves that differs from it in the number of the error alone, and of which the
-    /// power is cut at each operation that follows: `EIO` once, or of those that pass, `EACCES`.
+    /// power is cut at each operation that follows: `EIO`, `ENOSPC` for ever, or of those that pass, `EACCES`.
     fn is_like_another(self) -> bool {
         let is_one_of =
             |errors: &[Errno]| errors.iter().any(|errno| self.becomes == Do::Fail(errno.raw_os_error()));
         if self.changes {
-            !self.for_ever && is_one_of(&[Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::ACCESS])
+            is_one_of(&[Errno::DQUOT, Errno::ROFS, Errno::ACCESS])
+                || (!self.for_ever && is_one_of(&[Errno::NOSPC]))
         } else {
             is_one_of(&[Errno::MFILE, Errno::INTR])
         }

@@ -98,14 +98,13 @@ fn replay(store: &Store, followed: &Followed, work: &mut Work) -> Result<BTreeMa
         let before = match (manifest.parent, current.take()) {
             (None, _) => Some(Table::default()),
             (Some(parent), Some((at, table))) if parent == at => Some(table),
-            _ => None,
+            // What the gap hides may still be read where a checkpoint lies at its end.
+            (Some(parent), _) => checkpoint_above_a_gap(store, parent, work)?,
         };
         let table = match before {
             Some(mut table) => load::advance(&mut table, &manifest).map(|()| Some(table)),
             // Above a gap the chain goes on at a checkpoint, which holds files of generations that it hides.
-            None => load::checkpoint(storage, store.id(), *link).inspect(|found| {
-                found.iter().flat_map(Table::iter).for_each(|entry| work.add(entry));
-            }),
+            None => Ok(checkpoint_above_a_gap(store, *link, work)?),
         };
         match table {
             Ok(Some(table)) => {
@@ -119,6 +118,17 @@ fn replay(store: &Store, followed: &Followed, work: &mut Work) -> Result<BTreeMa
         }
     }
     Ok(tables)
+}
+
+/// The table of a checkpoint, if there is one and it is good, with its files collected.
+fn checkpoint_above_a_gap(store: &Store, link: Link, work: &mut Work) -> Result<Option<Table>> {
+    match load::checkpoint(store.engine.storage(), store.id(), link) {
+        Ok(found) => {
+            found.iter().flat_map(Table::iter).for_each(|entry| work.add(entry));
+            Ok(found)
+        }
+        Err(fault) => work.note(fault).map(|()| None),
+    }
 }
 
 fn checkpoint_of(scanned: Scanned) -> Option<Generation> {
@@ -163,7 +173,11 @@ fn unnamed(storage: &dyn Storage, followed: &Followed, work: &Work) -> Result<Ve
         for found in scan(storage, folder)? {
             let detail = match &found.name {
                 Some(Name::Manifest(generation)) if followed.links.contains_key(generation) => continue,
-                Some(Name::Checkpoint(generation)) if followed.links.contains_key(generation) => continue,
+                Some(Name::Checkpoint(generation))
+                    if followed.links.contains_key(generation) || followed.hides(*generation) =>
+                {
+                    continue;
+                }
                 Some(name @ Name::Data(..)) if work.files.contains_key(name) => continue,
                 Some(Name::WriterLock | Name::Pin(_)) => continue,
                 Some(Name::Manifest(generation) | Name::Data(_, generation))

@@ -247,6 +247,27 @@ fn with_checkpoint() -> (Place, u64, u64) {
     (place, 2, 12)
 }
 
+#[test]
+fn files_that_only_a_hidden_checkpoint_names_are_checked() {
+    let (place, checkpoint, _) = with_checkpoint();
+    let store = place.open();
+    remove(&store, "many/7");
+    drop(store);
+    // The manifest at the checkpoint is gone, and so is a file of it that the newest generation does not have.
+    clear(&place.inside(&manifest_name(checkpoint)));
+    clear(&place.inside("data/many/7.g2"));
+    let report = check(&place.open(), VerifyScope::All, false);
+    let missing: Vec<_> =
+        report.findings.iter().filter(|finding| finding.kind == FindingKind::FileMissing).collect();
+    assert_eq!(missing.len(), 1, "{:?}", report.findings);
+    assert_eq!((missing[0].path.as_deref(), missing[0].generation), (Some("many/7"), Some(g(2))));
+    assert!(
+        !report.findings.iter().any(|finding| finding.kind == FindingKind::Stray),
+        "{:?}",
+        report.findings
+    );
+}
+
 /// What the history tells: generations, and in between the names of manifests that are damaged.
 fn told(store: &Store) -> Vec<Result<u64, String>> {
     let name = |error: Error| error.path().unwrap().to_owned();

@@ -13,7 +13,7 @@ use super::random::Random;
 const SECTORS: [usize; 2] = [512, 4096];
 
 /// How many ways in which files can be left are tried with each sample of what names are left.
-const FATES: usize = 8;
+const FATES: usize = 16;
 
 /// What becomes of what was written to a file and not flushed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
