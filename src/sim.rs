@@ -64,6 +64,7 @@
 //! # Ok::<(), genstore::sim::Failure>(())
 //! ```
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::fmt::{self, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -281,12 +282,15 @@ impl PowerCuts {
             })
         }));
         checked.unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().cloned();
-            Err(text
-                .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-                .unwrap_or_else(|| "the check panics, and gives no reason".to_owned()))
+            Err(said(&*panic).unwrap_or_else(|| "the check panics, and gives no reason".to_owned()))
         })
     }
+}
+
+/// What a panic was told, if that is a text.
+pub(crate) fn said(panic: &(dyn Any + Send)) -> Option<String> {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
 }
 
 fn when(steps: &[Step], point: usize) -> String {

@@ -34,6 +34,22 @@ pub(super) struct PowerCut {
     way: u16,
 }
 
+impl PowerCut {
+    /// Before which of the recorded operations it comes, and what it leaves of the disk.
+    fn leaves(self, fs: &SimFs, recorded: &[sim::Step]) -> (usize, sim::disk::Disk) {
+        // Between two of them the disk is the same if the first one changes nothing.
+        let points: Vec<usize> = (0..=recorded.len())
+            .filter(|point| [0, recorded.len()].contains(point) || recorded[point - 1].op.changes())
+            .collect();
+        let early = if self.moment.is_multiple_of(2) { 0 } else { points.len().saturating_sub(LATE) };
+        let point = points[early + usize::from(self.moment / 2) * (points.len() - early) / 128];
+        let done = recorded.get(point).map_or_else(|| fs.disk(), |step| step.before.clone());
+        let undecided = Cut::new(&done, u64::from(self.way));
+        let picks = undecided.picks(WAYS);
+        (point, undecided.image(&picks[usize::from(self.way) % picks.len()]).disk)
+    }
+}
+
 /// What comes upon an operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Crash {
@@ -121,20 +137,11 @@ pub(super) fn run(steps: &[Step]) -> Cuts {
                 let what = format!("after operation {at}, {op:?}, killed after the swap");
                 run.restart(Disk::on(Arc::new(fs.clone())), shown, &what);
             }
-            Some(Crash::PowerCut(PowerCut { moment, way })) => {
-                // Between two of them the disk is the same if the first one changes nothing.
-                let points: Vec<usize> = (0..=recorded.len())
-                    .filter(|point| [0, recorded.len()].contains(point) || recorded[point - 1].op.changes())
-                    .collect();
-                let early = if moment % 2 == 0 { 0 } else { points.len().saturating_sub(LATE) };
-                let point = points[early + usize::from(moment / 2) * (points.len() - early) / 128];
-                let done = recorded.get(point).map_or_else(|| fs.disk(), |step| step.before.clone());
-                let undecided = Cut::new(&done, u64::from(way));
-                let picks = undecided.picks(WAYS);
-                let left = undecided.image(&picks[usize::from(way) % picks.len()]);
+            Some(Crash::PowerCut(cut)) => {
+                let (point, left) = cut.leaves(&fs, &recorded);
                 met.all += 1;
                 met.whole += u64::from(recorded.iter().any(|step| step.op == Asked::FlushWhole));
-                fs = SimFs::start(left.disk, met.all);
+                fs = SimFs::start(left, met.all);
                 fs.offer_whole(met.all % 2 == 0);
                 let what = format!("after operation {at}, {op:?}, power cut {point} of {}", recorded.len());
                 let acknowledged = if point == recorded.len() { lasts } else { acknowledged };

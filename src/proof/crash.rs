@@ -104,7 +104,7 @@ impl Recorded {
 }
 
 /// How much is tried at each point.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Depth {
     /// The most ways that are all tried.
     pub(super) limit: u64,
@@ -119,6 +119,13 @@ pub(super) struct Depth {
     /// From how many new disks of each point the work goes on to that.
     pub(super) again: usize,
     pub(super) seed: u64,
+}
+
+impl Depth {
+    /// All ways where there are at most `limit`, else as many samples, and no second power cut.
+    pub(super) const fn up_to(limit: u64, seed: u64) -> Self {
+        Self { limit, done: false, samples: limit, samples_many: limit, limit_again: 0, again: 0, seed }
+    }
 }
 
 /// Cuts the power at each of these points in every way, and again during what follows.
@@ -146,13 +153,12 @@ fn cut_at(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen, shown: &
     if every_way.is_some() && depth.done {
         return Ok(());
     }
-    if depth.limit == LIMIT && depth.samples == 0 {
+    if depth.samples == 0 {
         let points = if every_way.is_some() { &seen.complete } else { &seen.sampled };
         points.fetch_add(1, Ordering::Relaxed);
     }
     let picks = every_way.unwrap_or_else(|| cut.samples(samples));
-    let again_at = if recorded.steps.len() > MANY { depth.again.min(2) } else { depth.again };
-    let every = (picks.len() / again_at.max(1)).max(1);
+    let every = (picks.len() / depth.again.max(1)).max(1);
     let mut new = 0;
     for pick in &picks {
         let image = cut.image(pick);
@@ -163,7 +169,7 @@ fn cut_at(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen, shown: &
             format!("{}, pick {pick:?}: {wrong}\n{}", recorded.describe(point), tree(&image.disk))
         };
         oracle::check(&image, expect, expected, &recorded.wrap, shown).map_err(explain)?;
-        if new % every == 0 && again_at > 0 {
+        if new % every == 0 && depth.again > 0 {
             again(&image.disk, expect, &recorded.wrap, depth, seen).map_err(explain)?;
             seen.second.fetch_add(1, Ordering::Relaxed);
         }
@@ -175,7 +181,7 @@ fn cut_at(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen, shown: &
 /// Goes on after a power cut, and cuts the power at each operation of that.
 fn again(disk: &Disk, expect: &Expect, wrap: &Wrap, depth: Depth, seen: &Seen) -> Verdict {
     let mut expect = expect.clone();
-    expect.seen = oracle::numbers(disk).last().map_or(0, |number| number.get()).max(expect.seen);
+    expect.seen = oracle::highest(&oracle::numbers(disk)).max(expect.seen);
     let mut scene = Scene::start(disk.clone(), 2, expect);
     scene.wrap = Arc::clone(wrap);
     scene.record();
@@ -185,9 +191,7 @@ fn again(disk: &Disk, expect: &Expect, wrap: &Wrap, depth: Depth, seen: &Seen) -
         .and_then(|store| scene.save(&store, &edits))
         .map_err(|error| format!("nothing can be saved after it: {error}"))?;
     let recorded = Recorded::ended("after it".into(), &scene);
-    let limit = depth.limit_again;
-    let depth = Depth { limit, samples: limit, samples_many: limit, done: false, again: 0, ..depth };
-    cut(&recorded, recorded.points(), depth, seen)
+    cut(&recorded, recorded.points(), Depth::up_to(depth.limit_again, depth.seed), seen)
 }
 
 fn tree(disk: &Disk) -> String {
@@ -205,24 +209,35 @@ fn tree(disk: &Disk) -> String {
     text
 }
 
-/// Every workload at every point, on all processors: each point in a few ways first, then each in every way, in an
-/// order that the seed decides, and samples until `wanted` states were seen.
-pub(super) fn everything(recorded: &[Recorded], depth: Depth, wanted: u64, seen: &Seen) -> Verdict {
-    let shallow =
-        Depth { limit: SHALLOW, samples: SHALLOW, samples_many: SHALLOW, done: false, again: 2, ..depth };
+/// What is tried of all points with one seed, in this order: a few ways of each, everything that can be tried in every
+/// way, some samples of each other point, and then all samples, of work of very many operations last.
+fn depths(seed: u64) -> [Depth; 5] {
+    let shallow = Depth { limit_again: LIMIT_AGAIN, again: 2, ..Depth::up_to(SHALLOW, seed) };
+    let every_way = Depth { samples: 0, samples_many: 0, ..Depth::up_to(LIMIT, seed) };
+    let sampled = |samples, samples_many| Depth {
+        done: true,
+        samples,
+        samples_many,
+        limit_again: LIMIT_AGAIN,
+        again: 1,
+        ..Depth::up_to(LIMIT, seed)
+    };
+    [shallow, every_way, sampled(SAMPLES, SAMPLES_MANY), sampled(LIMIT, SAMPLES_MANY), sampled(LIMIT, LIMIT)]
+}
+
+/// Every workload at every point, on all processors, in an order that the seed decides; samples only until `wanted`
+/// states were seen.
+fn everything(recorded: &[Recorded], depth: Depth, wanted: u64, seen: &Seen) -> Verdict {
     let points: Vec<(usize, usize)> = recorded
         .iter()
         .enumerate()
         .flat_map(|(workload, recorded)| recorded.points().map(move |point| (workload, point)))
         .collect();
-    let points = shuffled(points, depth.seed);
-    let shallow = points.iter().map(|at| (*at, shallow));
-    let work: Vec<_> = shallow.chain(points.iter().map(|at| (*at, depth))).collect();
-    on_all_processors(&work, |((workload, point), depth)| {
-        if depth.samples > SHALLOW && seen.count() >= wanted {
+    on_all_processors(&shuffled(points, depth.seed), |(workload, point)| {
+        if depth.done && seen.count() >= wanted {
             return Ok(());
         }
-        cut(&recorded[*workload], std::iter::once(*point), *depth, seen)
+        cut(&recorded[*workload], std::iter::once(*point), depth, seen)
     })
 }
 
@@ -236,34 +251,26 @@ fn l1_the_power_is_cut_at_every_operation() {
     let operations: usize = recorded.iter().map(|recorded| recorded.steps.len()).sum();
     let points = recorded.iter().map(|recorded| recorded.points().count()).sum::<usize>();
     let (seen, mut complete) = (Seen::default(), 0);
-    // Everything that can be tried in every way comes first, then some samples of each other point, then all of them.
-    let rounds = (0..).flat_map(|round| {
-        [(round, 0, 0), (round, SAMPLES, SAMPLES_MANY), (round, LIMIT, SAMPLES_MANY), (round, LIMIT, LIMIT)]
-    });
-    for (round, samples, samples_many) in rounds {
-        let seed = seed + round;
-        let again = usize::from(samples > 0);
-        let (done, limit_again) = (samples > 0, LIMIT_AGAIN);
-        let depth = Depth { limit: LIMIT, done, samples, samples_many, limit_again, again, seed };
+    for depth in (seed..).flat_map(depths) {
         if let Err(wrong) = everything(&recorded, depth, wanted, &seen) {
-            panic!("seed {seed}: {wrong}");
+            panic!("seed {}: {wrong}", depth.seed);
         }
-        if (round, samples) == (0, 0) {
+        if (depth.seed, depth.samples) == (seed, 0) {
             complete = seen.complete.load(Ordering::Relaxed);
             assert_eq!(complete + seen.sampled.load(Ordering::Relaxed), points);
         }
-        println!("L1: seed {seed}, {samples} and {samples_many} samples: {} states so far", seen.count());
-        if seen.count() >= wanted {
+        println!("L1: {depth:?}: {} states so far", seen.count());
+        if depth.limit == LIMIT && seen.count() >= wanted {
             break;
         }
     }
-    let second = seen.second.into_inner();
-    assert!(second > points / 2 && seen.count.load(Ordering::Relaxed) >= wanted, "{second} of {points}");
+    let second = seen.second.load(Ordering::Relaxed);
+    assert!(second > points / 2 && seen.count() >= wanted, "{second} of {points}");
     println!(
         "L1: {} workloads, {operations} operations, {points} points ({complete} in every way), from {second} disks once more, \
          {} distinct states, settled by {} runs, {} s, 0 violations, seed {seed}",
         recorded.len(),
-        seen.count.into_inner(),
+        seen.count(),
         seen.runs.into_inner(),
         start.elapsed().as_secs()
     );

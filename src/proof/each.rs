@@ -74,27 +74,21 @@ fn broken(step: Step) -> Wrap {
 
 /// Does the work with this step broken, and looks at it with nothing broken.
 fn check(workload: &Workload, step: Step) -> Verdict {
-    let depth =
-        Depth { limit: 64, done: false, samples: 64, samples_many: 64, limit_again: 0, again: 0, seed: 1 };
     let mut recorded = Recorded::of(workload, &broken(step))?;
     recorded.wrap = plain();
-    crash::cut(&recorded, recorded.points(), depth, &Seen::default())
+    crash::cut(&recorded, recorded.points(), Depth::up_to(64, 1), &Seen::default())
 }
 
 /// Why a step of a work changes nothing that could be lost. Where a flush can be left out, it can also come late.
-fn redundant(work: &str, operations: &[Op], step: Step) -> Option<&'static str> {
-    let is_swap_late = step.becomes == Do::Late && operations[step.at].swaps();
-    let is_before_a_swap =
-        operations[..step.at].iter().rev().take_while(|op| !op.swaps()).any(
-            |op| matches!(op, Op::Create(path) if path.starts_with("manifests/") || path == "CURRENT.next"),
-        );
+fn redundant(work: &str, operations: &[Op], at: usize) -> Option<&'static str> {
+    let makes_manifest = |op: &Op| matches!(op, Op::Create(path) if path.starts_with("manifests/"));
+    let makes_pointer = |op: &Op| matches!(op, Op::Create(path) if path == "CURRENT.next");
+    let since_swap = || operations[..at].iter().rev().take_while(|op| !op.swaps());
+    let is_before_a_swap = since_swap().any(|op| makes_manifest(op) || makes_pointer(op));
     // A save that first settles the pointer that it found writes no manifest before its first swap.
     let first_swap = operations.iter().position(Op::swaps)?;
-    let settles = !operations[..first_swap]
-        .iter()
-        .any(|op| matches!(op, Op::Create(path) if path.starts_with("manifests/")))
-        && step.at <= first_swap + 1;
-    match &operations[step.at] {
+    let settles = at <= first_swap + 1 && !operations[..first_swap].iter().any(makes_manifest);
+    match &operations[at] {
         Op::Flush(path) if path.contains("probe") => Some("the probe of the medium leaves nothing"),
         Op::FlushDir(dir) if work == "init" && dir == "staging" => {
             Some("the probe of the medium leaves nothing")
@@ -111,7 +105,6 @@ fn redundant(work: &str, operations: &[Op], step: Step) -> Option<&'static str> 
         Op::FlushDir(_) | Op::Rename(..) if settles && work == KILLED => {
             Some("the flush before the swap has made durable what was swapped in, which is the same")
         }
-        _ if is_swap_late => None,
         Op::FlushDir(dir) if work == "commit of 3 files" && dir == "data" => {
             Some("all names are in a folder in it")
         }
@@ -137,7 +130,7 @@ fn l1m_each_flush_and_each_order_counts() {
     let run = on_all_processors(&tried, |step| {
         let (work, operations) = (&all[step.work], &operations[step.work]);
         if caught(|| check(work, *step)).is_ok() {
-            match redundant(&work.name, operations, *step) {
+            match redundant(&work.name, operations, step.at) {
                 Some(why) => {
                     known.lock().unwrap().push(format!("{}: {}: {why}", work.name, operations[step.at]))
                 }

@@ -36,15 +36,18 @@ impl Fault {
     /// Whether it leaves what another one leaves that differs from it in the number of the error alone, and of which the
     /// power is cut at each operation that follows: `EIO`, `ENOSPC` for ever, or of those that pass, `EACCES`.
     fn is_like_another(self) -> bool {
-        let is_one_of =
-            |errors: &[Errno]| errors.iter().any(|errno| self.becomes == Do::Fail(errno.raw_os_error()));
         if self.changes {
-            is_one_of(&[Errno::DQUOT, Errno::ROFS, Errno::ACCESS])
-                || (!self.for_ever && is_one_of(&[Errno::NOSPC]))
+            fails_with(self.becomes, &[Errno::DQUOT, Errno::ROFS, Errno::ACCESS])
+                || (!self.for_ever && fails_with(self.becomes, &[Errno::NOSPC]))
         } else {
-            is_one_of(&[Errno::MFILE, Errno::INTR])
+            fails_with(self.becomes, &[Errno::MFILE, Errno::INTR])
         }
     }
+}
+
+/// Whether it fails with one of these errors, having done nothing.
+fn fails_with(becomes: Do, errors: &[Errno]) -> bool {
+    errors.iter().any(|errno| becomes == Do::Fail(errno.raw_os_error()))
 }
 
 /// How reading fails. A file system that refuses to change anything can be read.
@@ -65,12 +68,11 @@ pub(super) fn ways(op: &Op) -> Vec<Do> {
 
 /// Whether an operation can fail in this way: a full disk lets files be removed.
 fn applies(op: &Op, becomes: Do) -> bool {
-    let is = |fails: i32, errors: &[Errno]| errors.iter().any(|errno| errno.raw_os_error() == fails);
     match becomes {
         Do::FailFlush(_) => op.flushes(),
         Do::Short | Do::HalfAndFail(_) => matches!(op, Op::Write(_)),
-        Do::Fail(errno) if is(errno, &[Errno::NOSPC, Errno::DQUOT]) => op.allocates(),
-        Do::Fail(errno) if is(errno, &[Errno::MFILE]) => op.opens(),
+        _ if fails_with(becomes, &[Errno::NOSPC, Errno::DQUOT]) => op.allocates(),
+        _ if fails_with(becomes, &[Errno::MFILE]) => op.opens(),
         Do::Belated(_) => {
             matches!(op, Op::Rename(..) | Op::RenameNew(..) | Op::Create(_) | Op::MakeDir(_))
                 || matches!(op, Op::Remove(_) | Op::RemoveDir(_))
@@ -90,7 +92,7 @@ fn rule(fault: Fault, fs: &SimFs, fired: &Arc<OnceLock<usize>>) -> Rule {
         let number = seen.fetch_add(1, Ordering::Relaxed);
         let is_due = number == fault.at || (fault.for_ever && number > fault.at);
         // Whoever is interrupted tries again, and is through the third time.
-        let is_interruption = fault.becomes == Do::Fail(Errno::INTR.raw_os_error());
+        let is_interruption = fails_with(fault.becomes, &[Errno::INTR]);
         if is_due && is_interruption && interrupted.fetch_add(1, Ordering::Relaxed) % 3 == 2 {
             return Do::Asked;
         }
@@ -130,7 +132,7 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
         // With several saves, an earlier one may have swapped.
         let several = swaps > 1 || workload.swaps_twice;
         // What cannot be read is damaged, unless it is for a reason that will pass.
-        let is_damage = fault.becomes == Do::Fail(Errno::IO.raw_os_error()) && !fault.changes;
+        let is_damage = !fault.changes && fails_with(fault.becomes, &[Errno::IO]);
         hold!(
             error.kind() == expected
                 || (several && error.kind() == ErrorKind::Io)
@@ -142,21 +144,12 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
     check_no_flush_is_retried(&trace)?;
     goes_on(&mut scene).map_err(|wrong| format!("afterwards: {wrong}"))?;
     let recorded = Recorded::ended(format!("{} with {fault:?}", workload.name), &scene);
-    let depth = Depth {
-        done: false,
-        limit: LIMIT,
-        samples: LIMIT,
-        samples_many: LIMIT,
-        limit_again: 0,
-        again: 0,
-        seed: effort::seed(),
-    };
     // What comes before the fault is cut short without it.
     let Some(from) = fired.get() else { return Err("it did not fail".into()) };
     let last = recorded.steps.len();
     let points =
         recorded.points().filter(|point| *point == last || (*point >= *from && !fault.is_like_another()));
-    crash::cut(&recorded, points, depth, seen)
+    crash::cut(&recorded, points, Depth::up_to(LIMIT, effort::seed()), seen)
 }
 
 /// The most combinations that are tried at each operation after a fault.
@@ -165,7 +158,7 @@ const LIMIT: u64 = 4;
 /// Whoever opens the store next, in the same start of the machine, finds one of the states that can be, and can save:
 /// also the very same once more, which must then be there to stay.
 fn goes_on(scene: &mut Scene) -> Verdict {
-    let visible = oracle::numbers(&scene.fs.disk()).last().map_or(0, |number| number.get());
+    let visible = oracle::highest(&oracle::numbers(&scene.fs.disk()));
     let attempt = scene.attempted.clone();
     let store =
         scene.open_or_make().map_err(|error| format!("it does not open, or cannot be made: {error}"))?;
@@ -217,7 +210,7 @@ pub(super) fn workloads() -> Vec<Workload> {
 
 /// Every fault of what changes something, or of what reads, on all processors: in the [`workloads`], which stand for the
 /// others, or so many in all of them as were asked for. Gives their number.
-pub(super) fn everything(changes: bool, mutant: &Wrap, seen: &Seen) -> Verdict<usize> {
+fn everything(changes: bool, seen: &Seen) -> Verdict<usize> {
     let wanted = Some(effort::runs(0)).filter(|wanted| *wanted > 0);
     let workloads = if wanted.is_some() { workloads::all() } else { workloads() };
     let mut faults = Vec::new();
@@ -236,7 +229,7 @@ pub(super) fn everything(changes: bool, mutant: &Wrap, seen: &Seen) -> Verdict<u
     }
     on_all_processors(&faults, |(number, fault)| {
         let workload = &workloads[*number];
-        check(workload, *fault, mutant, seen)
+        check(workload, *fault, &plain(), seen)
             .map_err(|wrong| format!("{} with {fault:?}: {wrong}", workload.name))
     })?;
     Ok(faults.len())
@@ -245,8 +238,8 @@ pub(super) fn everything(changes: bool, mutant: &Wrap, seen: &Seen) -> Verdict<u
 #[expect(clippy::disallowed_methods, reason = "the time that it took is reported")]
 fn run(what: &str, changes: bool) {
     let (seen, start) = (Seen::default(), std::time::Instant::now());
-    let faults = everything(changes, &plain(), &seen)
-        .unwrap_or_else(|wrong| panic!("seed {}: {wrong}", effort::seed()));
+    let faults =
+        everything(changes, &seen).unwrap_or_else(|wrong| panic!("seed {}: {wrong}", effort::seed()));
     println!(
         "L2: {faults} faults of {what}, {} distinct states after them, {} s, 0 violations, seed {}",
         seen.count(),

@@ -193,7 +193,7 @@ fn l2_known_a_crash_during_recovery_and_a_number_that_is_used_twice() {
         let cut = Cut::new(disk, point as u64);
         for left in cut.picks(4).iter().map(|pick| cut.image(pick).disk) {
             let mut seen = numbers(&left);
-            let seen_first = oracle::numbers(&left).last().map_or(0, |number| number.get());
+            let seen_first = oracle::highest(&oracle::numbers(&left));
             let mut again = Scene::start(left, 2, Expect::clone(expect));
             again.record();
             let store = again.open(again.way()).unwrap();
@@ -204,7 +204,7 @@ fn l2_known_a_crash_during_recovery_and_a_number_that_is_used_twice() {
                 let (disk, _) = second.at(point);
                 let cut = Cut::new(disk, point as u64);
                 for left in cut.picks(2).iter().map(|pick| cut.image(pick).disk) {
-                    let visible = oracle::numbers(&left).last().map_or(0, |number| number.get());
+                    let visible = oracle::highest(&oracle::numbers(&left));
                     let (_, next) = starts(&left);
                     let highest = visible.max(seen_first);
                     assert!(next.get() > highest, "{next} after {highest}");

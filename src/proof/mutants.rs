@@ -327,8 +327,7 @@ fn after_failures() -> Vec<Mutant> {
 /// Cuts the power in the workloads, few ways at each operation.
 fn cut(mutant: &Mutant) -> Verdict {
     let seen = Seen::default();
-    let depth =
-        Depth { limit: 64, done: false, samples: 64, samples_many: 64, limit_again: 4, again: 2, seed: 1 };
+    let depth = Depth { limit_again: 4, again: 2, ..Depth::up_to(64, 1) };
     for workload in workloads().filter(|workload| workload.name.starts_with(mutant.on)) {
         work::caught(|| {
             let recorded = Recorded::of(&workload, &mutant.wrap)?;

@@ -208,7 +208,8 @@ fn open_again(way: Arc<dyn Fs>, head: Generation) -> Verdict<Store> {
     Ok(store)
 }
 
-fn highest(found: &BTreeSet<Generation>) -> u64 {
+/// The highest of these, and 0 where there is none.
+pub(super) fn highest(found: &BTreeSet<Generation>) -> u64 {
     found.last().map_or(0, |number| number.get())
 }
 

@@ -227,8 +227,9 @@ impl Scene {
     /// Opens the store and checks that it is one of those that can be expected. A degraded one is an error.
     pub(super) fn open(&mut self, way: Arc<dyn Fs>) -> Result<Store> {
         let store = open(way)?;
+        // What was met may have passed: the second looks once more.
         if store.engine.known().recovery.is_some() && store.recovery().is_some_and(|damage| damage.degraded) {
-            return Err(self.is_refused(&store)?);
+            return Err(self.refusal(&store)?);
         }
         let (generation, state) = contents(&store)?;
         assert!(
@@ -253,8 +254,8 @@ impl Scene {
         Ok(store)
     }
 
-    /// A degraded store shows something that was saved, and takes no save.
-    fn is_refused(&self, store: &Store) -> Result<crate::Error> {
+    /// What a degraded store says to a save, which it must refuse. It shows something that was saved.
+    fn refusal(&self, store: &Store) -> Result<crate::Error> {
         let (generation, state) = contents(store)?;
         let is_certain = self.expect.certain.get(&generation).is_some_and(|saved| *saved.state == state);
         assert!(is_certain || self.is_expected(generation, &state), "it shows {generation}: {state:?}");

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::oracle::Verdict;
 use crate::fs::sim::random::Random;
+use crate::sim::said;
 
 /// Checks each item, until one is found to be wrong.
 pub(super) fn on_all_processors<T: Sync>(items: &[T], check: impl Fn(&T) -> Verdict + Sync) -> Verdict {
@@ -27,12 +28,8 @@ pub(super) fn on_all_processors<T: Sync>(items: &[T], check: impl Fn(&T) -> Verd
 
 /// What a check finds, also when it panics: a mutant can make anything happen.
 pub(super) fn caught<T>(check: impl FnOnce() -> Verdict<T>) -> Verdict<T> {
-    catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        Err(text
-            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()))
-            .unwrap_or("a panic".into()))
-    })
+    catch_unwind(AssertUnwindSafe(check))
+        .unwrap_or_else(|panic| Err(said(&*panic).unwrap_or_else(|| "a panic".into())))
 }
 
 /// The same in an order that the seed decides.

@@ -116,21 +116,14 @@ impl SimFs {
     /// The same machine after every process on it was killed when the disk was like this. Nothing becomes durable by it.
     #[cfg(test)]
     pub(crate) fn killed(&self, disk: Disk) -> Self {
-        let World { holders, boot, elapsed, ref random, whole, .. } = *self.world();
-        let (locks, random) = (BTreeMap::new(), random.clone());
-        let (tape, watch, next_flush) = (None, None, None);
-        Self(Arc::new(Mutex::new(World {
-            disk,
-            locks,
-            holders,
-            boot,
-            elapsed,
-            random,
-            whole,
-            tape,
-            watch,
-            next_flush,
-        })))
+        let before = self.world();
+        let after = Self::start(disk, before.boot);
+        {
+            let mut world = after.world();
+            (world.holders, world.elapsed, world.whole) = (before.holders, before.elapsed, before.whole);
+            world.random = before.random.clone();
+        }
+        after
     }
 
     /// Takes down in `watch` what is asked of the disk from now on.
