@@ -86,20 +86,28 @@ fn unreadable(name: &Name, error: io::Error) -> Fault {
     }
 }
 
-/// Reads a whole thing of bounded size.
+/// Reads a whole thing of bounded size. What the system cannot read is damaged only if it cannot read it twice: which
+/// generation is served follows from it.
 fn read_all(storage: &dyn Storage, name: &Name, limit: u64) -> Result<Vec<u8>, Fault> {
-    let file = storage.open(name).map_err(|error| unreadable(name, error))?;
-    let found = file.length().map_err(|error| unreadable(name, error))?;
-    let too_long = |found| Fault::Damaged { name: name.clone(), why: FormatError::TooLong { limit, found } };
+    let bytes = match read_at_most(storage, name, limit) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => read_at_most(storage, name, limit),
+        other => other,
+    };
+    let bytes = bytes.map_err(|error| unreadable(name, error))?;
+    bytes.map_err(|found| Fault::Damaged { name: name.clone(), why: FormatError::TooLong { limit, found } })
+}
+
+/// The bytes of a thing, or its length where that is above the limit.
+fn read_at_most(storage: &dyn Storage, name: &Name, limit: u64) -> io::Result<Result<Vec<u8>, u64>> {
+    let file = storage.open(name)?;
+    let found = file.length()?;
     if found > limit {
-        return Err(too_long(found));
+        return Ok(Err(found));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(found).unwrap_or(0));
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| unreadable(name, error))?;
-    if bytes.len() as u64 > limit {
-        return Err(too_long(bytes.len() as u64));
-    }
-    Ok(bytes)
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    let found = bytes.len() as u64;
+    Ok(if found > limit { Err(found) } else { Ok(bytes) })
 }
 
 /// Reads and checks the pointer.
