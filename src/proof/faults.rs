@@ -14,7 +14,6 @@ use crate::effort;
 use crate::error::ErrorKind;
 use crate::fs::layer::{Do, Layer, Rule};
 use crate::fs::op::Op;
-use crate::fs::sim::SimFs;
 use crate::fs::sim::disk::FailedFlush;
 
 const ERRORS: [Errno; 7] =
@@ -82,10 +81,11 @@ fn applies(op: &Op, becomes: Do) -> bool {
 }
 
 /// Fails when told to, and says first at which recorded operation.
-fn rule(fault: Fault, fs: &SimFs, fired: &Arc<OnceLock<usize>>) -> Rule {
+fn rule(fault: Fault, scene: &Scene, fired: &Arc<OnceLock<usize>>) -> Rule {
     let (seen, interrupted) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let (fs, fired) = (fs.clone(), Arc::clone(fired));
+    let (fs, swaps, fired) = (scene.fs.clone(), Arc::clone(&scene.swaps), Arc::clone(fired));
     Arc::new(move |op| {
+        swaps.fetch_add(op.swaps().into(), Ordering::Relaxed);
         if op.changes() != fault.changes {
             return Do::Asked;
         }
@@ -123,20 +123,20 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
     scene.wrap = Arc::clone(mutant);
     scene.record();
     let fired = Arc::default();
-    let layer = Layer::over(&scene.fs, rule(fault, &scene.fs, &fired));
+    let layer = Layer::over(&scene.fs, rule(fault, &scene, &fired));
     let outcome = (workload.work)(&mut scene, mutant(Arc::new(layer.clone())));
     let trace = layer.take_trace();
-    let swaps = trace.iter().filter(|op| op.swaps()).count();
     if let Err(error) = &outcome {
+        let swaps = scene.swaps.load(Ordering::Relaxed);
         let expected = if swaps > 0 { ErrorKind::CommitOutcomeUnknown } else { ErrorKind::Io };
-        // With several saves, an earlier one may have swapped.
-        let several = swaps > 1 || workload.swaps_twice;
+        // What was settled before may have been the first of two swaps, or the only one.
+        let settles = workload.settles && swaps > 0;
         // What cannot be read is damaged, unless it is for a reason that will pass.
         let is_damage = !fault.changes && fails_with(fault.becomes, &[Errno::IO]);
         hold!(
             error.kind() == expected
-                || (several && error.kind() == ErrorKind::Io)
-                || (is_damage && error.kind() == ErrorKind::Corrupt && (several || swaps == 0)),
+                || (settles && error.kind() == ErrorKind::Io)
+                || (is_damage && error.kind() == ErrorKind::Corrupt && (settles || swaps == 0)),
             "it fails with {:?}: {error}",
             error.kind()
         );
@@ -147,13 +147,22 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
     // What comes before the fault is cut short without it.
     let Some(from) = fired.get() else { return Err("it did not fail".into()) };
     let last = recorded.steps.len();
-    let points =
-        recorded.points().filter(|point| *point == last || (*point >= *from && !fault.is_like_another()));
-    crash::cut(&recorded, points, Depth::up_to(LIMIT, effort::seed()), seen)
+    let is_near = |point: usize| last <= MANY || point <= from + NEAR || (point + fault.at) % ONE_IN == 0;
+    let points = recorded
+        .points()
+        .filter(|point| *point == last || (*point >= *from && is_near(*point) && !fault.is_like_another()));
+    let limit = if last <= MANY { LIMIT } else { LIMIT_MANY };
+    crash::cut(&recorded, points, Depth::up_to(limit, effort::seed()), seen)
 }
 
 /// The most combinations that are tried at each operation after a fault.
 const LIMIT: u64 = 4;
+/// Where more operations than these were recorded, fewer are tried, at so many operations after the fault and at one in so
+/// many of the others, which depend on the fault.
+const MANY: usize = 1000;
+const LIMIT_MANY: u64 = 2;
+const NEAR: usize = 8;
+const ONE_IN: usize = 256;
 
 /// Whoever opens the store next, in the same start of the machine, finds one of the states that can be, and can save:
 /// also the very same once more, which must then be there to stay.
@@ -209,8 +218,8 @@ pub(super) fn workloads() -> Vec<Workload> {
 }
 
 /// Every fault of what changes something, or of what reads, on all processors: in the [`workloads`], which stand for the
-/// others, or so many in all of them as were asked for. Gives their number.
-fn everything(changes: bool, seen: &Seen) -> Verdict<usize> {
+/// others, or so many in all of them as were asked for. Gives their number, and how many there are.
+fn everything(changes: bool, seen: &Seen) -> Verdict<(usize, usize)> {
     let wanted = Some(effort::runs(0)).filter(|wanted| *wanted > 0);
     let workloads = if wanted.is_some() { workloads::all() } else { workloads() };
     let mut faults = Vec::new();
@@ -223,6 +232,7 @@ fn everything(changes: bool, seen: &Seen) -> Verdict<usize> {
             }
         }
     }
+    let all = faults.len();
     if let Some(wanted) = wanted {
         faults = shuffled(faults, effort::seed());
         faults.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
@@ -232,16 +242,16 @@ fn everything(changes: bool, seen: &Seen) -> Verdict<usize> {
         check(workload, *fault, &plain(), seen)
             .map_err(|wrong| format!("{} with {fault:?}: {wrong}", workload.name))
     })?;
-    Ok(faults.len())
+    Ok((faults.len(), all))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the time that it took is reported")]
 fn run(what: &str, changes: bool) {
     let (seen, start) = (Seen::default(), std::time::Instant::now());
-    let faults =
+    let (faults, all) =
         everything(changes, &seen).unwrap_or_else(|wrong| panic!("seed {}: {wrong}", effort::seed()));
     println!(
-        "L2: {faults} faults of {what}, {} distinct states after them, {} s, 0 violations, seed {}",
+        "L2: {faults} of {all} faults of {what}, {} distinct states after them, {} s, 0 violations, seed {}",
         seen.count(),
         start.elapsed().as_secs(),
         effort::seed()

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::oracle::{lasting, numbers};
 use crate::engine::Options;
@@ -123,6 +124,9 @@ pub(super) struct Scene {
     pub(super) expect: Expect,
     /// What was to be saved last, whatever became of it.
     pub(super) attempted: Option<Arc<State>>,
+    /// How often the pointer was to be swapped since the store was opened last or a save was begun: whoever is between
+    /// this and the disk counts.
+    pub(super) swaps: Arc<AtomicUsize>,
     /// The newest state, as whoever opens the store sees it.
     head: Option<(Generation, Saved)>,
     /// What is between that and the newest that is certain.
@@ -171,6 +175,7 @@ impl Scene {
             wrap: plain(),
             expect,
             attempted: None,
+            swaps: Arc::default(),
             head: None,
             between: Vec::new(),
             marks: Vec::new(),
@@ -226,6 +231,7 @@ impl Scene {
 
     /// Opens the store and checks that it is one of those that can be expected. A degraded one is an error.
     pub(super) fn open(&mut self, way: Arc<dyn Fs>) -> Result<Store> {
+        self.swaps.store(0, Ordering::Relaxed);
         let store = open(way)?;
         // What was met may have passed: the second looks once more.
         if store.engine.known().recovery.is_some() && store.recovery().is_some_and(|damage| damage.degraded) {
@@ -349,6 +355,7 @@ impl Scene {
     }
 
     fn begun(&mut self, state: &Arc<State>) {
+        self.swaps.store(0, Ordering::Relaxed);
         self.attempted = Some(Arc::clone(state));
         self.expect.possible.push(Arc::clone(state));
         self.mark();
