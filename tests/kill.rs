@@ -80,7 +80,8 @@ fn killed_commands_leave_the_last_acknowledged_generation_or_the_next() {
     let Tally { kills, in_time, interrupted, unacknowledged, half_exports } = tally;
     println!(
         "L4: {rounds} rounds, {} s, 0 violations, seed {seed}; {kills} kills, {in_time} of a running process; left \
-         {interrupted} interrupted saves, {unacknowledged} generations not acknowledged, {half_exports} half exports",
+         {interrupted} interrupted saves, {unacknowledged} whole generations of which nobody was told, and \
+         {half_exports} directories of killed exports under names of their own",
         start.elapsed().as_secs()
     );
     println!("L4: moments are spread over: {}", pace.told());

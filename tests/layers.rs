@@ -42,11 +42,14 @@ const BEHIND_FS: [&str; 16] = [
     ".read_dir()",
 ];
 /// What only `sync` names, so that a test can decide the order in which threads run; `fs/real.rs` may wait.
-const BEHIND_SYNC: [&str; 7] = [
+const BEHIND_SYNC: [&str; 10] = [
     "std::sync::Mutex",
     "std::sync::RwLock",
     "std::sync::Condvar",
+    "std::sync::Once",
     "std::sync::OnceLock",
+    "std::sync::LazyLock",
+    "std::sync::Barrier",
     "std::sync::mpsc",
     "std::sync::atomic",
     "std::thread",
@@ -433,6 +436,9 @@ fn what_threads_share_is_caught_outside_of_sync() {
         ("use std::sync::atomic::{AtomicBool, Ordering};", "std::sync::atomic"),
         ("fn f() { std::thread::scope(|scope| ()); }", "std::thread"),
         ("use std::{io, thread};", "std::thread"),
+        ("static A: std::sync::LazyLock<u8> = f();", "std::sync::LazyLock"),
+        ("use std::sync::{Barrier, Weak};", "std::sync::Barrier"),
+        ("static A: std::sync::Once = f();", "std::sync::Once"),
     ] {
         for file in ["store.rs", "engine/mod.rs", "fs/sim/mod.rs"] {
             assert_eq!(said(file, text), [format!("{name} belongs into sync")], "{text}");

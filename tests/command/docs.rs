@@ -1,7 +1,9 @@
-//! Help, completions, man pages and docs/cli.md all speak of the same commands and codes.
+//! Help, completions, man pages and docs/cli.md all speak of the same commands and codes, and what the documents name
+//! is there.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::common::{Sandbox, finish};
 
@@ -131,4 +133,45 @@ fn colours_only_where_they_are_wanted() {
     assert!(!never.stdout.contains(&0x1b), "NO_COLOR lost");
     let json = finish(sandbox.command(&["status", "--json"]).env("CLICOLOR_FORCE", "1"));
     assert!(!json.stdout.contains(&0x1b));
+}
+
+/// The documents of the project.
+fn documents() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["", "docs", "benches", "fuzz", "examples/retail"];
+    let names = folders.iter().flat_map(|folder| fs::read_dir(root.join(folder)).unwrap());
+    let mut documents: Vec<PathBuf> = names.map(|name| name.unwrap().path()).collect();
+    documents.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    documents
+}
+
+/// Whether a document that names this between backticks means a file or folder of the project.
+fn is_of_the_project(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-./".contains(&byte);
+    let folders = ["src/", "tests/", "docs/", "examples/", "benches/", "fuzz/"];
+    let is_source = [".rs", ".py", ".md"].iter().any(|ending| name.ends_with(ending));
+    name.bytes().all(is_plain)
+        && (is_source || (name.ends_with('/') && folders.iter().any(|folder| name.starts_with(folder))))
+}
+
+#[test]
+fn every_file_that_the_documents_name_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut named, mut missing) = (0, Vec::new());
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        // What stands between backticks on one line is every second piece.
+        let spans = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+        for name in spans.filter(|name| is_of_the_project(name)) {
+            named += 1;
+            let places = [root, &root.join("src"), document.parent().unwrap()];
+            if !places.iter().any(|place| place.join(name).exists()) {
+                missing.push(format!("{}: {name}", document.display()));
+            }
+        }
+    }
+    // What a fuzzer makes.
+    missing.retain(|missing| !missing.ends_with(": fuzz/artifacts/"));
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(named > 50, "only {named} files are named");
 }
