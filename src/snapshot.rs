@@ -167,8 +167,10 @@ impl Snapshot {
     /// As [`get`](Snapshot::get).
     pub fn reader(&self, path: &str) -> Result<FileReader> {
         let entry = self.find(path)?;
-        let opened = content::copy(self.engine.storage(), entry, &mut io::sink())
-            .and_then(|()| content::open(self.engine.storage(), entry));
+        let opened = content::twice(|| {
+            content::copy(self.engine.storage(), entry, &mut io::sink())?;
+            content::open(self.engine.storage(), entry)
+        });
         let file = opened.map_err(|failed| self.failed(entry, failed))?;
         Ok(FileReader { file, hasher: blake3::Hasher::new(), expected: entry.blake3, _pin: self.pin.clone() })
     }

@@ -9,7 +9,7 @@ use crate::error::{Error, Problem, Result};
 use crate::format::entry::Entry;
 use crate::format::names::Name;
 use crate::format::pointer::Link;
-use crate::fs::{FsFile, is_transient};
+use crate::fs::{FsFile, is_transient, is_unreadable};
 use crate::hash::Blake3;
 use crate::revision::Generation;
 use crate::storage::Storage;
@@ -22,6 +22,8 @@ const PIECE_MIN: usize = 1 << 9;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Damage {
     pub(crate) is_missing: bool,
+    /// Whether the system said that it cannot read it.
+    is_unreadable: bool,
     pub(crate) detail: String,
     pub(crate) expected: String,
     pub(crate) found: String,
@@ -50,18 +52,26 @@ fn name(entry: &Entry) -> Name {
 }
 
 fn damage(entry: &Entry, detail: String, found: String) -> Failed {
-    Failed::Damaged(Damage { is_missing: false, detail, expected: entry.blake3.to_string(), found })
+    let expected = entry.blake3.to_string();
+    Failed::Damaged(Damage { is_missing: false, is_unreadable: false, detail, expected, found })
 }
 
 fn unreadable(entry: &Entry, error: io::Error) -> Failed {
-    if error.kind() == io::ErrorKind::NotFound {
-        let (expected, found) = (entry.blake3.to_string(), "nothing".into());
-        return Failed::Damaged(Damage { is_missing: true, detail: "it is missing".into(), expected, found });
-    }
     if is_transient(&error) {
         return Failed::Unknown(error);
     }
-    damage(entry, format!("it cannot be read: {error}"), "nothing".into())
+    let is_unreadable = is_unreadable(&error);
+    let detail = if is_unreadable { format!("it cannot be read: {error}") } else { "it is missing".into() };
+    let (expected, found) = (entry.blake3.to_string(), "nothing".into());
+    Failed::Damaged(Damage { is_missing: !is_unreadable, is_unreadable, detail, expected, found })
+}
+
+/// Reads once more what the system said that it cannot read.
+pub(crate) fn twice<T>(mut read: impl FnMut() -> Result<T, Failed>) -> Result<T, Failed> {
+    match read() {
+        Err(Failed::Damaged(damage)) if damage.is_unreadable => read(),
+        other => other,
+    }
 }
 
 /// Reads to the end in pieces, hands each one on, and gives the length and the hash of all. `expected` is the length
@@ -95,7 +105,8 @@ pub(crate) fn open(storage: &dyn Storage, entry: &Entry) -> Result<Box<dyn FsFil
     if bytes != entry.bytes {
         let (expected, found) = (format!("{} bytes", entry.bytes), format!("{bytes} bytes"));
         let detail = format!("it has {found}, and {expected} were saved");
-        return Err(Failed::Damaged(Damage { is_missing: false, detail, expected, found }));
+        let (is_missing, is_unreadable) = (false, false);
+        return Err(Failed::Damaged(Damage { is_missing, is_unreadable, detail, expected, found }));
     }
     Ok(file)
 }
@@ -117,7 +128,7 @@ pub(crate) fn copy(storage: &dyn Storage, entry: &Entry, sink: &mut dyn Write) -
 
 /// Checks every byte of the file of an entry.
 pub(crate) fn check(storage: &dyn Storage, entry: &Entry) -> Check {
-    match copy(storage, entry, &mut io::sink()) {
+    match twice(|| copy(storage, entry, &mut io::sink())) {
         Ok(()) => Check::Intact,
         Err(Failed::Damaged(damage)) => Check::Damaged(damage),
         Err(Failed::Unknown(error) | Failed::Sink(error)) => Check::Unknown(error),
@@ -131,7 +142,7 @@ pub(crate) fn is_damaged(storage: &dyn Storage, entry: &Entry) -> bool {
 
 /// Checks that the file of an entry is there and has its length.
 pub(crate) fn check_length(storage: &dyn Storage, entry: &Entry) -> Check {
-    match open(storage, entry) {
+    match twice(|| open(storage, entry)) {
         Ok(_) => Check::Intact,
         Err(Failed::Damaged(damage)) => Check::Damaged(damage),
         Err(Failed::Unknown(error) | Failed::Sink(error)) => Check::Unknown(error),
@@ -140,9 +151,11 @@ pub(crate) fn check_length(storage: &dyn Storage, entry: &Entry) -> Check {
 
 /// The whole content of an entry, in memory.
 pub(crate) fn read(storage: &dyn Storage, entry: &Entry) -> Result<Vec<u8>, Failed> {
-    let mut bytes = Vec::new();
-    copy(storage, entry, &mut bytes)?;
-    Ok(bytes)
+    twice(|| {
+        let mut bytes = Vec::new();
+        copy(storage, entry, &mut bytes)?;
+        Ok(bytes)
+    })
 }
 
 impl Engine {

@@ -11,7 +11,7 @@ use crate::format::manifest::{MANIFEST_MAX, Manifest};
 use crate::format::names::Name;
 use crate::format::pointer::{Link, POINTER_MAX, Pointer};
 use crate::format::{FormatError, manifest::Change};
-use crate::fs::is_transient;
+use crate::fs::{is_transient, is_unreadable};
 use crate::hash::{Blake3, StoreId};
 use crate::revision::Generation;
 use crate::storage::Storage;
@@ -89,25 +89,27 @@ fn unreadable(name: &Name, error: io::Error) -> Fault {
 /// Reads a whole thing of bounded size. What the system cannot read is damaged only if it cannot read it twice: which
 /// generation is served follows from it.
 fn read_all(storage: &dyn Storage, name: &Name, limit: u64) -> Result<Vec<u8>, Fault> {
-    let bytes = match read_at_most(storage, name, limit) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => read_at_most(storage, name, limit),
+    let read = match read_at_most(storage, name, limit) {
+        Err(error) if is_unreadable(&error) => read_at_most(storage, name, limit),
         other => other,
     };
-    let bytes = bytes.map_err(|error| unreadable(name, error))?;
-    bytes.map_err(|found| Fault::Damaged { name: name.clone(), why: FormatError::TooLong { limit, found } })
+    let (found, bytes) = read.map_err(|error| unreadable(name, error))?;
+    if found > limit {
+        return Err(Fault::Damaged { name: name.clone(), why: FormatError::TooLong { limit, found } });
+    }
+    Ok(bytes)
 }
 
-/// The bytes of a thing, or its length where that is above the limit.
-fn read_at_most(storage: &dyn Storage, name: &Name, limit: u64) -> io::Result<Result<Vec<u8>, u64>> {
+/// The length of a thing, and its bytes where that is within the limit.
+fn read_at_most(storage: &dyn Storage, name: &Name, limit: u64) -> io::Result<(u64, Vec<u8>)> {
     let file = storage.open(name)?;
-    let found = file.length()?;
+    let (found, mut bytes) = (file.length()?, Vec::new());
     if found > limit {
-        return Ok(Err(found));
+        return Ok((found, bytes));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(found).unwrap_or(0));
+    bytes.reserve_exact(usize::try_from(found).unwrap_or(0));
     file.take(limit + 1).read_to_end(&mut bytes)?;
-    let found = bytes.len() as u64;
-    Ok(if found > limit { Err(found) } else { Ok(bytes) })
+    Ok((bytes.len() as u64, bytes))
 }
 
 /// Reads and checks the pointer.

@@ -146,6 +146,12 @@ pub(crate) fn not_a_file(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("it is {what}, not a regular file"))
 }
 
+/// Whether an error of reading says something about what was to be read, and that it is there. Only what cannot be read
+/// twice counts as damaged: which generation is served follows from it.
+pub(crate) fn is_unreadable(error: &io::Error) -> bool {
+    error.kind() != io::ErrorKind::NotFound && !is_transient(error)
+}
+
 /// Whether an error says that the system could not do it now, rather than that the name or its bytes are bad.
 pub(crate) fn is_transient(error: &io::Error) -> bool {
     use io::ErrorKind as K;

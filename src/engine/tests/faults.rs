@@ -164,7 +164,7 @@ fn no_space_no_quota_no_descriptors_once_and_for_ever() {
     }
 }
 
-/// Of operations that change something: a read that fails with `EIO` is damage of what is read.
+/// Of operations that change something: what becomes of reads that fail is in `reading.rs`.
 #[test]
 fn input_and_output_errors_once_and_for_ever() {
     for errno in [Errno::IO, Errno::ACCESS, Errno::ROFS] {
@@ -338,31 +338,6 @@ fn a_rename_that_fails_leaves_the_outcome_unknown() {
         assert_eq!(contents(&bed.open().unwrap()), expected);
         settle(&bed, &format!("takes effect: {takes_effect}"), takes_effect);
     }
-}
-
-/// A pointer that cannot be read once and then can is no reason to serve a save that was never committed.
-#[test]
-fn a_pointer_that_cannot_be_read_once_is_not_damaged() {
-    let (bed, store) = begun();
-    let plan = |after, for_ever, matches| {
-        let errno = Errno::IO.raw_os_error();
-        bed.fs.plan(Some(Plan { after, errno, for_ever, matches, takes_effect: false }));
-    };
-    plan(0, false, Op::swaps);
-    assert_eq!(save(&store).unwrap_err().kind(), ErrorKind::CommitOutcomeUnknown);
-    let reads = |op: &Op| *op == Op::Read("CURRENT".into());
-    let serves = |store: &Store| (store.snapshot().unwrap().generation().get(), store.recovery().is_some());
-    // The first reading of it is in `open`, and one more of it is at its end.
-    for after in 0..2 {
-        plan(after, false, reads);
-        assert_eq!(serves(&bed.open().unwrap()), (2, false));
-        assert!(bed.fs.seen() > after);
-    }
-    let store = bed.open().unwrap();
-    plan(0, false, reads);
-    assert_eq!(serves(&store), (2, false));
-    plan(0, true, reads);
-    assert_eq!(serves(&store), (3, true));
 }
 
 fn is_root(op: &Op) -> bool {

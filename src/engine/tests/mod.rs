@@ -3,6 +3,7 @@
 mod barriers;
 mod faults;
 mod numbers;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::path::Path;
