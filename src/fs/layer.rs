@@ -15,7 +15,7 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::time::Timestamp;
 
 /// What becomes of one operation.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Do {
     Asked,
     /// Says that it was done, and does nothing.

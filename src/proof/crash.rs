@@ -104,13 +104,13 @@ impl Recorded {
 }
 
 /// How much is tried at each point.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Depth {
     /// The most ways that are all tried.
     pub(super) limit: u64,
     /// Whether points that have no more ways than that are passed over.
     pub(super) done: bool,
-    /// How many ways are tried where there are more.
+    /// How many ways are tried where there are more. With none, the points are counted.
     pub(super) samples: u64,
     /// The same in work of very many operations.
     pub(super) samples_many: u64,
@@ -251,7 +251,7 @@ fn l1_the_power_is_cut_at_every_operation() {
     let operations: usize = recorded.iter().map(|recorded| recorded.steps.len()).sum();
     let points = recorded.iter().map(|recorded| recorded.points().count()).sum::<usize>();
     let (seen, mut complete) = (Seen::default(), 0);
-    for depth in (seed..).flat_map(depths) {
+    for depth in (0..).flat_map(|round| depths(seed.wrapping_add(round))) {
         if let Err(wrong) = everything(&recorded, depth, wanted, &seen) {
             panic!("seed {}: {wrong}", depth.seed);
         }
@@ -259,7 +259,14 @@ fn l1_the_power_is_cut_at_every_operation() {
             complete = seen.complete.load(Ordering::Relaxed);
             assert_eq!(complete + seen.sampled.load(Ordering::Relaxed), points);
         }
-        println!("L1: {depth:?}: {} states so far", seen.count());
+        println!(
+            "L1: seed {}, all of at most {} ways, {} samples of more, {} in work of very many operations: {} states so far",
+            depth.seed,
+            depth.limit,
+            depth.samples,
+            depth.samples_many,
+            seen.count()
+        );
         if depth.limit == LIMIT && seen.count() >= wanted {
             break;
         }

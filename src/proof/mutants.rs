@@ -350,7 +350,8 @@ fn workloads() -> impl Iterator<Item = Workload> {
 fn fail(mutant: &Mutant) -> Verdict {
     let seen = Seen::default();
     for workload in faults::workloads().iter().filter(|workload| workload.name.starts_with(mutant.on)) {
-        for (at, op) in faults::operations(workload).iter().enumerate().filter(|(_, op)| op.flushes()) {
+        let operations = faults::operations(workload, &mutant.wrap).into_iter().filter(Op::changes);
+        for (at, op) in operations.enumerate().filter(|(_, op)| op.flushes()) {
             for effect in [FailedFlush::Dropped, FailedFlush::Undecided] {
                 let fault = Fault { at, changes: true, becomes: Do::FailFlush(effect), for_ever: false };
                 work::caught(|| faults::check(workload, fault, &mutant.wrap, &seen))

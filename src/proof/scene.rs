@@ -233,7 +233,7 @@ impl Scene {
     pub(super) fn open(&mut self, way: Arc<dyn Fs>) -> Result<Store> {
         self.swaps.store(0, Ordering::Relaxed);
         let store = open(way)?;
-        // What was met may have passed: the second looks once more.
+        // What `open` met may have passed: `recovery` looks again, and only what it still finds counts.
         if store.engine.known().recovery.is_some() && store.recovery().is_some_and(|damage| damage.degraded) {
             return Err(self.refusal(&store)?);
         }

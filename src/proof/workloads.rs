@@ -211,8 +211,10 @@ fn killed() -> Vec<Workload> {
             ]
         })
         .collect();
-    let name = "a writer is killed after its swap and another one saves the same";
-    killed.push(workload(name, prepare(swapped), work(true)));
+    for (when, after) in [("before", swapped - 1), ("after", swapped)] {
+        let name = format!("a writer is killed {when} its swap and another one saves the same");
+        killed.push(workload(name, prepare(after), work(true)));
+    }
     let name = "the flush after a swap fails and another one saves the same";
     killed.push(workload(name, unsettled, work(true)));
     killed

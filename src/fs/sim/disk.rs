@@ -16,7 +16,7 @@ pub(crate) const ROOT: Node = 1;
 pub(crate) type Names = OrdMap<Arc<str>, Node>;
 
 /// What a flush that reports a failure has done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum FailedFlush {
     /// Everything that a success would have.
     Kept,

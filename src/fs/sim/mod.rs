@@ -117,11 +117,24 @@ impl SimFs {
     #[cfg(test)]
     pub(crate) fn killed(&self, disk: Disk) -> Self {
         let before = self.world();
-        let after = Self::start(disk, before.boot);
+        // All of them, so that whoever adds one decides.
+        let World {
+            disk: _,
+            locks: _,
+            holders,
+            boot,
+            elapsed,
+            ref random,
+            whole,
+            tape: _,
+            watch: _,
+            next_flush: _,
+        } = *before;
+        let after = Self::start(disk, boot);
         {
             let mut world = after.world();
-            (world.holders, world.elapsed, world.whole) = (before.holders, before.elapsed, before.whole);
-            world.random = before.random.clone();
+            (world.holders, world.elapsed, world.random, world.whole) =
+                (holders, elapsed, random.clone(), whole);
         }
         after
     }
