@@ -11,7 +11,7 @@ use crate::format::manifest::{MANIFEST_MAX, Manifest};
 use crate::format::names::Name;
 use crate::format::pointer::{Link, POINTER_MAX, Pointer};
 use crate::format::{FormatError, manifest::Change};
-use crate::fs::{is_transient, is_unreadable};
+use crate::fs::{is_transient, twice};
 use crate::hash::{Blake3, StoreId};
 use crate::revision::Generation;
 use crate::storage::Storage;
@@ -86,14 +86,10 @@ fn unreadable(name: &Name, error: io::Error) -> Fault {
     }
 }
 
-/// Reads a whole thing of bounded size. What the system cannot read is damaged only if it cannot read it twice: which
-/// generation is served follows from it.
+/// Reads a whole thing of bounded size.
 fn read_all(storage: &dyn Storage, name: &Name, limit: u64) -> Result<Vec<u8>, Fault> {
-    let read = match read_at_most(storage, name, limit) {
-        Err(error) if is_unreadable(&error) => read_at_most(storage, name, limit),
-        other => other,
-    };
-    let (found, bytes) = read.map_err(|error| unreadable(name, error))?;
+    let (found, bytes) =
+        twice(|| read_at_most(storage, name, limit)).map_err(|error| unreadable(name, error))?;
     if found > limit {
         return Err(Fault::Damaged { name: name.clone(), why: FormatError::TooLong { limit, found } });
     }

@@ -13,18 +13,14 @@ use crate::format::json::Extra;
 use crate::format::manifest::Manifest;
 use crate::format::names::{MANIFESTS, Name};
 use crate::format::pointer::Link;
-use crate::fs::{is_transient, is_unreadable};
+use crate::fs::{is_transient, twice};
 use crate::hash::StoreId;
 use crate::revision::Generation;
 use crate::storage::Storage;
 
 /// Chooses the generation to serve after `fault` was met on the way from the pointer to its table.
 pub(crate) fn recover(storage: &dyn Storage, dir: &Path, fault: Fault) -> Result<(StoreId, Head)> {
-    let listed = match storage.scan(MANIFESTS) {
-        Err(error) if is_unreadable(&error) => storage.scan(MANIFESTS),
-        other => other,
-    };
-    let scanned = match listed {
+    let scanned = match twice(|| storage.scan(MANIFESTS)) {
         Err(error) if is_transient(&error) => return Err(Error::io("cannot list", MANIFESTS, error)),
         // Something else stands where the manifests should be, which is damage like any other: none is left.
         scanned => scanned.unwrap_or_default(),

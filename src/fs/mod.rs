@@ -146,8 +146,16 @@ pub(crate) fn not_a_file(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("it is {what}, not a regular file"))
 }
 
-/// Whether an error of reading says something about what was to be read, and that it is there. Only what cannot be read
-/// twice counts as damaged: which generation is served follows from it.
+/// Reads, and once more where the system cannot read what is there. Only what it cannot read twice counts as damaged:
+/// which generation is served follows from it.
+pub(crate) fn twice<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    match read() {
+        Err(error) if is_unreadable(&error) => read(),
+        other => other,
+    }
+}
+
+/// Whether an error of reading says something about what was to be read, and that it is there.
 pub(crate) fn is_unreadable(error: &io::Error) -> bool {
     error.kind() != io::ErrorKind::NotFound && !is_transient(error)
 }

@@ -15,11 +15,10 @@ use crate::fs::sim::disk::Disk;
 
 /// The most combinations that are all tried; of more, so many samples.
 const LIMIT: u64 = 4096;
-/// The samples of each point, until everything that can be tried in every way was, and the same for work of more than
-/// [`MANY`] operations, until everything else was tried.
+/// The samples of each point, until everything that can be tried in every way was, and the same for long work, until
+/// everything else was tried.
 const SAMPLES: u64 = 512;
-const SAMPLES_MANY: u64 = 16;
-const MANY: usize = 200;
+const SAMPLES_LONG: u64 = 16;
 /// The combinations with which each point is tried first.
 const SHALLOW: u64 = 12;
 /// The same for the second power cut.
@@ -61,6 +60,8 @@ pub(super) struct Recorded {
     pub(super) steps: Vec<Step>,
     last: Disk,
     expect: Vec<Arc<Expect>>,
+    /// See [`Workload::is_long`].
+    is_long: bool,
     pub(super) wrap: Wrap,
 }
 
@@ -71,13 +72,13 @@ impl Recorded {
         scene.record();
         let way = scene.way();
         (workload.work)(&mut scene, way).map_err(|error| format!("{}: {error}", workload.name))?;
-        Ok(Self::ended(workload.name.clone(), &scene))
+        Ok(Self { is_long: workload.is_long, ..Self::ended(workload.name.clone(), &scene) })
     }
 
     pub(super) fn ended(name: String, scene: &Scene) -> Self {
         let (last, steps) = (scene.fs.disk(), scene.fs.recording());
         let expect = scene.expectations(steps.len());
-        Self { name, steps, last, expect, wrap: Arc::clone(&scene.wrap) }
+        Self { name, steps, last, expect, is_long: false, wrap: Arc::clone(&scene.wrap) }
     }
 
     /// The places at which the power can be cut: before each operation and after the last, but once only where
@@ -112,8 +113,8 @@ pub(super) struct Depth {
     pub(super) done: bool,
     /// How many ways are tried where there are more. With none, the points are counted.
     pub(super) samples: u64,
-    /// The same in work of very many operations.
-    pub(super) samples_many: u64,
+    /// The same in long work.
+    pub(super) samples_long: u64,
     /// How many ways are tried at each point after a first power cut.
     pub(super) limit_again: u64,
     /// From how many new disks of each point the work goes on to that.
@@ -124,7 +125,7 @@ pub(super) struct Depth {
 impl Depth {
     /// All ways where there are at most `limit`, else as many samples, and no second power cut.
     pub(super) const fn up_to(limit: u64, seed: u64) -> Self {
-        Self { limit, done: false, samples: limit, samples_many: limit, limit_again: 0, again: 0, seed }
+        Self { limit, done: false, samples: limit, samples_long: limit, limit_again: 0, again: 0, seed }
     }
 }
 
@@ -147,8 +148,7 @@ pub(super) fn cut(
 fn cut_at(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen, shown: &Shown) -> Verdict {
     let (disk, expect) = recorded.at(point);
     let (cut, expected) = (Cut::new(disk, depth.seed ^ point as u64), expect.digest());
-    // Very many files make very many points, all alike.
-    let samples = if recorded.steps.len() > MANY { depth.samples_many } else { depth.samples };
+    let samples = if recorded.is_long { depth.samples_long } else { depth.samples };
     let every_way = cut.every_way(depth.limit);
     if every_way.is_some() && depth.done {
         return Ok(());
@@ -213,16 +213,16 @@ fn tree(disk: &Disk) -> String {
 /// way, some samples of each other point, and then all samples, of work of very many operations last.
 fn depths(seed: u64) -> [Depth; 5] {
     let shallow = Depth { limit_again: LIMIT_AGAIN, again: 2, ..Depth::up_to(SHALLOW, seed) };
-    let every_way = Depth { samples: 0, samples_many: 0, ..Depth::up_to(LIMIT, seed) };
-    let sampled = |samples, samples_many| Depth {
+    let every_way = Depth { samples: 0, samples_long: 0, ..Depth::up_to(LIMIT, seed) };
+    let sampled = |samples, samples_long| Depth {
         done: true,
         samples,
-        samples_many,
+        samples_long,
         limit_again: LIMIT_AGAIN,
         again: 1,
         ..Depth::up_to(LIMIT, seed)
     };
-    [shallow, every_way, sampled(SAMPLES, SAMPLES_MANY), sampled(LIMIT, SAMPLES_MANY), sampled(LIMIT, LIMIT)]
+    [shallow, every_way, sampled(SAMPLES, SAMPLES_LONG), sampled(LIMIT, SAMPLES_LONG), sampled(LIMIT, LIMIT)]
 }
 
 /// Every workload at every point, on all processors, in an order that the seed decides; samples only until `wanted`
@@ -260,11 +260,11 @@ fn l1_the_power_is_cut_at_every_operation() {
             assert_eq!(complete + seen.sampled.load(Ordering::Relaxed), points);
         }
         println!(
-            "L1: seed {}, all of at most {} ways, {} samples of more, {} in work of very many operations: {} states so far",
+            "L1: seed {}, all of at most {} ways, {} samples of more, {} in long work: {} states so far",
             depth.seed,
             depth.limit,
             depth.samples,
-            depth.samples_many,
+            depth.samples_long,
             seen.count()
         );
         if depth.limit == LIMIT && seen.count() >= wanted {

@@ -171,22 +171,21 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
         *point == last
             || (*point >= *from
                 && !fault.is_like_another()
-                && (last <= MANY || is_chosen(&recorded, fault, *from, *point)))
+                && (!workload.is_long || is_chosen(&recorded, fault, *from, *point)))
     };
-    let limit = if last <= MANY { LIMIT } else { LIMIT_MANY };
+    let limit = if workload.is_long { LIMIT_LONG } else { LIMIT };
     crash::cut(&recorded, recorded.points().filter(is_cut), Depth::up_to(limit, effort::seed()), seen)?;
     Ok(true)
 }
 
 /// The most combinations that are tried at each operation after a fault.
 const LIMIT: u64 = 4;
-/// Where more operations than these were recorded, fewer are tried, and not at every operation: see [`is_chosen`].
-const MANY: usize = 500;
-const LIMIT_MANY: u64 = 2;
+/// The same in long work, and not at every operation: see [`is_chosen`].
+const LIMIT_LONG: u64 = 2;
 const NEAR: usize = 4;
 const ONE_IN: u64 = 256;
 
-/// Whether the power is cut there although very many operations were recorded: soon after the fault or a swap, and at one
+/// Whether the power is cut there although the work is long: soon after the fault or a swap, and at one
 /// in so many of the others, which the fault and the seed decide.
 fn is_chosen(recorded: &Recorded, fault: Fault, from: usize, point: usize) -> bool {
     let mut hasher = DefaultHasher::new();
@@ -268,8 +267,8 @@ fn everything(changes: bool, seen: &Seen) -> Verdict<(usize, usize)> {
     let all = faults.len();
     if let Some(wanted) = wanted {
         faults = shuffled(faults, effort::seed());
-        // Those of the works that take longest come last.
-        faults.sort_by_key(|(workload, _)| workloads[*workload].name.contains("100 files"));
+        // Those of long works come last.
+        faults.sort_by_key(|(workload, _)| workloads[*workload].is_long);
         faults.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
     }
     on_all_processors(&faults, |(number, fault)| {

@@ -341,7 +341,7 @@ fn workloads() -> impl Iterator<Item = Workload> {
     let is_wanted = |workload: &Workload| {
         let killed_elsewhere =
             workload.name.contains("is killed after") && !workload.name.contains("its swap");
-        !killed_elsewhere && !workload.name.contains("100 files")
+        !killed_elsewhere && !workload.is_long
     };
     workloads::all().into_iter().filter(is_wanted)
 }

@@ -22,6 +22,8 @@ pub(super) struct Workload {
     pub(super) work: Work,
     /// Whether a save may first have to settle what it finds, for which the pointer is swapped once more.
     pub(super) settles: bool,
+    /// Whether it has very many operations, almost all alike, so that fewer ways are tried at each.
+    pub(super) is_long: bool,
 }
 
 fn workload(
@@ -29,7 +31,8 @@ fn workload(
     prepare: impl Fn() -> Scene + Send + Sync + 'static,
     work: impl Fn(&mut Scene, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync + 'static,
 ) -> Workload {
-    Workload { name: name.into(), prepare: Box::new(prepare), work: Box::new(work), settles: false }
+    let (name, prepare, work) = (name.into(), Box::new(prepare), Box::new(work));
+    Workload { name, prepare, work, settles: false, is_long: false }
 }
 
 /// A small store with some history.
@@ -137,6 +140,7 @@ pub(super) fn all() -> Vec<Workload> {
     for workload in &mut all {
         let settling = ["saves the same", "killed", "folders that a copy"];
         workload.settles = settling.iter().any(|name| workload.name.contains(name));
+        workload.is_long = workload.name.contains("100 files");
     }
     all
 }
@@ -202,7 +206,14 @@ fn killed() -> Vec<Workload> {
             scene.save(&store, &[put("a.json", "third a"), put("second.json", "of the second")]).map(drop)
         }
     };
-    let name = |after, what| format!("a writer is killed after {after} operations and another one {what}");
+    let name = |after, what| {
+        let when = match swapped.checked_sub(after) {
+            Some(1) => "before its swap".to_owned(),
+            Some(0) => "after its swap".to_owned(),
+            _ => format!("after {after} operations"),
+        };
+        format!("a writer is killed {when} and another one {what}")
+    };
     let mut killed: Vec<Workload> = (0..trace.len())
         .flat_map(|after| {
             [
@@ -211,10 +222,6 @@ fn killed() -> Vec<Workload> {
             ]
         })
         .collect();
-    for (when, after) in [("before", swapped - 1), ("after", swapped)] {
-        let name = format!("a writer is killed {when} its swap and another one saves the same");
-        killed.push(workload(name, prepare(after), work(true)));
-    }
     let name = "the flush after a swap fails and another one saves the same";
     killed.push(workload(name, unsettled, work(true)));
     killed
