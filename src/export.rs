@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::content::{self, Failed};
 use crate::error::{Error, Problem, Result};
-use crate::fs::outside::{self, Place};
+use crate::fs::outside::{self, Place, System};
 use crate::fs::real::RealFs;
 use crate::fs::{Access, Fs};
 use crate::import::{Progress, ProgressFn};
@@ -13,6 +13,9 @@ use crate::snapshot::Snapshot;
 use crate::storage::Round as _;
 use crate::storage::round::DirectoryRound;
 use crate::sync::atomic::{AtomicBool, Ordering};
+
+/// What the directory with the files is called until it gets its name.
+const FILES: &str = "files";
 
 /// How a snapshot is exported.
 #[derive(Clone, Default)]
@@ -56,7 +59,8 @@ impl Snapshot {
     ///
     /// # Errors
     /// `Invalid` when the directory is not empty; `Corrupt` when a file is damaged, unless those are to be left out;
-    /// `Io`. Nothing is left behind then.
+    /// `Io`. Nothing is left behind then, but in one case: where everything was done and the last flush fails, the error
+    /// says so, and the directory is there as a whole until a power cut may take it away.
     pub fn export(&self, dir: impl AsRef<Path>, options: &Export) -> Result<ExportReport> {
         let dir = &outside::resolve(dir.as_ref())?;
         match outside::place(dir)? {
@@ -67,20 +71,18 @@ impl Snapshot {
         outside::check_not_in(dir, self.engine.dir())?;
         let failed = |error| Error::io("cannot export to", dir.display().to_string(), error);
         let unfinished = outside::unfinished_dir(dir).map_err(failed)?;
-        let outer = RealFs::open(unfinished.path()).map_err(failed)?;
-        outer.make_dir("files").map_err(failed)?;
-        let files = unfinished.path().join("files");
-        let report = self.export_into(Arc::new(RealFs::open(&files).map_err(failed)?), dir, options)?;
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            outside::make_dirs(parent)?;
-        }
-        outside::publish_dir(&files, dir).map_err(failed)?;
+        let target = Arc::new(RealFs::open(unfinished.path()).map_err(failed)?);
+        let report = self.export_into(target, FILES, dir, options)?;
+        outside::publish(&System, unfinished.path(), FILES, dir)?;
         Ok(report)
     }
 
+    /// Writes the files into a new directory of this name in `target`. Everything in it is durable when this returns, and
+    /// its own name need not be. `dir` is what it is to become.
     pub(crate) fn export_into(
         &self,
         target: Arc<dyn Fs>,
+        name: &str,
         dir: &Path,
         options: &Export,
     ) -> Result<ExportReport> {
@@ -88,12 +90,13 @@ impl Snapshot {
         let entries = self.head.table.list(&options.prefix);
         let mut report = ExportReport { files: 0, bytes: 0, damaged: Vec::new() };
         let mut progress = Progress::of(entries.iter().map(|entry| entry.bytes));
+        target.make_dir(name).map_err(failed)?;
         let mut round = DirectoryRound::new(Arc::clone(&target)).map_err(failed)?;
         for entry in entries {
             if options.cancel.as_ref().is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
                 return Err(Problem::Cancelled.into());
             }
-            let path = entry.path.as_str();
+            let path = &format!("{name}/{}", entry.path.as_str());
             let mut file = round.create(path, Access::Writable).map_err(failed)?;
             match content::copy(self.engine.storage(), entry, &mut file) {
                 Ok(()) => {

@@ -7,7 +7,7 @@ use crate::engine::content;
 use crate::engine::publish::{Content, Planned};
 use crate::error::{Error, Problem, Result};
 use crate::format::entry::Entry;
-use crate::fs::outside::{Fingerprint, Source, Walk};
+use crate::fs::source::{Fingerprint, Source, Walk};
 use crate::hash::Blake3;
 use crate::path::StorePath;
 use crate::transaction::Transaction;

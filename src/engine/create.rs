@@ -12,7 +12,7 @@ use crate::format::manifest::Kind;
 use crate::format::names::{CHECKPOINTS, DATA, FOLDERS, LOCKS, MANIFESTS, Name};
 use crate::fs::Fs;
 use crate::fs::medium::{self, Medium};
-use crate::fs::outside::{self, Place};
+use crate::fs::outside::{self, Place, System};
 use crate::fs::real::RealFs;
 use crate::hash::StoreId;
 use crate::storage::Storage;
@@ -31,19 +31,14 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Engine> {
 
 /// Makes a store in a directory of the operating system, which is missing, empty, or holds a store that was begun.
 pub(crate) fn create(dir: &Path, options: Options) -> Result<(Engine, Medium)> {
-    let place = outside::place(dir)?;
-    if place == Place::NotADirectory {
+    if outside::place(dir)? == Place::NotADirectory {
         return Err(Problem::NotADirectory(dir.into()).into());
     }
     // A medium that is refused is left as it is.
     let above = outside::nearest(dir);
     let carrier = real(above)?.carrier().map_err(|error| cannot_open(above, error))?;
     medium::check(&carrier, options.force_medium)?;
-    match place {
-        Place::Missing => outside::make_dirs(dir)?,
-        // Whoever made it may not have waited until its name was durable.
-        _ => outside::flush_above(dir),
-    }
+    outside::make_dirs(&System, dir)?;
     create_on(real(dir)?, dir, options)
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod real;
 #[cfg(any(test, feature = "sim"))]
 #[cfg_attr(not(test), allow(dead_code, reason = "the proofs ask for more than the crash kit"))]
 pub(crate) mod sim;
+pub(crate) mod source;
 
 use std::fmt::Debug;
 use std::io::{self, Read, Write};

@@ -1,224 +1,70 @@
-//! The files outside a store: what is saved from them, and the directories that a store or an export is made in.
+//! The directories outside a store: the one that a store or an export is made in, and those above it.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::fmt::Debug;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use crate::error::{Error, Problem, Result};
 
-/// What tells whether a file was written to: its place, length and times.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Fingerprint {
-    place: (u64, u64),
-    pub(crate) bytes: u64,
-    times: [(i64, i64); 2],
+/// What changes directories outside a store, by their absolute names: these may be or contain links, and need not be
+/// UTF-8, as they are the caller's.
+pub(crate) trait Outside: Debug {
+    /// Whether a directory is there.
+    fn is_dir(&self, dir: &Path) -> bool;
+    /// Makes a directory unless something has the name. Says whether it made it.
+    fn make_dir(&self, dir: &Path) -> io::Result<bool>;
+    /// Removes a directory if it is empty.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Gives a directory or file another name. A directory may replace an empty one.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// The names in a directory.
+    fn names(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Returns once the names in the directory are durable.
+    fn flush_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Whether the process works in this directory.
+    fn is_worked_in(&self, dir: &Path) -> bool;
 }
 
-fn fingerprint(meta: &Metadata) -> Fingerprint {
-    Fingerprint {
-        place: (meta.dev(), meta.ino()),
-        bytes: meta.len(),
-        times: [(meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec())],
-    }
-}
-
-/// A file that is being read to be saved.
+/// The operating system.
 #[derive(Debug)]
-pub(crate) struct Source {
-    file: File,
-    before: Fingerprint,
-}
+pub(crate) struct System;
 
-impl Source {
-    /// Opens a regular file; a symbolic link only when `follow` says so.
-    pub(crate) fn open(path: &Path, follow: bool) -> Result<Self> {
-        let link = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
-        let flags = OFlags::NONBLOCK | OFlags::NOCTTY | link;
-        let opened = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
-        let file = match opened {
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-                return Err(bad(path, "it is a symbolic link, and following links was not asked for"));
-            }
-            other => other.map_err(|error| cannot_read(path, error))?,
-        };
-        let meta = file.metadata().map_err(|error| cannot_read(path, error))?;
-        if let Some(rule) = not_regular(&meta) {
-            return Err(bad(path, rule));
-        }
-        Ok(Self { file, before: fingerprint(&meta) })
+impl Outside for System {
+    fn is_dir(&self, dir: &Path) -> bool {
+        dir.is_dir()
     }
 
-    /// What it was when it was opened.
-    pub(crate) const fn fingerprint(&self) -> Fingerprint {
-        self.before
+    fn make_dir(&self, dir: &Path) -> io::Result<bool> {
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            other => other.map(|()| true),
+        }
     }
 
-    /// The length when it was opened, in bytes.
-    pub(crate) const fn bytes(&self) -> u64 {
-        self.before.bytes
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::remove_dir(dir)
     }
 
-    /// Whether nothing was written to the file since it was opened, as far as its length and times tell.
-    pub(crate) fn is_unchanged(&self) -> io::Result<bool> {
-        Ok(fingerprint(&self.file.metadata()?) == self.before)
-    }
-}
-
-impl Read for Source {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read(buffer)
-    }
-}
-
-fn not_regular(meta: &Metadata) -> Option<&'static str> {
-    let kind = meta.file_type();
-    if kind.is_file() {
-        None
-    } else if kind.is_dir() {
-        Some("it is a directory")
-    } else if kind.is_fifo() {
-        Some("it is a FIFO")
-    } else if kind.is_socket() {
-        Some("it is a socket")
-    } else {
-        Some("it is a device")
-    }
-}
-
-fn bad(file: &Path, rule: impl Into<String>) -> Error {
-    Problem::BadSource { file: file.into(), rule: rule.into() }.into()
-}
-
-fn cannot_read(path: &Path, error: io::Error) -> Error {
-    Error::io("cannot read", path.display().to_string(), error)
-}
-
-/// One file found in a directory.
-#[derive(Debug)]
-pub(crate) struct Found {
-    /// Where it is.
-    pub(crate) file: PathBuf,
-    /// Its name below the directory, separated by `/`.
-    pub(crate) relative: String,
-    /// Its length, in bytes.
-    pub(crate) bytes: u64,
-}
-
-/// What a directory holds, and what tells whether that has changed.
-#[derive(Debug)]
-pub(crate) struct Walk {
-    /// The files, sorted by name.
-    pub(crate) files: Vec<Found>,
-    folders: BTreeMap<PathBuf, Fingerprint>,
-    follow: bool,
-}
-
-/// Asked again and again during something long; an error ends it.
-pub(crate) type GoOn<'a> = &'a dyn Fn() -> Result<()>;
-
-/// The most files that are looked for: no generation has more changes.
-const FILES_MAX: usize = 1_000_000;
-
-impl Walk {
-    /// Finds every file below `dir`. `store` must not be below it, nor it in `store`.
-    pub(crate) fn of(dir: &Path, store: &Path, follow: bool, go_on: GoOn<'_>) -> Result<Self> {
-        let absolute = |path: &Path| fs::canonicalize(path).map_err(|error| cannot_read(path, error));
-        if absolute(dir)?.starts_with(absolute(store)?) {
-            return Err(bad(dir, "it is a part of the store that it would be saved to"));
-        }
-        let mut walk = Self { files: Vec::new(), folders: BTreeMap::new(), follow };
-        walk.folder(dir, "", &mut Vec::new(), go_on)?;
-        walk.files.sort_by(|one, two| one.relative.cmp(&two.relative));
-        Ok(walk)
+    #[expect(clippy::disallowed_methods, reason = "this is where the disk outside a store is reached")]
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
     }
 
-    fn folder(
-        &mut self,
-        dir: &Path,
-        relative: &str,
-        above: &mut Vec<(u64, u64)>,
-        go_on: GoOn<'_>,
-    ) -> Result<()> {
-        go_on()?;
-        let meta = fs::metadata(dir).map_err(|error| cannot_read(dir, error))?;
-        if !meta.is_dir() {
-            return Err(Problem::NotADirectory(dir.into()).into());
-        }
-        if above.contains(&(meta.dev(), meta.ino())) {
-            return Err(bad(dir, "it is a link to a directory that it is in"));
-        }
-        if relative.len() > crate::path::PATH_MAX {
-            return Err(bad(dir, "its name below the directory that is saved is longer than 1024 bytes"));
-        }
-        above.push((meta.dev(), meta.ino()));
-        self.folders.insert(dir.into(), fingerprint(&meta));
-        let entries = fs::read_dir(dir).map_err(|error| cannot_read(dir, error))?;
-        let (mut has_pointer, mut has_manifests) = (false, false);
-        for entry in entries {
-            let entry = entry.map_err(|error| cannot_read(dir, error))?;
-            let path = entry.path();
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else { return Err(bad(&path, "its name is not UTF-8")) };
-            has_pointer |= name == "CURRENT";
-            has_manifests |= name == "manifests";
-            if has_pointer && has_manifests {
-                return Err(bad(dir, "it is a store, and a store is not saved as files of another"));
-            }
-            let relative = if relative.is_empty() { name.to_owned() } else { format!("{relative}/{name}") };
-            self.entry(&path, relative, above, go_on)?;
-        }
-        above.pop();
-        Ok(())
+    fn names(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().into())).collect()
     }
 
-    fn entry(
-        &mut self,
-        path: &Path,
-        relative: String,
-        above: &mut Vec<(u64, u64)>,
-        go_on: GoOn<'_>,
-    ) -> Result<()> {
-        let mut meta = fs::symlink_metadata(path).map_err(|error| cannot_read(path, error))?;
-        if meta.is_symlink() {
-            if !self.follow {
-                return Err(bad(path, "it is a symbolic link, and following links was not asked for"));
-            }
-            meta = fs::metadata(path).map_err(|error| cannot_read(path, error))?;
-        }
-        if meta.is_dir() {
-            return self.folder(path, &relative, above, go_on);
-        }
-        if let Some(rule) = not_regular(&meta) {
-            return Err(bad(path, rule));
-        }
-        if self.files.len() == FILES_MAX {
-            return Err(bad(path, "there are more than 1000000 files, and no generation has more changes"));
-        }
-        self.files.push(Found { file: path.into(), relative, bytes: meta.len() });
-        Ok(())
+    fn flush_dir(&self, dir: &Path) -> io::Result<()> {
+        File::options().read(true).open(dir)?.sync_all()
     }
 
-    /// Fails when a name was added to or taken from one of the folders since they were listed, or one of the files
-    /// was written to since it was `read`: what was read would be a mixture.
-    pub(crate) fn check_unchanged(&self, read: &[Fingerprint]) -> Result<()> {
-        for (found, before) in self.files.iter().zip(read) {
-            let file = &found.file;
-            let now = if self.follow { fs::metadata(file) } else { fs::symlink_metadata(file) };
-            if fingerprint(&now.map_err(|error| cannot_read(file, error))?) != *before {
-                return Err(bad(file, "it was written to while the directory that it is in was being read"));
-            }
-        }
-        for (dir, before) in &self.folders {
-            let now = fs::metadata(dir).map_err(|error| cannot_read(dir, error))?;
-            if fingerprint(&now) != *before {
-                return Err(bad(dir, "files were added to it or taken from it while it was being read"));
-            }
-        }
-        Ok(())
+    fn is_worked_in(&self, dir: &Path) -> bool {
+        let place = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+        place(dir).is_some_and(|dir| Some(dir) == place(Path::new(".")))
     }
 }
 
@@ -233,21 +79,22 @@ pub(crate) enum Place {
 
 /// Looks at a name outside.
 pub(crate) fn place(dir: &Path) -> Result<Place> {
+    let failed = |error| failed("cannot read", dir, error);
     match fs::read_dir(dir) {
         Ok(mut names) => match names.next() {
             None => Ok(Place::Empty),
             Some(Ok(_)) => Ok(Place::Occupied),
-            Some(Err(error)) => Err(cannot_read(dir, error)),
+            Some(Err(error)) => Err(failed(error)),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Place::Missing),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(Place::NotADirectory),
-        Err(error) => Err(cannot_read(dir, error)),
+        Err(error) => Err(failed(error)),
     }
 }
 
 /// A name from the root on, without looking at the disk.
 pub(crate) fn absolute(dir: &Path) -> Result<PathBuf> {
-    std::path::absolute(dir).map_err(|error| cannot_read(dir, error))
+    std::path::absolute(dir).map_err(|error| failed("cannot read", dir, error))
 }
 
 /// A name from the root on; where it leads to, if it is a link to something.
@@ -255,72 +102,20 @@ pub(crate) fn resolve(dir: &Path) -> Result<PathBuf> {
     // A slash at the end would ask for what a link leads to instead of the link.
     let dir = &dir.components().collect::<PathBuf>();
     if dir.is_symlink() {
-        return fs::canonicalize(dir).map_err(|error| cannot_read(dir, error));
+        return fs::canonicalize(dir).map_err(|error| failed("cannot read", dir, error));
     }
     absolute(dir)
-}
-
-/// Makes a directory and those above it, durably.
-pub(crate) fn make_dirs(dir: &Path) -> Result<()> {
-    let dir = &absolute(dir)?;
-    fs::create_dir_all(dir).map_err(|error| Error::io("cannot make", dir.display().to_string(), error))?;
-    flush_dir(beside(dir))
-        .map_err(|error| Error::io("cannot flush", beside(dir).display().to_string(), error))?;
-    flush_above(beside(dir));
-    Ok(())
-}
-
-/// Makes the name of a directory and of those above it durable, as far up as the system permits. Which of them
-/// existed before, and whether their names were durable, cannot be known.
-pub(crate) fn flush_above(dir: &Path) {
-    let Ok(dir) = absolute(dir) else { return };
-    for above in dir.ancestors().skip(1) {
-        if flush_dir(above).is_err() {
-            return;
-        }
-    }
-}
-
-fn flush_dir(dir: &Path) -> io::Result<()> {
-    File::options().read(true).open(dir)?.sync_all()
 }
 
 /// Fails when `dir`, which need not exist, would lie in the store.
 pub(crate) fn check_not_in(dir: &Path, store: &Path) -> Result<()> {
     let absolute = absolute(dir)?;
-    let store = fs::canonicalize(store).map_err(|error| cannot_read(store, error))?;
+    let store = fs::canonicalize(store).map_err(|error| failed("cannot read", store, error))?;
     let above = absolute.ancestors().find_map(|above| fs::canonicalize(above).ok());
     if above.is_some_and(|above| above.starts_with(store)) {
         return Err(Problem::InStore(dir.into()).into());
     }
     Ok(())
-}
-
-/// Gives a finished directory its name, durably. What has that name already must be an empty directory.
-///
-/// The directory that the process works in is filled instead of replaced, as whoever works in it would be left in
-/// one that is gone.
-pub(crate) fn publish_dir(from: &Path, to: &Path) -> io::Result<()> {
-    let place = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
-    if place(to).is_some_and(|to| Some(to) == place(Path::new("."))) {
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            rename(&entry.path(), &to.join(entry.file_name()))?;
-        }
-        return flush_dir(to);
-    }
-    rename(from, to)?;
-    flush_dir(beside(to))
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is where the disk outside a store is reached")]
-fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    fs::rename(from, to)
-}
-
-/// The directory that a name is in.
-fn beside(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The nearest directory at or above a name that is there.
@@ -331,5 +126,105 @@ pub(crate) fn nearest(dir: &Path) -> &Path {
 
 /// Makes an unfinished directory beside `dir`, or in the nearest directory above it, which goes away with the value.
 pub(crate) fn unfinished_dir(dir: &Path) -> io::Result<tempfile::TempDir> {
-    tempfile::Builder::new().prefix(".genstore-export-").tempdir_in(nearest(beside(dir)))
+    let beside = dir.parent().unwrap_or(dir);
+    tempfile::Builder::new().prefix(".genstore-export-").tempdir_in(nearest(beside))
+}
+
+/// Makes a directory and those above it. It and all above it are durable when this returns; if it fails, it has removed
+/// what it made: the name of a directory whose flush has failed may count as written although it is not, so whoever
+/// tries again must make it anew.
+///
+/// Directories that were there are flushed too, as whoever made them may not have waited. Where the system refuses to
+/// flush one in which nothing was made, it is left as it is.
+pub(crate) fn make_dirs(outside: &dyn Outside, dir: &Path) -> Result<()> {
+    let dir = &absolute(dir)?;
+    let mut made = Vec::new();
+    let done = make_missing(outside, dir, &mut made).and_then(|()| flush_above(outside, dir, &made));
+    if done.is_err() {
+        remove(outside, &made);
+    }
+    done
+}
+
+fn make_missing<'a>(outside: &dyn Outside, dir: &'a Path, made: &mut Vec<&'a Path>) -> Result<()> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|above| !outside.is_dir(above)).collect();
+    for dir in missing.into_iter().rev() {
+        // Another process may be making the same.
+        if outside.make_dir(dir).map_err(|error| failed("cannot make", dir, error))? {
+            made.push(dir);
+        } else if !outside.is_dir(dir) {
+            return Err(failed("cannot make", dir, Errno::EXIST.into()));
+        }
+    }
+    Ok(())
+}
+
+/// Makes the names of a directory and of those above it durable.
+fn flush_above(outside: &dyn Outside, dir: &Path, made: &[&Path]) -> Result<()> {
+    let names: Vec<&Path> = dir.ancestors().collect();
+    for pair in names.windows(2) {
+        let [name, above] = pair else { continue };
+        match outside.flush_dir(above) {
+            Err(error) if !made.contains(name) && is_refused(&error) => {}
+            other => other.map_err(|error| failed("cannot flush", above, error))?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether a directory cannot be flushed by this process or on this file system, which says nothing about its names.
+fn is_refused(error: &io::Error) -> bool {
+    let refusals = [Errno::ACCESS, Errno::PERM, Errno::ROFS, Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP];
+    error.raw_os_error().is_some_and(|code| refusals.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+fn remove(outside: &dyn Outside, made: &[&Path]) {
+    // What another process has put there meanwhile stays.
+    made.iter().rev().for_each(|dir| drop(outside.remove_dir(dir)));
+}
+
+/// Gives a finished directory, which is `name` in `unfinished` and of which everything is durable, the name `to`, and
+/// makes that durable. What has that name already must be an empty directory.
+///
+/// The directory that the process works in is filled instead of replaced, as whoever works in it would be left in
+/// one that is gone.
+///
+/// If a name cannot be given, what was made or moved before is taken back. After that nothing is, whatever fails: it is
+/// there, and nobody knows whether durably.
+pub(crate) fn publish(outside: &dyn Outside, unfinished: &Path, name: &str, to: &Path) -> Result<()> {
+    let from = &unfinished.join(name);
+    let rename =
+        |from: &Path, to: &Path| outside.rename(from, to).map_err(|error| failed("cannot make", to, error));
+    let flush = |dir: &Path| {
+        let failed = |error| failed("what was exported is there, but may not last: cannot flush", dir, error);
+        outside.flush_dir(dir).map_err(failed)
+    };
+    if outside.is_worked_in(to) {
+        let names = outside.names(from).map_err(|error| failed("cannot read", from, error))?;
+        for (done, name) in names.iter().enumerate() {
+            if let Err(error) = rename(&from.join(name), &to.join(name)) {
+                names
+                    .iter()
+                    .take(done)
+                    .for_each(|name| drop(outside.rename(&to.join(name), &from.join(name))));
+                return Err(error);
+            }
+        }
+        flush(to)?;
+        return flush(from);
+    }
+    let Some(beside) = to.parent() else { return rename(from, to) };
+    let mut made = Vec::new();
+    let done = make_missing(outside, beside, &mut made).and_then(|()| flush_above(outside, beside, &made));
+    if let Err(error) = done.and_then(|()| rename(from, to)) {
+        remove(outside, &made);
+        return Err(error);
+    }
+    flush(beside)?;
+    // A rename is durable once both directories are.
+    flush(unfinished)
+}
+
+fn failed(what: &'static str, path: &Path, error: io::Error) -> Error {
+    Error::io(what, path.display().to_string(), error)
 }

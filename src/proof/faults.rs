@@ -17,6 +17,7 @@ use crate::format::names::{CHECKPOINTS, DATA, MANIFESTS};
 use crate::fs::Fs;
 use crate::fs::layer::{Do, Layer, Rule};
 use crate::fs::op::Op;
+use crate::fs::sim::SimFs;
 use crate::fs::sim::disk::FailedFlush;
 
 const ERRORS: [Errno; 7] =
@@ -87,9 +88,9 @@ fn applies(op: &Op, becomes: Do) -> bool {
 }
 
 /// Fails when told to, and says first at which recorded operation, and what it was.
-fn rule(fault: Fault, scene: &Scene, fired: &Arc<OnceLock<(usize, Op)>>) -> Rule {
+pub(super) fn rule(fault: Fault, fs: &SimFs, fired: &Arc<OnceLock<(usize, Op)>>) -> Rule {
     let (seen, interrupted) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let (fs, fired) = (scene.fs.clone(), Arc::clone(fired));
+    let (fs, fired) = (fs.clone(), Arc::clone(fired));
     Arc::new(move |op| {
         if op.changes() != fault.changes {
             return Do::Asked;
@@ -137,7 +138,7 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
     scene.wrap = Arc::clone(mutant);
     scene.record();
     let fired = Arc::default();
-    let layer = Layer::over(&scene.fs, rule(fault, &scene, &fired));
+    let layer = Layer::over(&scene.fs, rule(fault, &scene.fs, &fired));
     let way = counting(&scene, mutant(Arc::new(layer.clone())));
     let outcome = (workload.work)(&mut scene, way);
     let trace = layer.take_trace();

@@ -5,11 +5,11 @@ mod alike;
 mod contract;
 mod crash;
 mod each;
-mod exports;
 mod faults;
 mod known;
 mod mutants;
 mod oracle;
+mod outside;
 mod scene;
 #[cfg(genstore_shuttle)]
 mod threads;

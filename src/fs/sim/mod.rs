@@ -182,7 +182,6 @@ impl SimFs {
 }
 
 impl World {
-    /// A directory cannot be renamed here: no save does it.
     fn rename(&mut self, from: &str, to: &str, replaces: bool) -> io::Result<()> {
         // Both directories before any name in them, as the system does.
         for path in [from, to] {
@@ -191,20 +190,22 @@ impl World {
         if from.is_empty() || to.is_empty() {
             return Err(Errno::NOENT.into());
         }
-        let node = self.disk.existing_file(from)?;
+        let node = self.disk.existing(from)?;
+        let is_in = |path: &str, dir| path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
         match self.disk.find(to)? {
             Some(_) if !replaces => return Err(Errno::EXIST.into()),
-            // The directory that the file itself is in, or one above that.
-            Some(_) if from.strip_prefix(to).is_some_and(|rest| rest.starts_with('/')) => {
-                return Err(Errno::NOTEMPTY.into());
-            }
-            Some(taken) if self.disk.is_dir(taken) => return Err(Errno::ISDIR.into()),
-            _ => {}
+            _ if is_in(to, from) => return Err(Errno::INVAL.into()),
+            Some(_) if is_in(from, to) => return Err(Errno::NOTEMPTY.into()),
+            Some(taken) if taken == node => return Ok(()),
+            Some(taken) => match (self.disk.is_dir(node), self.disk.dirs.get(&taken)) {
+                (false, Some(_)) => return Err(Errno::ISDIR.into()),
+                (true, None) => return Err(Errno::NOTDIR.into()),
+                (true, Some(names)) if !names.is_empty() => return Err(Errno::NOTEMPTY.into()),
+                _ => {}
+            },
+            None => {}
         }
         let ((from_dir, from), (to_dir, to)) = (self.disk.place(from)?, self.disk.place(to)?);
-        if from_dir == to_dir && from == to {
-            return Ok(());
-        }
         self.disk.change(vec![(from_dir, from.into(), None), (to_dir, to.into(), Some(node))]);
         Ok(())
     }

@@ -110,7 +110,7 @@ pub(crate) fn answer(disk: &Disk, op: &Op) -> Answer {
         | Op::Lock(path) => kind(disk, path),
         Op::Read(path) | Op::Note(path) => bytes(disk, path),
         Op::List(path) | Op::RemoveDir(path) => names(disk, path),
-        // What has the old name is read under the new one.
+        // What has the old name is read under the new one: no save renames a directory.
         Op::Rename(from, to) | Op::RenameNew(from, to) => {
             Answer::Both(Box::new((bytes(disk, from), kind(disk, to))))
         }

@@ -158,12 +158,12 @@ fn l3_every_operation_on_every_sort_of_name() {
     }
 }
 
-/// Renames from each sort of name: a directory is left out, as no save renames one.
+/// Renames from each sort of name.
 #[test]
 fn l3_what_can_be_renamed() {
     let expected = [DONE, DONE, MISSING, MISSING, FOREIGN, MISSING, LONG, LONG];
     let ways: [Rename; 2] = [|fs, from, to| fs.rename(from, to), |fs, from, to| fs.rename_new(from, to)];
-    for (name, expected) in names().iter().zip(expected).filter(|(name, _)| *name != "dir") {
+    for (name, expected) in names().iter().zip(expected) {
         for way in ways {
             on_both(|fs| {
                 fill(fs);
@@ -197,6 +197,31 @@ fn l3_a_rename_replaces_and_leaves_one_name() {
         fs.rename_new("file", "empty/file").unwrap();
         assert_eq!(read(fs, "empty/file"), b"old");
         assert_eq!(fs.stat("file").unwrap(), None);
+    });
+}
+
+#[test]
+fn l3_a_directory_is_renamed_with_all_in_it_and_replaces_only_an_empty_one() {
+    on_both(|fs| {
+        fill(fs);
+        let rename = |from, to| fs.rename(from, to).map(done).map_err(|error| error.kind());
+        let cases = [
+            ("dir", "file", Err(K::NotADirectory)),
+            ("empty", "dir", Err(K::DirectoryNotEmpty)),
+            ("dir", "dir/below", Err(K::InvalidInput)),
+            ("dir/inner", "dir", Err(K::DirectoryNotEmpty)),
+            ("dir", "missing/x", MISSING),
+            ("dir", "dir", DONE),
+            ("dir", "empty", DONE),
+            ("empty", "new", DONE),
+        ];
+        for (from, to, expected) in cases {
+            assert_eq!(rename(from, to), expected, "{from} to {to}");
+        }
+        assert_eq!(read(fs, "new/inner"), b"inner");
+        assert_eq!((fs.stat("dir").unwrap(), fs.stat("empty").unwrap()), (None, None));
+        write(fs, "new/later", "later");
+        assert_eq!(fs.list("new").unwrap().len(), 2);
     });
 }
 

@@ -140,9 +140,7 @@ impl Process<'_> {
             Action::MakeDir(path) => format!("made {}", fs.make_dir(path)?),
             Action::Remove(path) => format!("removed {:?}", fs.remove(path)?),
             Action::RemoveDir(path) => format!("removed {:?}", fs.remove_dir(path)?),
-            Action::Rename(from, _) | Action::RenameNew(from, _) if self.is_dir(from) => {
-                "no save renames a directory".into()
-            }
+            Action::RenameNew(from, _) if self.is_dir(from) => "no save renames a directory".into(),
             Action::Rename(from, to) => format!("renamed {:?}", fs.rename(from, to)?),
             Action::RenameNew(from, to) => format!("renamed {:?}", fs.rename_new(from, to)?),
             Action::List(path) => format!("{:?}", fs.list(path)?),
