@@ -109,6 +109,13 @@ impl Edit {
     }
 }
 
+/// A transaction with these edits.
+pub(super) fn staged(store: &Store, edits: &[Edit]) -> Result<Transaction> {
+    let mut tx = store.begin()?;
+    edits.iter().try_for_each(|edit| edit.stage(&mut tx))?;
+    Ok(tx)
+}
+
 /// What every process's way to the disk goes through.
 pub(super) type Wrap = Arc<dyn Fn(Arc<dyn Fs>) -> Arc<dyn Fs> + Send + Sync>;
 
@@ -295,11 +302,14 @@ impl Scene {
     pub(super) fn save(&mut self, store: &Store, edits: &[Edit]) -> Result<Commit> {
         let mut after = (*self.head_state()).clone();
         edits.iter().for_each(|edit| edit.apply(&mut after));
-        self.saving(store, after, || {
-            let mut tx = store.begin()?;
-            edits.iter().try_for_each(|edit| edit.stage(&mut tx))?;
-            tx.commit("save")
-        })
+        self.saving(store, after, || staged(store, edits)?.commit("save"))
+    }
+
+    /// Commits what was staged earlier, with these edits, whatever was saved meanwhile.
+    pub(super) fn commit(&mut self, store: &Store, tx: Transaction, edits: &[Edit]) -> Result<Commit> {
+        let mut after = (*self.head_state()).clone();
+        edits.iter().for_each(|edit| edit.apply(&mut after));
+        self.saving(store, after, || tx.commit("save"))
     }
 
     /// Saves so that exactly this is there.
@@ -309,6 +319,20 @@ impl Scene {
         let removals = now.keys().filter(|path| !state.contains_key(*path));
         let edits: Vec<Edit> = puts.chain(removals.map(|path| Edit::Remove(path.clone()))).collect();
         self.save(store, &edits)
+    }
+
+    /// Brings a part back to what it was.
+    pub(super) fn restore(&mut self, store: &Store, to: Generation, folder: &str) -> Result<Commit> {
+        let mut after = (*self.head_state()).clone();
+        after.retain(|path, _| !path.starts_with(folder));
+        let then = self.expect.certain[&to].state.iter().filter(|(path, _)| path.starts_with(folder));
+        after.extend(then.map(|(path, content)| (path.clone(), content.clone())));
+        let snapshot = store.snapshot_at(to)?;
+        self.saving(store, after, || {
+            let mut tx = store.begin()?;
+            tx.restore(&snapshot, &[folder])?;
+            tx.commit("a part of what it was")
+        })
     }
 
     /// Goes back to an earlier generation.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::scene::{Edit, Expect, Scene, State, put, stream};
+use super::scene::{Edit, Expect, Scene, State, put, staged, stream};
 use crate::error::ErrorKind;
 use crate::fs::Fs;
 use crate::fs::fault::{FaultFs, Plan};
@@ -101,6 +101,24 @@ pub(super) fn all() -> Vec<Workload> {
             let store = scene.open(way)?;
             scene.rollback(&store, Generation::new(2).unwrap()).map(drop)
         }),
+        workload("a part is brought back", begun, |scene, way| {
+            let store = scene.open(way)?;
+            scene.restore(&store, Generation::new(2).unwrap(), "folder/").map(drop)
+        }),
+        workload("two writers on bases that have moved", begun, |scene, way| {
+            let (one, other) = (scene.open(Arc::clone(&way))?, scene.open(way)?);
+            let edits = [
+                [put("a.json", "third a")],
+                [stream("folder/b.json", "third b")],
+                [put("a.json", "fourth a")],
+            ];
+            let [first, second, mut third] =
+                [staged(&one, &edits[0])?, staged(&other, &edits[1])?, staged(&one, &edits[2])?];
+            third.overwrite(true);
+            scene.commit(&one, first, &edits[0])?;
+            scene.commit(&other, second, &edits[1])?;
+            scene.commit(&one, third, &edits[2]).map(drop)
+        }),
         workload("several saves", begun, |scene, way| {
             let store = scene.open(way)?;
             scene.save(&store, &[put("a.json", "third a")])?;
@@ -135,14 +153,25 @@ pub(super) fn all() -> Vec<Workload> {
         };
         all.push(workload(format!("commit of 100 files {with}"), prepare, save(files(100, "many/"))));
         all.push(workload(format!("commit of 14 files in folders {with}"), prepare, save(spread(14))));
+        // More than are flushed one by one where the whole can be, and more than are held open.
+        for count in [13, 66] {
+            let name = format!("commit of {count} streamed files {with}");
+            all.push(workload(name, prepare, save(streamed(count))));
+        }
     }
     all.extend(killed());
     for workload in &mut all {
         let settling = ["saves the same", "killed", "folders that a copy"];
         workload.settles = settling.iter().any(|name| workload.name.contains(name));
-        workload.is_long = workload.name.contains("100 files");
+        workload.is_long = ["100 files", "66 streamed"].iter().any(|name| workload.name.contains(name));
     }
     all
+}
+
+fn streamed(count: usize) -> Vec<Edit> {
+    (0..count)
+        .map(|number| stream(&format!("in/f{number}.json"), &format!("file {number} of {count}")))
+        .collect()
 }
 
 fn spread(count: usize) -> Vec<Edit> {
