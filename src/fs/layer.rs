@@ -20,7 +20,7 @@ pub(crate) enum Do {
     Asked,
     /// Says that it was done, and does nothing.
     Pretend,
-    /// The same, and does it after the next operation that changes a file or flushes.
+    /// The same, and does it after the next operation that changes a file or flushes, if that can still be done.
     Late,
     /// Fails with this error of the system, having done nothing.
     Fail(i32),
@@ -56,6 +56,8 @@ pub(crate) struct Layer {
     /// The same, once an operation has failed.
     pub(crate) after_failure: Option<Beside>,
     pub(crate) reads: Option<Reads>,
+    /// What is left as a note in place of what should be.
+    pub(crate) notes: Option<fn(&[u8]) -> Vec<u8>>,
     /// Whether no name is found in these folders.
     pub(crate) hides: &'static [&'static str],
     /// The machine that the tree is in, if it is not that of the tree below.
@@ -88,6 +90,7 @@ impl Layer {
             beside: None,
             after_failure: None,
             reads: None,
+            notes: None,
             hides: &[],
             host: None,
             state: Arc::default(),
@@ -228,7 +231,7 @@ impl Fs for Layer {
 
     fn flush_dir(&self, path: &str) -> io::Result<()> {
         let name = path.to_owned();
-        let late = self.late_path(move |fs| fs.flush_dir(&name).unwrap());
+        let late = self.late_path(move |fs| drop(fs.flush_dir(&name)));
         self.ask(Op::FlushDir(path.into()), |_| self.inner.flush_dir(path), || (), late)
     }
 
@@ -337,7 +340,7 @@ impl FsFile for LayerFile {
 
     fn flush_durably(&self) -> io::Result<()> {
         let file = Arc::clone(&self.inner);
-        let late: Late = Box::new(move || file.lock().unwrap().flush_durably().unwrap());
+        let late: Late = Box::new(move || drop(file.lock().unwrap().flush_durably()));
         let flush = |_| self.inner().flush_durably();
         self.layer.ask(Op::Flush(self.path.clone()), flush, || (), Some(late))
     }
@@ -409,6 +412,7 @@ impl FsLock for LayerLock {
     }
 
     fn set_note(&self, note: &[u8]) -> io::Result<()> {
-        self.layer.ask(Op::Note(self.path.clone()), |_| self.inner.set_note(note), || (), None)
+        let note = self.layer.notes.map_or_else(|| note.to_vec(), |instead| instead(note));
+        self.layer.ask(Op::Note(self.path.clone()), |_| self.inner.set_note(&note), || (), None)
     }
 }

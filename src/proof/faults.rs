@@ -13,7 +13,7 @@ use super::work::{on_all_processors, shuffled};
 use super::workloads::{self, Workload};
 use crate::effort;
 use crate::error::ErrorKind;
-use crate::format::names::{CHECKPOINTS, DATA, MANIFESTS};
+use crate::format::names::{CHECKPOINTS, DATA, MANIFESTS, Name};
 use crate::fs::Fs;
 use crate::fs::layer::{Do, Layer, Rule};
 use crate::fs::op::Op;
@@ -164,7 +164,7 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
         );
     }
     check_no_flush_is_retried(&trace)?;
-    goes_on(&mut scene).map_err(|wrong| format!("afterwards: {wrong}"))?;
+    goes_on(&mut scene, begun(&trace)).map_err(|wrong| format!("afterwards: {wrong}"))?;
     let recorded = Recorded::ended(format!("{} with {fault:?}", workload.name), &scene);
     let last = recorded.steps.len();
     // What comes before the fault is cut short without it.
@@ -196,16 +196,30 @@ fn is_chosen(recorded: &Recorded, fault: Fault, from: usize, point: usize) -> bo
         || hasher.finish().is_multiple_of(ONE_IN)
 }
 
+/// The highest number under which names were to be made, whether they were removed later or not.
+fn begun(trace: &[Op]) -> u64 {
+    let made = trace.iter().filter_map(|op| match op {
+        Op::Create(path) | Op::RenameNew(_, path) => Name::parse(path)?.generation(),
+        _ => None,
+    });
+    oracle::highest(&made.collect())
+}
+
 /// Whoever opens the store next, in the same start of the machine, finds one of the states that can be, and can save:
 /// also the very same once more, which must then be there to stay.
-fn goes_on(scene: &mut Scene) -> Verdict {
-    let visible = oracle::highest(&oracle::numbers(&scene.fs.disk()));
+fn goes_on(scene: &mut Scene, begun: u64) -> Verdict {
+    let visible = begun.max(oracle::highest(&oracle::numbers(&scene.fs.disk())));
     let attempt = scene.attempted.clone();
     let store =
         scene.open_or_make().map_err(|error| format!("it does not open, or cannot be made: {error}"))?;
     hold!(store.recovery().is_none(), "it opens damaged: {:?}", store.recovery());
     if let Some(attempt) = attempt.filter(|attempt| !attempt.is_empty()) {
-        scene.save_state(&store, &attempt).map_err(|error| format!("it cannot be tried again: {error}"))?;
+        let before = store.engine.known().link.generation;
+        let commit = scene
+            .save_state(&store, &attempt)
+            .map_err(|error| format!("it cannot be tried again: {error}"))?;
+        let is_new = commit.generation != before;
+        hold!(!is_new || commit.generation.get() > begun, "number {} was used again", commit.generation);
     }
     let commit = scene
         .save(&store, &[put("later.json", "after the fault")])

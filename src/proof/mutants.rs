@@ -31,6 +31,8 @@ struct Mutant {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum By {
     PowerCuts,
+    /// Power cuts while another writer follows one that broke the rule and was killed.
+    Kills,
     Faults,
     FlippedBits,
 }
@@ -138,6 +140,20 @@ fn left_out() -> Vec<Mutant> {
 }
 
 fn out_of_order() -> Vec<Mutant> {
+    let early: Wrap = Arc::new(|way| {
+        let swapped = Arc::new(AtomicBool::new(false));
+        let is_done = Arc::clone(&swapped);
+        let rule: Rule = Arc::new(move |op| {
+            if op.swaps() && is_done.swap(false, Ordering::Relaxed) { Do::Pretend } else { Do::Asked }
+        });
+        let mut layer = Layer::new(way, rule);
+        layer.beside = Some(Arc::new(move |fs, op| {
+            if flushes(op, "manifests/") && fs.rename("CURRENT.next", "CURRENT").is_ok() {
+                swapped.store(true, Ordering::Relaxed);
+            }
+        }));
+        Arc::new(layer)
+    });
     vec![
         instead(Do::Late, "the last flush of the first barrier and the swap change places", "", |op, _| {
             flushes_dir(op, "manifests")
@@ -146,17 +162,18 @@ fn out_of_order() -> Vec<Mutant> {
         instead(Do::Late, "the flush of a checkpoint and its rename change places", "checkpoint", |op, _| {
             flushes(op, "staging/")
         }),
-        beside("the swap and the first flush of the first barrier change places", "", |fs, op| {
-            if flushes(op, "manifests/") {
-                let _ = fs.rename("CURRENT.next", "CURRENT");
-                // The swap that follows finds the same again.
-                let _ = fs.create("CURRENT.next", crate::fs::Access::ReadOnly).and_then(|mut next| {
-                    let mut pointer = Vec::new();
-                    fs.open("CURRENT")?.read_to_end(&mut pointer)?;
-                    next.write_all(&pointer)
-                });
-            }
-        }),
+        Mutant {
+            name: "the swap and the first flush of the first barrier change places",
+            wrap: early,
+            on: "",
+            by: By::PowerCuts,
+        },
+        Mutant {
+            name: "what was swapped in is noted as durable before it is",
+            wrap: with(|op, second| if second && flushes_dir(op, "") { Do::Late } else { Do::Asked }),
+            on: "",
+            by: By::Kills,
+        },
     ]
 }
 
@@ -198,7 +215,17 @@ fn numbers() -> Vec<Mutant> {
         layer.set_boot("the only one");
         Arc::new(layer)
     });
+    let unnoted: Wrap = Arc::new(|way| {
+        let mut layer = Layer::new(way, asked());
+        layer.notes = Some(|note| {
+            let mut note: serde_json::Value = serde_json::from_slice(note).unwrap();
+            note["next"] = serde_json::Value::Null;
+            note.to_string().into_bytes()
+        });
+        Arc::new(layer)
+    });
     vec![
+        Mutant { name: "the number that is used is not noted", wrap: unnoted, on: "", by: By::Faults },
         Mutant {
             name: "names that a crash has left are not looked for, and overwritten",
             wrap: reusing,
@@ -337,6 +364,20 @@ fn cut(mutant: &Mutant) -> Verdict {
     Ok(())
 }
 
+/// Kills the writer that breaks the rule after each of its operations.
+fn kill(mutant: &Mutant) -> Verdict {
+    let seen = Seen::default();
+    for after in 0..workloads::KILLED_MAX {
+        let workload = workloads::killed_first(after, &mutant.wrap);
+        work::caught(|| {
+            let recorded = Recorded::of(&workload, &scene::plain())?;
+            crash::cut(&recorded, recorded.points(), Depth::up_to(64, 1), &seen)
+        })
+        .map_err(|wrong| format!("killed after {after} operations: {wrong}"))?;
+    }
+    Ok(())
+}
+
 fn workloads() -> impl Iterator<Item = Workload> {
     let is_wanted = |workload: &Workload| {
         let killed_elsewhere =
@@ -387,6 +428,7 @@ fn flip(mutant: &Mutant) -> Verdict {
 fn caught(mutant: &Mutant) -> Option<String> {
     let run = match mutant.by {
         By::PowerCuts => cut,
+        By::Kills => kill,
         By::Faults => fail,
         By::FlippedBits => flip,
     };

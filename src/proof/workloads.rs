@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::scene::{Edit, Expect, Scene, State, put, staged, stream};
+use super::scene::{self, Edit, Expect, Scene, State, Wrap, plain, put, staged, stream};
 use crate::error::ErrorKind;
 use crate::fs::Fs;
 use crate::fs::fault::{FaultFs, Plan};
@@ -206,35 +206,12 @@ fn lost_folders() -> Scene {
 /// Two writers in turn: the first is killed at each of its operations, the second saves what it finds.
 fn killed() -> Vec<Workload> {
     let trace = {
-        let mut scene = begun();
-        let fault = waiting(scene.way());
-        save(first_save())(&mut scene, fault.way()).unwrap();
+        let fault = waiting(begun().way());
+        first(fault.way()).unwrap();
         fault.take_trace().into_iter().filter(Op::changes).collect::<Vec<_>>()
     };
     let swapped = trace.iter().position(Op::swaps).unwrap() + 1;
-    // What comes before the kill is cut short in the workload of the first alone.
-    let prepare = |after: usize| {
-        move || {
-            let mut scene = begun();
-            let fault = waiting(scene.way());
-            fault.plan(Some(dies_after(after)));
-            if save(first_save())(&mut scene, fault.way()).is_err() {
-                let state = first_state(&scene);
-                scene.killed(Arc::new(state));
-            }
-            scene
-        }
-    };
-    let work = |same: bool| {
-        move |scene: &mut Scene, way: Arc<dyn Fs>| {
-            let state = first_state(scene);
-            let store = scene.open(way)?;
-            if same {
-                scene.save_state(&store, &state)?;
-            }
-            scene.save(&store, &[put("a.json", "third a"), put("second.json", "of the second")]).map(drop)
-        }
-    };
+    assert!(trace.len() <= KILLED_MAX);
     let name = |after, what| {
         let when = match swapped.checked_sub(after) {
             Some(1) => "before its swap".to_owned(),
@@ -246,14 +223,56 @@ fn killed() -> Vec<Workload> {
     let mut killed: Vec<Workload> = (0..trace.len())
         .flat_map(|after| {
             [
-                workload(name(after, "saves something else"), prepare(after), work(false)),
-                workload(name(after, "saves the same"), prepare(after), work(true)),
+                workload(
+                    name(after, "saves something else"),
+                    move || first_killed(after, &plain()),
+                    second(false),
+                ),
+                workload(name(after, "saves the same"), move || first_killed(after, &plain()), second(true)),
             ]
         })
         .collect();
     let name = "the flush after a swap fails and another one saves the same";
-    killed.push(workload(name, unsettled, work(true)));
+    killed.push(workload(name, unsettled, second(true)));
     killed
+}
+
+/// The most operations of the writer that is killed.
+pub(super) const KILLED_MAX: usize = 40;
+
+/// A writer to which nothing happens, after another one that goes through `wrap` and is killed after so many operations.
+pub(super) fn killed_first(after: usize, wrap: &Wrap) -> Workload {
+    let wrap = Arc::clone(wrap);
+    workload("after one that was killed", move || first_killed(after, &wrap), second(true))
+}
+
+/// What comes before the kill is cut short in the workload of the first alone.
+fn first_killed(after: usize, wrap: &Wrap) -> Scene {
+    let mut scene = begun();
+    let fault = waiting(scene.way());
+    fault.plan(Some(dies_after(after)));
+    // Who is killed acknowledges nothing, even if it says that it does.
+    let _ = first(wrap(fault.way()));
+    let state = first_state(&scene);
+    scene.killed(Arc::new(state));
+    scene
+}
+
+fn first(way: Arc<dyn Fs>) -> crate::Result<()> {
+    let store = scene::open(way)?;
+    staged(&store, &first_save())?.commit("save").map(drop)
+}
+
+/// Saves the same as the first, or not, and something else.
+fn second(same: bool) -> impl Fn(&mut Scene, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync + 'static {
+    move |scene, way| {
+        let state = first_state(scene);
+        let store = scene.open(way)?;
+        if same {
+            scene.save_state(&store, &state)?;
+        }
+        scene.save(&store, &[put("a.json", "third a"), put("second.json", "of the second")]).map(drop)
+    }
 }
 
 /// A pointer that was swapped in shows, and no flush of the directory will make it last.
