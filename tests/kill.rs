@@ -93,6 +93,15 @@ fn killed_commands_leave_the_last_acknowledged_generation_or_the_next() {
     );
 }
 
+/// The place of a store. On a disk most of a save is waiting for flushes, and so are most of the moments. In memory they
+/// are spread over the writes.
+fn sandbox(number: u64) -> Sandbox {
+    match support::memory().filter(|_| !number.is_multiple_of(ON_DISK)) {
+        Some(memory) => Sandbox::new_in(memory),
+        None => Sandbox::new(),
+    }
+}
+
 /// One store and what happens to it.
 struct Life<'a> {
     sandbox: Sandbox,
@@ -107,12 +116,7 @@ struct Life<'a> {
 
 impl<'a> Life<'a> {
     fn new(seed: u64, life: u64, pace: &'a mut Pace, tally: &'a mut Tally) -> Self {
-        // On a disk most of a save is waiting for flushes, and so are most of the moments. In memory they are spread
-        // over the writes.
-        let sandbox = match support::memory().filter(|_| !life.is_multiple_of(ON_DISK)) {
-            Some(memory) => Sandbox::new_in(memory),
-            None => Sandbox::new(),
-        };
+        let sandbox = sandbox(life);
         sandbox.ok(&["init"]);
         let handle = Store::open(sandbox.store()).unwrap();
         let model = Model::new(handle.dir());
