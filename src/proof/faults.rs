@@ -241,6 +241,9 @@ fn check_no_flush_is_retried(trace: &[Op]) -> Verdict {
     Ok(())
 }
 
+/// A long run says how far it is each time that it has tried so many faults.
+const TOLD: usize = 5000;
+
 /// The workloads of which every operation fails.
 pub(super) fn workloads() -> Vec<Workload> {
     let names = [
@@ -286,13 +289,21 @@ fn everything(changes: bool, seen: &Seen) -> Verdict<(usize, usize)> {
         faults.sort_by_key(|(workload, _)| workloads[*workload].is_long);
         faults.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
     }
-    on_all_processors(&faults, |(number, fault)| {
-        let workload = &workloads[*number];
-        check(workload, *fault, &plain(), seen)
-            .and_then(|met| if met { Ok(()) } else { Err("it did not fail".into()) })
-            .map_err(|wrong| format!("{} with {fault:?}: {wrong}", workload.name))
-    })?;
-    Ok((faults.len(), all))
+    let short = faults.iter().filter(|(workload, _)| !workloads[*workload].is_long).count();
+    let mut done = 0;
+    for some in faults.chunks(TOLD) {
+        on_all_processors(some, |(number, fault)| {
+            let workload = &workloads[*number];
+            check(workload, *fault, &plain(), seen)
+                .and_then(|met| if met { Ok(()) } else { Err("it did not fail".into()) })
+                .map_err(|wrong| format!("{} with {fault:?}: {wrong}", workload.name))
+        })?;
+        done += some.len();
+        if wanted.is_some() {
+            println!("L2: {done} so far, {} of them in long work", done.saturating_sub(short));
+        }
+    }
+    Ok((done, all))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the time that it took is reported")]
