@@ -26,31 +26,44 @@ const LIMIT_AGAIN: u64 = 2;
 /// The distinct states that are looked at unless more are asked for.
 const STATES: u64 = 1_000_000;
 
+/// Disks, each with what is expected of it.
+#[derive(Default)]
+struct Disks {
+    keys: [Mutex<HashSet<[u8; 16]>>; 16],
+    count: AtomicU64,
+}
+
+impl Disks {
+    /// Adds one. Says whether it is new.
+    fn add(&self, image: &[u8; 32], expect: u64) -> bool {
+        let mut key = [0; 16];
+        key.copy_from_slice(&image[..16]);
+        key.iter_mut().zip(expect.to_le_bytes()).for_each(|(key, expect)| *key ^= expect);
+        let is_new = self.keys[usize::from(key[15] % 16)].lock().unwrap().insert(key);
+        self.count.fetch_add(u64::from(is_new), Ordering::Relaxed);
+        is_new
+    }
+
+    fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
 /// Everything that was looked at so far.
 #[derive(Default)]
 pub(super) struct Seen {
-    states: [Mutex<HashSet<[u8; 16]>>; 16],
-    count: AtomicU64,
+    states: Disks,
+    /// Those from which the work went on.
+    second: Disks,
     runs: AtomicUsize,
-    second: AtomicUsize,
     /// The points that were tried in every way, and those that have more ways than that.
     complete: AtomicUsize,
     sampled: AtomicUsize,
 }
 
 impl Seen {
-    /// Whether this disk with these expectations is new.
-    fn is_new(&self, image: &[u8; 32], expect: u64) -> bool {
-        let mut key = [0; 16];
-        key.copy_from_slice(&image[..16]);
-        key.iter_mut().zip(expect.to_le_bytes()).for_each(|(key, expect)| *key ^= expect);
-        let is_new = self.states[usize::from(key[15] % 16)].lock().unwrap().insert(key);
-        self.count.fetch_add(u64::from(is_new), Ordering::Relaxed);
-        is_new
-    }
-
     pub(super) fn count(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
+        self.states.count()
     }
 }
 
@@ -117,8 +130,8 @@ pub(super) struct Depth {
     pub(super) samples_long: u64,
     /// How many ways are tried at each point after a first power cut.
     pub(super) limit_again: u64,
-    /// From how many new disks of each point the work goes on to that.
-    pub(super) again: usize,
+    /// From how many disks of each point the work goes on to that.
+    pub(super) again: u64,
     pub(super) seed: u64,
 }
 
@@ -126,6 +139,15 @@ impl Depth {
     /// All ways where there are at most `limit`, else as many samples, and no second power cut.
     pub(super) const fn up_to(limit: u64, seed: u64) -> Self {
         Self { limit, done: false, samples: limit, samples_long: limit, limit_again: 0, again: 0, seed }
+    }
+
+    /// Whether the work goes on from this one of so many disks of a point: from the last, and from others that their bytes
+    /// decide, so that what other threads have seen meanwhile makes no difference.
+    fn goes_on(self, place: usize, all: usize, image: &[u8; 32]) -> bool {
+        let Some(others) = self.again.checked_sub(1) else { return false };
+        let mut hash = [0; 8];
+        hash.copy_from_slice(&image[..8]);
+        place + 1 == all || u64::from_le_bytes(hash) % (all as u64) < others
     }
 }
 
@@ -158,22 +180,17 @@ fn cut_at(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen, shown: &
         points.fetch_add(1, Ordering::Relaxed);
     }
     let picks = every_way.unwrap_or_else(|| cut.samples(samples));
-    let every = (picks.len() / depth.again.max(1)).max(1);
-    let mut new = 0;
-    for pick in &picks {
+    for (place, pick) in picks.iter().enumerate() {
         let image = cut.image(pick);
-        if !seen.is_new(&image.hash, expected) {
-            continue;
-        }
         let explain = |wrong: String| {
             format!("{}, pick {pick:?}: {wrong}\n{}", recorded.describe(point), tree(&image.disk))
         };
-        oracle::check(&image, expect, expected, &recorded.wrap, shown).map_err(explain)?;
-        if new % every == 0 && depth.again > 0 {
-            again(&image.disk, expect, &recorded.wrap, depth, seen).map_err(explain)?;
-            seen.second.fetch_add(1, Ordering::Relaxed);
+        if seen.states.add(&image.hash, expected) {
+            oracle::check(&image, expect, expected, &recorded.wrap, shown).map_err(explain)?;
         }
-        new += 1;
+        if depth.goes_on(place, picks.len(), &image.hash) && seen.second.add(&image.hash, expected) {
+            again(&image.disk, expect, &recorded.wrap, depth, seen).map_err(explain)?;
+        }
     }
     Ok(())
 }
@@ -271,8 +288,8 @@ fn l1_the_power_is_cut_at_every_operation() {
             break;
         }
     }
-    let second = seen.second.load(Ordering::Relaxed);
-    assert!(second > points / 2 && seen.count() >= wanted, "{second} of {points}");
+    let second = seen.second.count();
+    assert!(second > points as u64 / 2 && seen.count() >= wanted, "{second} of {points}");
     println!(
         "L1: {} workloads, {operations} operations, {points} points ({complete} in every way), from {second} disks once more, \
          {} distinct states, settled by {} runs, {} s, 0 violations, seed {seed}",
