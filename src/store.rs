@@ -48,11 +48,12 @@ impl Store {
         Self::options().open(dir)
     }
 
-    /// Makes a store in `dir`, which must not exist or be empty. It is durable when this returns.
+    /// Makes a store in `dir`, which must not exist or be empty, and the directories above it that are missing. All of
+    /// that is durable when this returns.
     ///
     /// # Errors
     /// `Invalid` when the directory is not empty, `Unsupported` when the medium does not keep what a store needs:
-    /// see [`OpenOptions::force_medium`].
+    /// see [`OpenOptions::force_medium`]; `Io`. What was begun then does no harm: to call this again completes it.
     pub fn create(dir: impl AsRef<Path>) -> Result<Self> {
         Self::options().create(dir)
     }

@@ -377,6 +377,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_second_name_stands_in_for_a_rename_that_replaces_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).ok();
+        write("from", "new");
+        write("taken", "old");
+        let root = sys::open(dir.path(), DIRECTORY, Mode::empty()).unwrap();
+        let refused = link_new(&root, "from", &root, "taken").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!((read("from").as_deref(), read("taken").as_deref()), (Some("new"), Some("old")));
+        link_new(&root, "from", &root, "to").unwrap();
+        assert_eq!((read("from"), read("to").as_deref()), (None, Some("new")));
+    }
+
+    #[test]
     fn both_ways_to_a_directory_follow_no_link() {
         let outside = tempfile::tempdir().unwrap();
         let dir = tempfile::tempdir().unwrap();

@@ -183,8 +183,8 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
 const LIMIT: u64 = 4;
 /// The same in long work, and not at every operation: see [`is_chosen`].
 const LIMIT_LONG: u64 = 2;
-const NEAR: usize = 4;
-const ONE_IN: u64 = 256;
+const NEAR: usize = 2;
+const ONE_IN: u64 = 1024;
 
 /// Whether the power is cut there although the work is long: soon after the fault or a swap, and at one
 /// in so many of the others, which the fault and the seed decide.

@@ -88,6 +88,15 @@ pub(super) fn all() -> Vec<Workload> {
             ]),
         ),
         workload(
+            "streamed to a file system that links instead of renaming",
+            || {
+                let scene = begun();
+                scene.fs.link_instead();
+                scene
+            },
+            save(vec![stream("folder/b.json", "third b"), stream("new/deep/d.json", "third d")]),
+        ),
+        workload(
             "all kinds of change",
             begun,
             save(vec![

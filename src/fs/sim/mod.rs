@@ -65,6 +65,8 @@ struct World {
     elapsed: u64,
     random: Random,
     whole: bool,
+    /// Whether a rename that replaces nothing is a second name and then the removal of the first.
+    links: bool,
     tape: Option<Vec<Step>>,
     watch: Option<Watch>,
     next_flush: Option<FailedFlush>,
@@ -86,6 +88,7 @@ impl SimFs {
             elapsed: boot * 86_400_000,
             random: Random::new(boot),
             whole: false,
+            links: false,
             tape: None,
             watch: None,
             next_flush: None,
@@ -126,6 +129,7 @@ impl SimFs {
             elapsed,
             ref random,
             whole,
+            links,
             tape: _,
             watch: _,
             next_flush: _,
@@ -133,8 +137,8 @@ impl SimFs {
         let after = Self::start(disk, boot);
         {
             let mut world = after.world();
-            (world.holders, world.elapsed, world.random, world.whole) =
-                (holders, elapsed, random.clone(), whole);
+            (world.holders, world.elapsed, world.random) = (holders, elapsed, random.clone());
+            (world.whole, world.links) = (whole, links);
         }
         after
     }
@@ -153,6 +157,12 @@ impl SimFs {
     /// Whether a flush of the whole is offered.
     pub(crate) fn offer_whole(&self, offer: bool) {
         self.world().whole = offer;
+    }
+
+    /// The file system has no rename that replaces nothing.
+    #[cfg(test)]
+    pub(crate) fn link_instead(&self) {
+        self.world().links = true;
     }
 
     /// Begins to keep what every operation finds.
@@ -206,7 +216,13 @@ impl World {
             None => {}
         }
         let ((from_dir, from), (to_dir, to)) = (self.disk.place(from)?, self.disk.place(to)?);
-        self.disk.change(vec![(from_dir, from.into(), None), (to_dir, to.into(), Some(node))]);
+        let (gone, new) = ((from_dir, from.into(), None), (to_dir, to.into(), Some(node)));
+        if self.links && !replaces {
+            self.disk.change(vec![new]);
+            self.disk.change(vec![gone]);
+        } else {
+            self.disk.change(vec![gone, new]);
+        }
         Ok(())
     }
 
