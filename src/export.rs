@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::content::{self, Failed};
 use crate::error::{Error, Problem, Result};
-use crate::fs::outside::{self, Place, System};
+use crate::fs::outside::{self, Outside, Place, System};
 use crate::fs::real::RealFs;
 use crate::fs::{Access, Fs};
 use crate::import::{Progress, ProgressFn};
@@ -59,8 +59,9 @@ impl Snapshot {
     ///
     /// # Errors
     /// `Invalid` when the directory is not empty; `Corrupt` when a file is damaged, unless those are to be left out;
-    /// `Io`. Nothing is left behind then, but in one case: where everything was done and the last flush fails, the error
-    /// says so, and the directory is there as a whole until a power cut may take it away.
+    /// `Io`. Nothing is left behind then, but where something has already got its name: if only the last flush fails, the
+    /// error says so, and the directory is there as a whole until a power cut may take it away; and of the directory
+    /// that the process works in, the names that it has got stay.
     pub fn export(&self, dir: impl AsRef<Path>, options: &Export) -> Result<ExportReport> {
         let dir = &outside::resolve(dir.as_ref())?;
         match outside::place(dir)? {
@@ -72,14 +73,26 @@ impl Snapshot {
         let failed = |error| Error::io("cannot export to", dir.display().to_string(), error);
         let unfinished = outside::unfinished_dir(dir).map_err(failed)?;
         let target = Arc::new(RealFs::open(unfinished.path()).map_err(failed)?);
+        self.export_through(unfinished.path(), target, &System, dir, options)
+    }
+
+    /// The same by way of an unfinished directory, which is also the root of `target`.
+    pub(crate) fn export_through(
+        &self,
+        unfinished: &Path,
+        target: Arc<dyn Fs>,
+        outside: &dyn Outside,
+        dir: &Path,
+        options: &Export,
+    ) -> Result<ExportReport> {
         let report = self.export_into(target, FILES, dir, options)?;
-        outside::publish(&System, unfinished.path(), FILES, dir)?;
+        outside::publish(outside, unfinished, FILES, dir)?;
         Ok(report)
     }
 
     /// Writes the files into a new directory of this name in `target`. Everything in it is durable when this returns, and
     /// its own name need not be. `dir` is what it is to become.
-    pub(crate) fn export_into(
+    fn export_into(
         &self,
         target: Arc<dyn Fs>,
         name: &str,

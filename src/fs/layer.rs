@@ -44,6 +44,9 @@ pub(crate) type Beside = Arc<dyn Fn(&dyn Fs, &Op) + Send + Sync>;
 /// What is read of a file in place of what it holds, if it is to be something else.
 pub(crate) type Reads = fn(&dyn Fs, &str) -> Option<Vec<u8>>;
 
+/// What is left as a note in place of another one.
+pub(crate) type Notes = fn(&[u8]) -> Vec<u8>;
+
 type Late = Box<dyn FnOnce() + Send>;
 
 /// The layer.
@@ -52,12 +55,14 @@ pub(crate) struct Layer {
     inner: Arc<dyn Fs>,
     sim: Option<SimFs>,
     rule: Rule,
+    /// The directory of the tree below that is the root here.
+    root: String,
     pub(crate) beside: Option<Beside>,
     /// The same, once an operation has failed.
     pub(crate) after_failure: Option<Beside>,
     pub(crate) reads: Option<Reads>,
     /// What is left as a note in place of what should be.
-    pub(crate) notes: Option<fn(&[u8]) -> Vec<u8>>,
+    pub(crate) notes: Option<Notes>,
     /// Whether no name is found in these folders.
     pub(crate) hides: &'static [&'static str],
     /// The machine that the tree is in, if it is not that of the tree below.
@@ -87,6 +92,7 @@ impl Layer {
             inner,
             sim: None,
             rule,
+            root: String::new(),
             beside: None,
             after_failure: None,
             reads: None,
@@ -100,6 +106,19 @@ impl Layer {
     /// Over a simulated disk, which can be told what a failed flush does.
     pub(crate) fn over(sim: &SimFs, rule: Rule) -> Self {
         Self { sim: Some(sim.clone()), ..Self::new(Arc::new(sim.clone()), rule) }
+    }
+
+    /// The same layer over a directory of the tree.
+    pub(crate) fn below(&self, root: &str) -> Self {
+        Self { root: root.to_owned(), ..self.clone() }
+    }
+
+    fn at(&self, path: &str) -> String {
+        match (self.root.as_str(), path) {
+            ("", path) => path.to_owned(),
+            (root, "") => root.to_owned(),
+            (root, path) => format!("{root}/{path}"),
+        }
     }
 
     /// Also after a test has failed, so that what is dropped then does not hide why.
@@ -184,12 +203,14 @@ impl Layer {
 
 impl Fs for Layer {
     fn create(&self, path: &str, access: Access) -> io::Result<Box<dyn FsFile>> {
+        let path = &*self.at(path);
         let op = Op::Create(path.into());
         let made = self.ask(op, |_| self.inner.create(path, access).map(Some), || None, None)?;
         Ok(self.file(path, made.unwrap()))
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn FsFile>> {
+        let path = &*self.at(path);
         let opened = self.ask(Op::Open(path.into()), |_| self.inner.open(path).map(Some), || None, None)?;
         if let Some(bytes) = self.reads.and_then(|reads| reads(&*self.inner, path)) {
             return Ok(Box::new(Instead(io::Cursor::new(bytes))));
@@ -198,38 +219,46 @@ impl Fs for Layer {
     }
 
     fn stat(&self, path: &str) -> io::Result<Option<Stat>> {
+        let path = &*self.at(path);
         self.ask(Op::Stat(path.into()), |_| self.inner.stat(path), || None, None)
     }
 
     fn make_dir(&self, path: &str) -> io::Result<bool> {
+        let path = &*self.at(path);
         self.ask(Op::MakeDir(path.into()), |_| self.inner.make_dir(path), || true, None)
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
+        let path = &*self.at(path);
         self.ask(Op::Remove(path.into()), |_| self.inner.remove(path), || (), None)
     }
 
     fn remove_dir(&self, path: &str) -> io::Result<()> {
+        let path = &*self.at(path);
         self.ask(Op::RemoveDir(path.into()), |_| self.inner.remove_dir(path), || (), None)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let (from, to) = (&*self.at(from), &*self.at(to));
         let names = (from.to_owned(), to.to_owned());
         let late = self.late_path(move |fs| fs.rename(&names.0, &names.1).unwrap());
         self.ask(Op::Rename(from.into(), to.into()), |_| self.inner.rename(from, to), || (), late)
     }
 
     fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
+        let (from, to) = (&*self.at(from), &*self.at(to));
         let op = Op::RenameNew(from.into(), to.into());
         self.ask(op, |_| self.inner.rename_new(from, to), || (), None)
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<Listed>> {
+        let path = &*self.at(path);
         let listed = self.ask(Op::List(path.into()), |_| self.inner.list(path), Vec::new, None)?;
         Ok(if self.hides.contains(&path) { Vec::new() } else { listed })
     }
 
     fn flush_dir(&self, path: &str) -> io::Result<()> {
+        let path = &*self.at(path);
         let name = path.to_owned();
         let late = self.late_path(move |fs| drop(fs.flush_dir(&name)));
         self.ask(Op::FlushDir(path.into()), |_| self.inner.flush_dir(path), || (), late)
@@ -249,6 +278,7 @@ impl Fs for Layer {
     }
 
     fn try_lock(&self, path: &str, mode: Mode) -> io::Result<Option<Box<dyn FsLock>>> {
+        let path = &*self.at(path);
         let lock = self.ask(Op::Lock(path.into()), |_| self.inner.try_lock(path, mode), || None, None)?;
         Ok(lock.map(|inner| -> Box<dyn FsLock> {
             Box::new(LayerLock { layer: self.clone(), path: path.into(), inner })
@@ -256,6 +286,7 @@ impl Fs for Layer {
     }
 
     fn remove_locked(&self, path: &str, lock: &dyn FsLock) -> io::Result<()> {
+        let path = &*self.at(path);
         self.ask(Op::Remove(path.into()), |_| self.inner.remove_locked(path, lock), || (), None)
     }
 

@@ -6,8 +6,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs as sys;
 use rustix::io::Errno;
 
+use super::real;
 use crate::error::{Error, Problem, Result};
 
 /// What changes directories outside a store, by their absolute names: these may be or contain links, and need not be
@@ -19,8 +21,12 @@ pub(crate) trait Outside: Debug {
     fn make_dir(&self, dir: &Path) -> io::Result<bool>;
     /// Removes a directory if it is empty.
     fn remove_dir(&self, dir: &Path) -> io::Result<()>;
-    /// Gives a directory or file another name. A directory may replace an empty one.
+    /// The name of a directory without links on the way.
+    fn real(&self, dir: &Path) -> io::Result<PathBuf>;
+    /// Gives a directory another name, which may be that of an empty one.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file or directory another name; fails when a file, or a directory that is not empty, has it.
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// The names in a directory.
     fn names(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
     /// Returns once the names in the directory are durable.
@@ -52,6 +58,15 @@ impl Outside for System {
     #[expect(clippy::disallowed_methods, reason = "this is where the disk outside a store is reached")]
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn real(&self, dir: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(dir)
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        // A directory replaces nothing but an empty one anyway.
+        if from.is_dir() { self.rename(from, to) } else { real::rename_new(sys::CWD, from, sys::CWD, to) }
     }
 
     fn names(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
@@ -137,13 +152,20 @@ pub(crate) fn unfinished_dir(dir: &Path) -> io::Result<tempfile::TempDir> {
 /// Directories that were there are flushed too, as whoever made them may not have waited. Where the system refuses to
 /// flush one in which nothing was made, it is left as it is.
 pub(crate) fn make_dirs(outside: &dyn Outside, dir: &Path) -> Result<()> {
-    let dir = &absolute(dir)?;
+    make_all(outside, &absolute(dir)?).map(drop)
+}
+
+/// The same. Gives what it made, the highest first.
+fn make_all<'a>(outside: &dyn Outside, dir: &'a Path) -> Result<Vec<&'a Path>> {
     let mut made = Vec::new();
-    let done = make_missing(outside, dir, &mut made).and_then(|()| flush_above(outside, dir, &made));
-    if done.is_err() {
-        remove(outside, &made);
+    let done = make_missing(outside, dir, &mut made).and_then(|()| flush_above(outside, dir, made.len()));
+    match done {
+        Ok(()) => Ok(made),
+        Err(error) => {
+            remove(outside, &made);
+            Err(error)
+        }
     }
-    done
 }
 
 fn make_missing<'a>(outside: &dyn Outside, dir: &'a Path, made: &mut Vec<&'a Path>) -> Result<()> {
@@ -159,22 +181,32 @@ fn make_missing<'a>(outside: &dyn Outside, dir: &'a Path, made: &mut Vec<&'a Pat
     Ok(())
 }
 
-/// Makes the names of a directory and of those above it durable.
-fn flush_above(outside: &dyn Outside, dir: &Path, made: &[&Path]) -> Result<()> {
-    let names: Vec<&Path> = dir.ancestors().collect();
-    for pair in names.windows(2) {
-        let [name, above] = pair else { continue };
+/// Makes the names of a directory and of those above it durable, wherever links on the way lead. So many of them, the
+/// lowest, were made just now.
+fn flush_above(outside: &dyn Outside, dir: &Path, made: usize) -> Result<()> {
+    let dir = outside.real(dir).map_err(|error| failed("cannot read", dir, error))?;
+    for (number, above) in dir.ancestors().skip(1).enumerate() {
         match outside.flush_dir(above) {
-            Err(error) if !made.contains(name) && is_refused(&error) => {}
+            Err(error) if number >= made && is_refused(&error) => {}
             other => other.map_err(|error| failed("cannot flush", above, error))?,
         }
     }
     Ok(())
 }
 
-/// Whether a directory cannot be flushed by this process or on this file system, which says nothing about its names.
+/// Whether a directory cannot be flushed by this process, or not on this file system. That of one which takes no changes
+/// is no error where none was made.
 fn is_refused(error: &io::Error) -> bool {
-    let refusals = [Errno::ACCESS, Errno::PERM, Errno::ROFS, Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP];
+    let refusals = [
+        Errno::ACCESS,
+        Errno::PERM,
+        Errno::ROFS,
+        Errno::INVAL,
+        Errno::NOSYS,
+        Errno::NOTTY,
+        Errno::NOTSUP,
+        Errno::OPNOTSUPP,
+    ];
     error.raw_os_error().is_some_and(|code| refusals.iter().any(|errno| errno.raw_os_error() == code))
 }
 
@@ -189,36 +221,27 @@ fn remove(outside: &dyn Outside, made: &[&Path]) {
 /// The directory that the process works in is filled instead of replaced, as whoever works in it would be left in
 /// one that is gone.
 ///
-/// If a name cannot be given, what was made or moved before is taken back. After that nothing is, whatever fails: it is
-/// there, and nobody knows whether durably.
+/// Nothing that has got its name is taken back, whatever fails after that: somebody may have seen it, or put something
+/// of their own there.
 pub(crate) fn publish(outside: &dyn Outside, unfinished: &Path, name: &str, to: &Path) -> Result<()> {
-    let from = &unfinished.join(name);
-    let rename =
-        |from: &Path, to: &Path| outside.rename(from, to).map_err(|error| failed("cannot make", to, error));
+    let (from, export) = (&unfinished.join(name), |error| failed("cannot export to", to, error));
     let flush = |dir: &Path| {
         let failed = |error| failed("what was exported is there, but may not last: cannot flush", dir, error);
         outside.flush_dir(dir).map_err(failed)
     };
     if outside.is_worked_in(to) {
-        let names = outside.names(from).map_err(|error| failed("cannot read", from, error))?;
-        for (done, name) in names.iter().enumerate() {
-            if let Err(error) = rename(&from.join(name), &to.join(name)) {
-                names
-                    .iter()
-                    .take(done)
-                    .for_each(|name| drop(outside.rename(&to.join(name), &from.join(name))));
-                return Err(error);
-            }
+        flush_above(outside, to, 0)?;
+        for name in outside.names(from).map_err(|error| failed("cannot read", from, error))? {
+            outside.rename_new(&from.join(&name), &to.join(&name)).map_err(export)?;
         }
         flush(to)?;
         return flush(from);
     }
-    let Some(beside) = to.parent() else { return rename(from, to) };
-    let mut made = Vec::new();
-    let done = make_missing(outside, beside, &mut made).and_then(|()| flush_above(outside, beside, &made));
-    if let Err(error) = done.and_then(|()| rename(from, to)) {
+    let beside = to.parent().unwrap_or(to);
+    let made = make_all(outside, beside)?;
+    if let Err(error) = outside.rename(from, to) {
         remove(outside, &made);
-        return Err(error);
+        return Err(export(error));
     }
     flush(beside)?;
     // A rename is durable once both directories are.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::fs::{self as sys, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 use super::lock;
 use super::{Access, FileKind, Fs, FsFile, FsLock, Listed, Process, Stat, WholeFlush, medium, not_a_file};
@@ -296,8 +297,14 @@ impl Fs for RealFs {
     }
 }
 
+/// Renames a file and replaces nothing.
 #[cfg(target_os = "linux")]
-fn rename_new(from_dir: &OwnedFd, from: &str, to_dir: &OwnedFd, to: &str) -> io::Result<()> {
+pub(super) fn rename_new<D: AsFd + Copy, P: Arg + Copy>(
+    from_dir: D,
+    from: P,
+    to_dir: D,
+    to: P,
+) -> io::Result<()> {
     match sys::renameat_with(from_dir, from, to_dir, to, sys::RenameFlags::NOREPLACE) {
         // Older kernels and some file systems do not know the flag.
         Err(Errno::INVAL | Errno::NOSYS) => link_new(from_dir, from, to_dir, to),
@@ -305,13 +312,19 @@ fn rename_new(from_dir: &OwnedFd, from: &str, to_dir: &OwnedFd, to: &str) -> io:
     }
 }
 
+/// Renames a file and replaces nothing.
 #[cfg(not(target_os = "linux"))]
-fn rename_new(from_dir: &OwnedFd, from: &str, to_dir: &OwnedFd, to: &str) -> io::Result<()> {
+pub(super) fn rename_new<D: AsFd + Copy, P: Arg + Copy>(
+    from_dir: D,
+    from: P,
+    to_dir: D,
+    to: P,
+) -> io::Result<()> {
     link_new(from_dir, from, to_dir, to)
 }
 
 /// Like a rename that replaces nothing: a second name, which fails if it is taken, then the first one removed.
-fn link_new(from_dir: &OwnedFd, from: &str, to_dir: &OwnedFd, to: &str) -> io::Result<()> {
+fn link_new<D: AsFd + Copy, P: Arg + Copy>(from_dir: D, from: P, to_dir: D, to: P) -> io::Result<()> {
     sys::linkat(from_dir, from, to_dir, to, AtFlags::empty())?;
     let removed = sys::unlinkat(from_dir, from, AtFlags::empty());
     if removed.is_err() {
@@ -377,6 +390,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test looks at what is on the disk")]
     fn a_second_name_stands_in_for_a_rename_that_replaces_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();

@@ -227,7 +227,7 @@ fn tree(disk: &Disk) -> String {
 }
 
 /// What is tried of all points with one seed, in this order: a few ways of each, everything that can be tried in every
-/// way, some samples of each other point, and then all samples, of work of very many operations last.
+/// way, some samples of each other point, and then all samples, of long work last.
 fn depths(seed: u64) -> [Depth; 5] {
     let shallow = Depth { limit_again: LIMIT_AGAIN, again: 2, ..Depth::up_to(SHALLOW, seed) };
     let every_way = Depth { samples: 0, samples_long: 0, ..Depth::up_to(LIMIT, seed) };

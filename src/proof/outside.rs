@@ -1,15 +1,18 @@
 //! What is made outside a store, in directories that may have to be made: the place of a new store, and an export.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::io::Errno;
 
 use super::faults::{self, Fault};
 use super::oracle::{self, Verdict, hold};
 use super::scene::{Scene, State, put, stream};
 use super::work::on_all_processors;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::export::Export;
 use crate::fs::layer::{Do, Layer};
 use crate::fs::op::Op;
@@ -17,7 +20,7 @@ use crate::fs::outside::{self, Outside};
 use crate::fs::sim::SimFs;
 use crate::fs::sim::cut::Cut;
 use crate::fs::sim::disk::Disk;
-use crate::fs::{FileKind, Fs};
+use crate::fs::{Access, FileKind, Fs};
 use crate::snapshot::Snapshot;
 
 /// The ways that are tried at each point, and after each fault. The points that matter have fewer.
@@ -27,7 +30,7 @@ const LIMIT_FAULT: u64 = 24;
 /// A disk as the whole system sees it, and the directory that the process works in.
 #[derive(Debug)]
 struct Simulated {
-    fs: Arc<dyn Fs>,
+    fs: Layer,
     works_in: &'static str,
 }
 
@@ -50,8 +53,16 @@ impl Outside for Simulated {
         self.fs.remove_dir(relative(dir))
     }
 
+    fn real(&self, dir: &Path) -> io::Result<PathBuf> {
+        Ok(dir.to_owned())
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.fs.rename(relative(from), relative(to))
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.fs.rename_new(relative(from), relative(to))
     }
 
     fn names(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
@@ -82,7 +93,6 @@ struct Work {
 }
 
 const UNFINISHED: &str = ".unfinished";
-const FILES: &str = "files";
 
 impl Work {
     fn disk(&self, is_durable: bool) -> SimFs {
@@ -95,17 +105,17 @@ impl Work {
         fs
     }
 
-    fn run(&self, fs: Arc<dyn Fs>) -> Result<()> {
+    fn run(&self, layer: &Layer) -> Result<()> {
         let works_in = if self.is_worked_in { self.target } else { "elsewhere" };
-        let (outside, target) = (Simulated { fs, works_in }, format!("/{}", self.target));
+        let (outside, dir) = (Simulated { fs: layer.clone(), works_in }, format!("/{}", self.target));
         let Some(snapshot) = &self.snapshot else {
-            return outside::make_dirs(&outside, target.as_ref());
+            return outside::make_dirs(&outside, dir.as_ref());
         };
-        let fs = &outside.fs;
-        fs.make_dir(UNFINISHED).map_err(|error| crate::Error::io("cannot make", UNFINISHED, error))?;
-        let files = format!("{UNFINISHED}/{FILES}");
-        snapshot.export_into(Arc::clone(fs), &files, target.as_ref(), &Export::default())?;
-        outside::publish(&outside, format!("/{UNFINISHED}").as_ref(), FILES, target.as_ref())
+        layer.make_dir(UNFINISHED).map_err(|error| crate::Error::io("cannot make", UNFINISHED, error))?;
+        let (unfinished, target) = (format!("/{UNFINISHED}"), Arc::new(layer.below(UNFINISHED)));
+        snapshot
+            .export_through(unfinished.as_ref(), target, &outside, dir.as_ref(), &Export::default())
+            .map(drop)
     }
 
     /// What is at the target, `None` where no directory is.
@@ -191,12 +201,16 @@ impl Work {
     }
 }
 
+fn over(fs: &SimFs, rule: impl Fn(&Op) -> Do + Send + Sync + 'static) -> Layer {
+    Layer::over(fs, Arc::new(rule))
+}
+
 /// The operations, and what each found.
 fn trace(work: &Work) -> (SimFs, Vec<Op>) {
     let fs = work.disk(false);
-    let layer = Layer::over(&fs, Arc::new(|_| Do::Asked));
+    let layer = over(&fs, |_| Do::Asked);
     fs.record();
-    work.run(Arc::new(layer.clone())).unwrap();
+    work.run(&layer).unwrap();
     (fs, layer.take_trace())
 }
 
@@ -225,27 +239,57 @@ fn l1_what_is_made_outside_is_whole_or_not_there() {
 fn l1m_each_flush_of_what_is_made_outside_is_noticed_when_it_is_left_out() {
     let (works, exported) = works();
     for work in &works {
+        let (_, ops) = trace(work);
+        let named = ops.iter().position(|op| matches!(op, Op::Rename(..) | Op::RenameNew(..)));
         let expected = work.expected(&exported, &State::new()).clone();
-        let flushes: BTreeSet<Op> = trace(work).1.into_iter().filter(Op::flushes).collect();
         let mut noticed = 0;
-        for without in flushes {
-            // The root holds what was there when the whole was flushed; what is moved name by name leaves `FILES`.
-            let is_redundant = matches!(&without, Op::FlushDir(path)
-                if (work.whole && path.is_empty()) || (work.is_worked_in && path == UNFINISHED));
+        for (without, op) in ops.iter().enumerate().filter(|(_, op)| op.flushes()) {
+            let is_redundant = match op {
+                // What was there before was flushed with the whole.
+                Op::FlushDir(dir) if dir.is_empty() => work.whole,
+                // The directory in it gets another name, or is emptied name by name.
+                Op::FlushDir(dir) if dir == UNFINISHED => work.is_worked_in || Some(without) < named,
+                // What is moved out of it name by name is flushed after that.
+                Op::FlushDir(dir) if *dir == format!("{UNFINISHED}/files") => {
+                    work.is_worked_in && Some(without) < named
+                }
+                _ => false,
+            };
             if is_redundant {
                 continue;
             }
-            let (fs, left_out) = (work.disk(false), without.clone());
-            let rule = move |op: &Op| if *op == left_out { Do::Pretend } else { Do::Asked };
-            work.run(Arc::new(Layer::over(&fs, Arc::new(rule)))).unwrap();
-            assert!(
-                work.check_lasts(&fs.disk(), &expected).is_err(),
-                "{} without {without}",
-                work.describe()
-            );
+            let (fs, seen) = (work.disk(false), AtomicUsize::new(0));
+            let leave_out = move |_: &Op| {
+                if seen.fetch_add(1, Ordering::Relaxed) == without { Do::Pretend } else { Do::Asked }
+            };
+            work.run(&over(&fs, leave_out)).unwrap();
+            assert!(work.check_lasts(&fs.disk(), &expected).is_err(), "{} without {op}", work.describe());
             noticed += 1;
         }
         assert!(noticed >= 3, "{}: {noticed}", work.describe());
+    }
+}
+
+/// That of a directory in which something was made must not fail. That of one which was there must not fail, but may be
+/// refused.
+#[test]
+fn l2_a_directory_that_was_there_is_flushed_unless_the_system_refuses() {
+    let (works, _) = works();
+    for work in &works {
+        let run = |dir: &'static str, errno: Errno| {
+            let fail = move |op: &Op| match op {
+                Op::FlushDir(flushed) if flushed == dir => Do::Fail(errno.raw_os_error()),
+                _ => Do::Asked,
+            };
+            work.run(&over(&work.disk(true), fail)).map_err(|error| error.kind())
+        };
+        for errno in [Errno::IO, Errno::NOSPC, Errno::MFILE, Errno::NOENT] {
+            assert_eq!(run("", errno), Err(ErrorKind::Io), "{}: {errno:?}", work.describe());
+        }
+        for errno in [Errno::ACCESS, Errno::PERM, Errno::ROFS, Errno::INVAL, Errno::NOTSUP, Errno::NOTTY] {
+            assert_eq!(run("", errno), Ok(()), "{}: {errno:?}", work.describe());
+            assert_eq!(run(work.dirs[0], errno), Err(ErrorKind::Io), "{}: {errno:?}", work.describe());
+        }
     }
 }
 
@@ -277,26 +321,24 @@ fn check_fault(work: &Work, fault: Fault, expected: &State) -> Verdict {
     let before = names(&fs);
     let fired = Arc::default();
     let layer = Layer::over(&fs, faults::rule(fault, &fs, &fired));
-    let outcome = work.run(Arc::new(layer.clone()));
+    let outcome = work.run(&layer);
     hold!(fired.get().is_some(), "it did not fail");
-    if outcome.is_ok() {
-        return work.check_lasts(&fs.disk(), expected);
-    }
+    let Err(error) = outcome else { return work.check_lasts(&fs.disk(), expected) };
+    let (is_export, is_belated) = (work.snapshot.is_some(), matches!(fault.becomes, Do::Belated(_)));
     let is_there = work.check(&fs.disk(), expected)?;
-    let was_renamed = layer.take_trace().iter().any(|op| matches!(op, Op::Rename(..)));
-    hold!(!is_there || was_renamed || work.snapshot.is_none(), "it is there before it was renamed");
+    let is_said = error.to_string().contains("is there, but may not last");
+    hold!(!is_export || is_belated || is_there == is_said, "there: {is_there}, but: {error}");
     work.check_cut(&fs.disk(), expected, LIMIT_FAULT)?;
     // What the value of the unfinished directory does when it goes.
     clear(&fs, UNFINISHED);
     work.check_cut(&fs.disk(), expected, LIMIT_FAULT)?;
-    let is_belated = matches!(fault.becomes, Do::Belated(_));
-    let may_leave = fault.for_ever || is_belated;
-    // Of names that are given one by one some stay, where they cannot be taken back or may be somebody else's.
-    if work.snapshot.is_some() && (is_there || (may_leave && work.is_worked_in)) {
+    // Names that were given stay.
+    if is_export && (is_there || work.is_worked_in) {
         return Ok(());
     }
+    let may_leave = fault.for_ever || is_belated;
     hold!(may_leave || names(&fs) == before, "it leaves {:?}", names(&fs));
-    work.run(Arc::new(fs.clone())).map_err(|error| format!("it cannot be tried again: {error}"))?;
+    work.run(&over(&fs, |_| Do::Asked)).map_err(|error| format!("it cannot be tried again: {error}"))?;
     work.check_lasts(&fs.disk(), expected).map_err(|wrong| format!("tried again, {wrong}"))
 }
 
@@ -316,4 +358,21 @@ fn clear(fs: &SimFs, dir: &str) {
         }
     }
     let _ = fs.remove_dir(dir);
+}
+
+#[test]
+fn what_others_put_where_the_process_works_is_not_replaced() {
+    let (works, _) = works();
+    for work in works.iter().filter(|work| work.is_worked_in) {
+        let fs = work.disk(true);
+        let mut layer = over(&fs, |_| Do::Asked);
+        layer.beside = Some(Arc::new(|fs, op| {
+            if matches!(op, Op::RenameNew(_, to) if to == "here/a.json") {
+                let mut file = fs.create("here/a.json", Access::Writable).unwrap();
+                file.write_all(b"theirs").unwrap();
+            }
+        }));
+        assert_eq!(work.run(&layer).map_err(|error| error.kind()), Err(ErrorKind::Io));
+        assert_eq!(work.found(&fs.disk()).unwrap()["a.json"], b"theirs");
+    }
 }

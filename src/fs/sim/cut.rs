@@ -119,7 +119,9 @@ impl<'a> Cut<'a> {
         let names = self.names(kept);
         let has_name = |node: Node| {
             let mut places = self.places.get(&node).into_iter().flatten();
-            places.any(|(dir, name)| refers(&names, *dir, name, node) && self.is_reached(&names, *dir))
+            places.any(|(dir, name)| {
+                refers(&names, *dir, name, node) && self.is_reached(&names, *dir, names.len())
+            })
         };
         let radix = |(node, fates): &(Node, Vec<Fate>)| {
             if has_name(*node) { u8::try_from(fates.len()).unwrap_or(u8::MAX) } else { 1 }
@@ -127,10 +129,14 @@ impl<'a> Cut<'a> {
         self.files.iter().map(radix).collect()
     }
 
-    fn is_reached(&self, names: &OrdMap<Node, Names>, dir: Node) -> bool {
+    /// Whether a directory is below the root, in so many steps: where some renames of directories are kept and others are
+    /// lost, two can be in each other.
+    fn is_reached(&self, names: &OrdMap<Node, Names>, dir: Node, steps: usize) -> bool {
         let mut places = self.places.get(&dir).into_iter().flatten();
-        dir == ROOT
-            || places.any(|(above, name)| refers(names, *above, name, dir) && self.is_reached(names, *above))
+        let is_in = |(above, name): &(Node, Arc<str>)| {
+            refers(names, *above, name, dir) && self.is_reached(names, *above, steps - 1)
+        };
+        dir == ROOT || (steps > 0 && places.any(is_in))
     }
 
     /// The names, given which changes of them are kept. Those of locks are no choice of their own.

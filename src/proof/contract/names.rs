@@ -164,7 +164,8 @@ fn l3_what_can_be_renamed() {
     let expected = [DONE, DONE, MISSING, MISSING, FOREIGN, MISSING, LONG, LONG];
     let ways: [Rename; 2] = [|fs, from, to| fs.rename(from, to), |fs, from, to| fs.rename_new(from, to)];
     for (name, expected) in names().iter().zip(expected) {
-        for way in ways {
+        // A directory is not renamed where that must not replace anything: no save does it.
+        for way in ways.into_iter().take(if name == "dir" { 1 } else { 2 }) {
             on_both(|fs| {
                 fill(fs);
                 assert_eq!(
