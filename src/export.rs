@@ -85,31 +85,25 @@ impl Snapshot {
         dir: &Path,
         options: &Export,
     ) -> Result<ExportReport> {
-        let report = self.export_into(target, FILES, dir, options)?;
+        let report = self.export_into(target, dir, options)?;
         outside::publish(outside, unfinished, FILES, dir)?;
         Ok(report)
     }
 
-    /// Writes the files into a new directory of this name in `target`. Everything in it is durable when this returns, and
+    /// Writes the files into a new directory [`FILES`] in `target`. Everything in it is durable when this returns, and
     /// its own name need not be. `dir` is what it is to become.
-    fn export_into(
-        &self,
-        target: Arc<dyn Fs>,
-        name: &str,
-        dir: &Path,
-        options: &Export,
-    ) -> Result<ExportReport> {
+    fn export_into(&self, target: Arc<dyn Fs>, dir: &Path, options: &Export) -> Result<ExportReport> {
         let failed = |error| Error::io("cannot export to", dir.display().to_string(), error);
         let entries = self.head.table.list(&options.prefix);
         let mut report = ExportReport { files: 0, bytes: 0, damaged: Vec::new() };
         let mut progress = Progress::of(entries.iter().map(|entry| entry.bytes));
-        target.make_dir(name).map_err(failed)?;
+        target.make_dir(FILES).map_err(failed)?;
         let mut round = DirectoryRound::new(Arc::clone(&target)).map_err(failed)?;
         for entry in entries {
             if options.cancel.as_ref().is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
                 return Err(Problem::Cancelled.into());
             }
-            let path = &format!("{name}/{}", entry.path.as_str());
+            let path = &format!("{FILES}/{}", entry.path.as_str());
             let mut file = round.create(path, Access::Writable).map_err(failed)?;
             match content::copy(self.engine.storage(), entry, &mut file) {
                 Ok(()) => {

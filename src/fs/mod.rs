@@ -23,6 +23,8 @@ use std::fmt::Debug;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use crate::time::Timestamp;
 
 /// What stands under a path.
@@ -164,10 +166,7 @@ pub(crate) fn is_unreadable(error: &io::Error) -> bool {
 /// Whether an error says that the system could not do it now, rather than that the name or its bytes are bad.
 pub(crate) fn is_transient(error: &io::Error) -> bool {
     use io::ErrorKind as K;
-    let process_limit = error.raw_os_error().is_some_and(|code| {
-        [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].iter().any(|errno| errno.raw_os_error() == code)
-    });
-    process_limit
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
         || matches!(
             error.kind(),
             K::PermissionDenied | K::OutOfMemory | K::Interrupted | K::TimedOut | K::StaleNetworkFileHandle

@@ -207,7 +207,7 @@ fn is_refused(error: &io::Error) -> bool {
         Errno::NOTSUP,
         Errno::OPNOTSUPP,
     ];
-    error.raw_os_error().is_some_and(|code| refusals.iter().any(|errno| errno.raw_os_error() == code))
+    Errno::from_io_error(error).is_some_and(|errno| refusals.contains(&errno))
 }
 
 fn remove(outside: &dyn Outside, made: &[&Path]) {

@@ -298,28 +298,18 @@ impl Fs for RealFs {
 }
 
 /// Renames a file and replaces nothing.
-#[cfg(target_os = "linux")]
 pub(super) fn rename_new<D: AsFd + Copy, P: Arg + Copy>(
     from_dir: D,
     from: P,
     to_dir: D,
     to: P,
 ) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
     match sys::renameat_with(from_dir, from, to_dir, to, sys::RenameFlags::NOREPLACE) {
         // Older kernels and some file systems do not know the flag.
-        Err(Errno::INVAL | Errno::NOSYS) => link_new(from_dir, from, to_dir, to),
-        other => Ok(other?),
+        Err(Errno::INVAL | Errno::NOSYS) => {}
+        other => return Ok(other?),
     }
-}
-
-/// Renames a file and replaces nothing.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn rename_new<D: AsFd + Copy, P: Arg + Copy>(
-    from_dir: D,
-    from: P,
-    to_dir: D,
-    to: P,
-) -> io::Result<()> {
     link_new(from_dir, from, to_dir, to)
 }
 

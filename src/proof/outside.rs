@@ -89,6 +89,8 @@ struct Work {
     is_worked_in: bool,
     /// What is exported; nothing for the place of a store.
     snapshot: Option<Snapshot>,
+    /// The files that are there then.
+    expected: State,
     whole: bool,
 }
 
@@ -130,36 +132,36 @@ impl Work {
     }
 
     /// Whether it is there, as a whole, or not begun.
-    fn check(&self, disk: &Disk, expected: &State) -> Verdict<bool> {
+    fn check(&self, disk: &Disk) -> Verdict<bool> {
         let Some(found) = self.found(disk) else { return Ok(false) };
         if self.is_worked_in {
             // Name by name.
-            let wrong = found.iter().find(|(path, bytes)| expected.get(*path) != Some(bytes));
+            let wrong = found.iter().find(|(path, bytes)| self.expected.get(*path) != Some(bytes));
             hold!(wrong.is_none(), "it holds {wrong:?}");
-            return Ok(found.len() == expected.len());
+            return Ok(found.len() == self.expected.len());
         }
         let was_there = self.dirs.contains(&self.target);
         hold!(
-            found == *expected || (was_there && found.is_empty()),
+            found == self.expected || (was_there && found.is_empty()),
             "it is there in part: {:?}",
             found.keys()
         );
-        Ok(found.len() == expected.len())
+        Ok(found.len() == self.expected.len())
     }
 
     /// The same after a power cut, in so many ways: whether it is there in each.
-    fn check_cut(&self, disk: &Disk, expected: &State, limit: u64) -> Verdict<BTreeSet<bool>> {
+    fn check_cut(&self, disk: &Disk, limit: u64) -> Verdict<BTreeSet<bool>> {
         let cut = Cut::new(disk, 1);
-        cut.picks(limit).iter().map(|pick| self.check(&cut.image(pick).disk, expected)).collect()
+        cut.picks(limit).iter().map(|pick| self.check(&cut.image(pick).disk)).collect()
     }
 
-    fn check_lasts(&self, disk: &Disk, expected: &State) -> Verdict {
-        hold!(self.check_cut(disk, expected, LIMIT)? == BTreeSet::from([true]), "it does not last");
+    fn check_lasts(&self, disk: &Disk) -> Verdict {
+        hold!(self.check_cut(disk, LIMIT)? == BTreeSet::from([true]), "it does not last");
         Ok(())
     }
 }
 
-fn works() -> (Vec<Work>, State) {
+fn works() -> Vec<Work> {
     let numbered = |number: usize| put(&format!("other/f{number}.json"), &format!("file {number}"));
     let mut edits = vec![put("a.json", "a"), put("folder/deep/er/c.json", "c"), stream("other/d.json", "d")];
     edits.extend((0..9).map(numbered));
@@ -172,26 +174,23 @@ fn works() -> (Vec<Work>, State) {
         target: "there/new/deep/store",
         is_worked_in: false,
         snapshot: None,
+        expected: State::new(),
         whole: false,
     };
     let mut works = vec![place];
     for whole in [false, true] {
         let export = |name, dirs, target, is_worked_in| {
-            let snapshot = Some(store.snapshot().unwrap());
-            Work { name, dirs, target, is_worked_in, snapshot, whole }
+            let (snapshot, expected) = (Some(store.snapshot().unwrap()), expected.clone());
+            Work { name, dirs, target, is_worked_in, snapshot, expected, whole }
         };
         works.push(export("an export", &["there"], "there/new/deep/out", false));
         works.push(export("an export to an empty directory", &["there", "there/out"], "there/out", false));
         works.push(export("an export to where the process works", &["here"], "here", true));
     }
-    (works, expected)
+    works
 }
 
 impl Work {
-    fn expected<'a>(&self, exported: &'a State, nothing: &'a State) -> &'a State {
-        if self.snapshot.is_some() { exported } else { nothing }
-    }
-
     fn describe(&self) -> String {
         format!(
             "{} {}",
@@ -216,19 +215,17 @@ fn trace(work: &Work) -> (SimFs, Vec<Op>) {
 
 #[test]
 fn l1_what_is_made_outside_is_whole_or_not_there() {
-    let (works, exported) = works();
+    let works = works();
     for work in &works {
         let (fs, ops) = trace(work);
-        let expected = work.expected(&exported, &State::new()).clone();
         let wholes = ops.iter().filter(|op| **op == Op::FlushWhole).count();
         assert_eq!(wholes, usize::from(work.whole), "{}", work.describe());
-        work.check_lasts(&fs.disk(), &expected)
-            .unwrap_or_else(|wrong| panic!("{}: {wrong}", work.describe()));
+        work.check_lasts(&fs.disk()).unwrap_or_else(|wrong| panic!("{}: {wrong}", work.describe()));
         if work.snapshot.is_none() {
             continue;
         }
         for (number, step) in fs.recording().iter().enumerate() {
-            work.check_cut(&step.before, &expected, LIMIT).unwrap_or_else(|wrong| {
+            work.check_cut(&step.before, LIMIT).unwrap_or_else(|wrong| {
                 panic!("{} before operation {number}, {}: {wrong}", work.describe(), step.op)
             });
         }
@@ -237,11 +234,10 @@ fn l1_what_is_made_outside_is_whole_or_not_there() {
 
 #[test]
 fn l1m_each_flush_of_what_is_made_outside_is_noticed_when_it_is_left_out() {
-    let (works, exported) = works();
+    let works = works();
     for work in &works {
         let (_, ops) = trace(work);
         let named = ops.iter().position(|op| matches!(op, Op::Rename(..) | Op::RenameNew(..)));
-        let expected = work.expected(&exported, &State::new()).clone();
         let mut noticed = 0;
         for (without, op) in ops.iter().enumerate().filter(|(_, op)| op.flushes()) {
             let is_redundant = match op {
@@ -263,7 +259,7 @@ fn l1m_each_flush_of_what_is_made_outside_is_noticed_when_it_is_left_out() {
                 if seen.fetch_add(1, Ordering::Relaxed) == without { Do::Pretend } else { Do::Asked }
             };
             work.run(&over(&fs, leave_out)).unwrap();
-            assert!(work.check_lasts(&fs.disk(), &expected).is_err(), "{} without {op}", work.describe());
+            assert!(work.check_lasts(&fs.disk()).is_err(), "{} without {op}", work.describe());
             noticed += 1;
         }
         assert!(noticed >= 3, "{}: {noticed}", work.describe());
@@ -274,7 +270,7 @@ fn l1m_each_flush_of_what_is_made_outside_is_noticed_when_it_is_left_out() {
 /// refused.
 #[test]
 fn l2_a_directory_that_was_there_is_flushed_unless_the_system_refuses() {
-    let (works, _) = works();
+    let works = works();
     for work in &works {
         let run = |dir: &'static str, errno: Errno| {
             let fail = move |op: &Op| match op {
@@ -295,7 +291,7 @@ fn l2_a_directory_that_was_there_is_flushed_unless_the_system_refuses() {
 
 #[test]
 fn l2_what_is_made_outside_lasts_or_fails_as_a_whole() {
-    let (works, exported) = works();
+    let works = works();
     let mut faults = Vec::new();
     for (number, work) in works.iter().enumerate() {
         let ops = trace(work).1;
@@ -308,30 +304,28 @@ fn l2_what_is_made_outside_lasts_or_fails_as_a_whole() {
     }
     on_all_processors(&faults, |(number, fault)| {
         let work = &works[*number];
-        let nothing = State::new();
-        check_fault(work, *fault, work.expected(&exported, &nothing))
-            .map_err(|wrong| format!("{} with {fault:?}: {wrong}", work.describe()))
+        check_fault(work, *fault).map_err(|wrong| format!("{} with {fault:?}: {wrong}", work.describe()))
     })
     .unwrap();
     println!("L2: {} faults of what is made outside a store, 0 violations", faults.len());
 }
 
-fn check_fault(work: &Work, fault: Fault, expected: &State) -> Verdict {
+fn check_fault(work: &Work, fault: Fault) -> Verdict {
     let fs = work.disk(true);
     let before = names(&fs);
     let fired = Arc::default();
     let layer = Layer::over(&fs, faults::rule(fault, &fs, &fired));
     let outcome = work.run(&layer);
     hold!(fired.get().is_some(), "it did not fail");
-    let Err(error) = outcome else { return work.check_lasts(&fs.disk(), expected) };
+    let Err(error) = outcome else { return work.check_lasts(&fs.disk()) };
     let (is_export, is_belated) = (work.snapshot.is_some(), matches!(fault.becomes, Do::Belated(_)));
-    let is_there = work.check(&fs.disk(), expected)?;
+    let is_there = work.check(&fs.disk())?;
     let is_said = error.to_string().contains("is there, but may not last");
     hold!(!is_export || is_belated || is_there == is_said, "there: {is_there}, but: {error}");
-    work.check_cut(&fs.disk(), expected, LIMIT_FAULT)?;
+    work.check_cut(&fs.disk(), LIMIT_FAULT)?;
     // What the value of the unfinished directory does when it goes.
     clear(&fs, UNFINISHED);
-    work.check_cut(&fs.disk(), expected, LIMIT_FAULT)?;
+    work.check_cut(&fs.disk(), LIMIT_FAULT)?;
     // Names that were given stay.
     if is_export && (is_there || work.is_worked_in) {
         return Ok(());
@@ -339,7 +333,7 @@ fn check_fault(work: &Work, fault: Fault, expected: &State) -> Verdict {
     let may_leave = fault.for_ever || is_belated;
     hold!(may_leave || names(&fs) == before, "it leaves {:?}", names(&fs));
     work.run(&over(&fs, |_| Do::Asked)).map_err(|error| format!("it cannot be tried again: {error}"))?;
-    work.check_lasts(&fs.disk(), expected).map_err(|wrong| format!("tried again, {wrong}"))
+    work.check_lasts(&fs.disk()).map_err(|wrong| format!("tried again, {wrong}"))
 }
 
 fn names(fs: &SimFs) -> BTreeSet<String> {
@@ -362,7 +356,7 @@ fn clear(fs: &SimFs, dir: &str) {
 
 #[test]
 fn what_others_put_where_the_process_works_is_not_replaced() {
-    let (works, _) = works();
+    let works = works();
     for work in works.iter().filter(|work| work.is_worked_in) {
         let fs = work.disk(true);
         let mut layer = over(&fs, |_| Do::Asked);

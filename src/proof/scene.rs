@@ -300,16 +300,19 @@ impl Scene {
 
     /// Saves.
     pub(super) fn save(&mut self, store: &Store, edits: &[Edit]) -> Result<Commit> {
-        let mut after = (*self.head_state()).clone();
-        edits.iter().for_each(|edit| edit.apply(&mut after));
-        self.saving(store, after, || staged(store, edits)?.commit("save"))
+        self.saving(store, self.after(edits), || staged(store, edits)?.commit("save"))
     }
 
     /// Commits what was staged earlier, with these edits, whatever was saved meanwhile.
     pub(super) fn commit(&mut self, store: &Store, tx: Transaction, edits: &[Edit]) -> Result<Commit> {
+        self.saving(store, self.after(edits), || tx.commit("save"))
+    }
+
+    /// What is there once these edits were made.
+    fn after(&self, edits: &[Edit]) -> State {
         let mut after = (*self.head_state()).clone();
         edits.iter().for_each(|edit| edit.apply(&mut after));
-        self.saving(store, after, || tx.commit("save"))
+        after
     }
 
     /// Saves so that exactly this is there.

@@ -43,10 +43,10 @@ fn begun() -> Scene {
     ])
 }
 
-/// Files with these numbers of bytes, in a folder.
-fn files(count: usize, folder: &str) -> Vec<Edit> {
+/// So many files in a folder.
+fn files(edit: fn(&str, &str) -> Edit, count: usize, folder: &str) -> Vec<Edit> {
     (0..count)
-        .map(|number| put(&format!("{folder}f{number}.json"), &format!("file {number} of {count}")))
+        .map(|number| edit(&format!("{folder}f{number}.json"), &format!("file {number} of {count}")))
         .collect()
 }
 
@@ -76,8 +76,8 @@ pub(super) fn all() -> Vec<Workload> {
         }),
         workload("first commit", || Scene::with(&[]), save(vec![put("a.json", "1"), put("new/b.json", "2")])),
         workload("commit of 1 file", begun, save(vec![put("a.json", "third a")])),
-        workload("commit of 3 files", begun, save(files(3, "folder/"))),
-        workload("new folders three deep", begun, save(files(2, "one/two/three/"))),
+        workload("commit of 3 files", begun, save(files(put, 3, "folder/"))),
+        workload("new folders three deep", begun, save(files(put, 2, "one/two/three/"))),
         workload(
             "streamed input",
             begun,
@@ -160,12 +160,12 @@ pub(super) fn all() -> Vec<Workload> {
             scene.fs.offer_whole(whole);
             scene
         };
-        all.push(workload(format!("commit of 100 files {with}"), prepare, save(files(100, "many/"))));
+        all.push(workload(format!("commit of 100 files {with}"), prepare, save(files(put, 100, "many/"))));
         all.push(workload(format!("commit of 14 files in folders {with}"), prepare, save(spread(14))));
         // More than are flushed one by one where the whole can be, and more than are held open.
         for count in [13, 66] {
             let name = format!("commit of {count} streamed files {with}");
-            all.push(workload(name, prepare, save(streamed(count))));
+            all.push(workload(name, prepare, save(files(stream, count, "in/"))));
         }
     }
     all.extend(killed());
@@ -175,12 +175,6 @@ pub(super) fn all() -> Vec<Workload> {
         workload.is_long = ["100 files", "66 streamed"].iter().any(|name| workload.name.contains(name));
     }
     all
-}
-
-fn streamed(count: usize) -> Vec<Edit> {
-    (0..count)
-        .map(|number| stream(&format!("in/f{number}.json"), &format!("file {number} of {count}")))
-        .collect()
 }
 
 fn spread(count: usize) -> Vec<Edit> {
