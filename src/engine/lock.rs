@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use crate::error::{Error, LockHolder, Problem, Result};
-use crate::format::names::{DATA, MANIFESTS, Name};
+use crate::format::names::{DATA, LOCKS, MANIFESTS, Name};
 use crate::fs::{FsLock, Process};
 use crate::revision::Generation;
 use crate::storage::Storage;
@@ -85,8 +85,8 @@ impl Writer {
     /// The lowest number that was never seen on disk, given the head.
     ///
     /// While the machine runs, every writer leaves the number after its own in the note before it makes any name, and
-    /// takes the number by making the manifest's name first. What a crash of the machine left is found by looking at
-    /// every name, once after each start.
+    /// takes the number by making the manifest's name first. What a crash of the machine or a failed save left is found
+    /// by looking at every name, once after each start.
     pub(crate) fn next_number(&self, storage: &dyn Storage, head: Option<Generation>) -> Result<Generation> {
         let after_head = match head {
             None => Generation::FIRST,
@@ -95,9 +95,11 @@ impl Writer {
         let believable = |next: &Generation| next.get() <= after_head.get().saturating_add(SKIP_MAX);
         match self.next.filter(believable) {
             Some(next) => Ok(next.max(after_head)),
-            None => Ok(highest(storage)?
-                .map_or(Ok(after_head), |seen| seen.next().ok_or_else(out_of_numbers))?
-                .max(after_head)),
+            None => {
+                let seen = highest(storage)?.max(highest_failed(storage, head)?);
+                let after_seen = seen.map(|seen| seen.next().ok_or_else(out_of_numbers)).transpose()?;
+                Ok(after_head.max(after_seen.unwrap_or(after_head)))
+            }
         }
     }
 
@@ -144,6 +146,19 @@ fn highest(storage: &dyn Storage) -> Result<Option<Generation>> {
     for folder in [MANIFESTS, DATA] {
         let found = storage.scan(folder).map_err(|error| Error::io("cannot list", folder, error))?;
         highest = highest.max(found.iter().filter_map(|scanned| scanned.name.as_ref()?.generation()).max());
+    }
+    Ok(highest)
+}
+
+/// The highest number of a failed save of which nothing else is left. Names that say no more than the head are removed.
+fn highest_failed(storage: &dyn Storage, head: Option<Generation>) -> Result<Option<Generation>> {
+    let mut highest = None;
+    for found in storage.scan(LOCKS).map_err(|error| Error::io("cannot list", LOCKS, error))? {
+        let Some(name @ Name::Used(number)) = found.name else { continue };
+        highest = highest.max(Some(number));
+        if Some(number) <= head {
+            let _ = storage.delete(&name);
+        }
     }
     Ok(highest)
 }

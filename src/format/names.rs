@@ -15,7 +15,7 @@ pub(crate) const DATA: &str = "data";
 pub(crate) const STAGING: &str = "staging";
 /// The folder of evidence moved aside.
 pub(crate) const QUARANTINE: &str = "quarantine";
-/// The folder of the writer lock and the reader pins.
+/// The folder of the writer lock, the reader pins and the numbers of failed saves.
 pub(crate) const LOCKS: &str = "locks";
 /// Every folder that a new store gets.
 pub(crate) const FOLDERS: [&str; 6] = [CHECKPOINTS, DATA, LOCKS, MANIFESTS, QUARANTINE, STAGING];
@@ -39,6 +39,8 @@ pub(crate) enum Name {
     WriterLock,
     /// `locks/pin-42`
     Pin(Generation),
+    /// `locks/used-42`, empty: a save under this number has failed, and nothing else is left of it.
+    Used(Generation),
 }
 
 impl fmt::Display for Name {
@@ -52,6 +54,7 @@ impl fmt::Display for Name {
             Self::Staged(token) => write!(f, "{STAGING}/{token:016x}"),
             Self::WriterLock => write!(f, "{LOCKS}/writer"),
             Self::Pin(generation) => write!(f, "{LOCKS}/pin-{generation}"),
+            Self::Used(generation) => write!(f, "{LOCKS}/used-{generation}"),
         }
     }
 }
@@ -76,7 +79,11 @@ impl Name {
                 Self::Staged(u64::from_str_radix(token, 16).ok().filter(|_| is_token)?)
             }
             Some((LOCKS, "writer")) => Self::WriterLock,
-            Some((LOCKS, pin)) => Self::Pin(plain(pin.strip_prefix("pin-")?)?),
+            Some((LOCKS, file)) => match file.split_once('-')? {
+                ("pin", number) => Self::Pin(plain(number)?),
+                ("used", number) => Self::Used(plain(number)?),
+                _ => return None,
+            },
             _ => return None,
         })
     }
@@ -119,6 +126,7 @@ mod tests {
             (Name::Staged(0xab), "staging/00000000000000ab"),
             (Name::WriterLock, "locks/writer"),
             (Name::Pin(g(7)), "locks/pin-7"),
+            (Name::Used(g(8)), "locks/used-8"),
         ];
         for (name, text) in names {
             assert_eq!(name.to_string(), text);
@@ -158,6 +166,11 @@ mod tests {
             "staging/000000000000000ab",
             "locks/pin-0",
             "locks/pin-07",
+            "locks/pin--7",
+            "locks/used-",
+            "locks/used-0",
+            "locks/used8",
+            "locks/held-8",
             "locks/writer2",
             "journal",
         ] {

@@ -134,7 +134,10 @@ impl Builder<'_, '_> {
             4 => Name::Data(self.path()?, self.number()?),
             5 => Name::Staged(u64::from(self.byte()?)),
             6 => Name::WriterLock,
-            7 => Name::Pin(self.number()?),
+            7 => match self.number()? {
+                even if even.get().is_multiple_of(2) => Name::Pin(even),
+                odd => Name::Used(odd),
+            },
             _ => {
                 let names =
                     ["manifests", "data", "data/a", "checkpoints", "staging", "locks", "other", "data/a.g"];

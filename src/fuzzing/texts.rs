@@ -122,7 +122,8 @@ pub(super) fn name_of(bytes: &[u8]) {
         3 => Name::Checkpoint(generation),
         4 => Name::Staged(number),
         5 => Name::WriterLock,
-        6 => Name::Pin(generation),
+        6 if number.is_multiple_of(2) => Name::Pin(generation),
+        6 => Name::Used(generation),
         _ => match StorePath::new(&String::from_utf8_lossy(rest)) {
             Ok(path) => Name::Data(path, generation),
             Err(_) => return,

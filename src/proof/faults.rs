@@ -162,6 +162,9 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
             "it fails with {:?}: {error}",
             error.kind()
         );
+        if !fault.for_ever {
+            scene.taken_back(taken_back(&trace));
+        }
     }
     check_no_flush_is_retried(&trace)?;
     goes_on(&mut scene, begun(&trace)).map_err(|wrong| format!("afterwards: {wrong}"))?;
@@ -203,6 +206,15 @@ fn begun(trace: &[Op]) -> u64 {
         _ => None,
     });
     oracle::highest(&made.collect())
+}
+
+/// The highest number of which a name was removed.
+fn taken_back(trace: &[Op]) -> u64 {
+    let removed = trace.iter().filter_map(|op| match op {
+        Op::Remove(path) => Name::parse(path)?.generation(),
+        _ => None,
+    });
+    oracle::highest(&removed.collect())
 }
 
 /// Whoever opens the store next, in the same start of the machine, finds one of the states that can be, and can save:

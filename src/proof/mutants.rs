@@ -215,11 +215,11 @@ fn numbers() -> Vec<Mutant> {
         layer.set_boot("the only one");
         Arc::new(layer)
     });
-    let unnoted: Wrap = Arc::new(|way| {
+    let noting_less: Wrap = Arc::new(|way| {
         let mut layer = Layer::new(way, asked());
         layer.notes = Some(|note| match serde_json::from_slice::<serde_json::Value>(note) {
             Ok(mut noted) => {
-                noted["next"] = serde_json::Value::Null;
+                noted["next"] = noted["next"].as_u64().map(|next| next - 1).into();
                 noted.to_string().into_bytes()
             }
             Err(_) => note.to_vec(),
@@ -227,7 +227,18 @@ fn numbers() -> Vec<Mutant> {
         Arc::new(layer)
     });
     vec![
-        Mutant { name: "the number that is used is not noted", wrap: unnoted, on: "", by: By::Faults },
+        Mutant {
+            name: "the number that is used is noted as free",
+            wrap: noting_less,
+            on: "",
+            by: By::Faults,
+        },
+        Mutant {
+            name: "the name that keeps the number of a failed save is not flushed",
+            wrap: with(|op, _| if flushes_dir(op, "locks") { Do::Pretend } else { Do::Asked }),
+            on: "",
+            by: By::Faults,
+        },
         Mutant {
             name: "names that a crash has left are not looked for, and overwritten",
             wrap: reusing,

@@ -411,6 +411,12 @@ impl Scene {
         error
     }
 
+    /// A save has failed and removed its names: the number is not used again.
+    pub(super) fn taken_back(&mut self, number: u64) {
+        self.expect.seen = self.expect.seen.max(number);
+        self.mark();
+    }
+
     /// The process that was saving is killed: what it had begun may show or not.
     pub(super) fn killed(&mut self, state: Arc<State>) {
         self.expect.possible.push(state);

@@ -68,6 +68,7 @@ pub(crate) trait Round: Send + Debug {
     /// Returns once everything that this round wrote is durable, names included. Not to be called again after a
     /// failure.
     fn flush(&mut self) -> io::Result<()>;
-    /// Removes everything that this round wrote, as far as that can be done. What it adopted goes back to staging.
+    /// Removes everything that this round wrote, as far as that can be done. What it adopted goes back to staging. Where
+    /// one of its names had the number of a generation, that stays used: see [`Name::Used`].
     fn discard(&mut self);
 }

@@ -5,8 +5,9 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use super::Round;
-use crate::format::names::{Name, STAGING};
+use crate::format::names::{LOCKS, Name, STAGING};
 use crate::fs::{Access, Fs, FsFile, WholeFlush};
+use crate::revision::Generation;
 
 /// From this many files and directories on, one flush of the whole file system stands in for theirs, where the
 /// system allows it. Found by measurement: see `docs/durability.md`.
@@ -63,6 +64,22 @@ impl DirectoryRound {
 
     fn flush_open(&mut self) -> io::Result<()> {
         self.open.drain(..).try_for_each(|file| file.flush_durably())
+    }
+
+    /// Leaves a name that says that a number was used, durably: without it nobody could tell after the next start of the
+    /// machine. Of several numbers the highest says it of all.
+    fn keep_used(&self, number: Generation) -> io::Result<()> {
+        let mut round = Self::new(Arc::clone(&self.fs))?;
+        round.put(&Name::Used(number), b"")?;
+        round.flush()?;
+        for listed in self.fs.list(LOCKS)? {
+            if let Some(name @ Name::Used(lower)) = Name::parse(&format!("{LOCKS}/{}", listed.name))
+                && lower < number
+            {
+                self.fs.remove(&name.to_string())?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes the directories above a path, and remembers that all of them are to be flushed.
@@ -139,6 +156,11 @@ impl Round for DirectoryRound {
 
     fn discard(&mut self) {
         self.open.clear();
+        let number = self.made.iter().find_map(|path| Name::parse(path)?.generation());
+        if let Some(number) = number {
+            // Where that fails as well, only the note in the writer lock says it, until the machine stops.
+            let _ = self.keep_used(number);
+        }
         for (to, from) in std::mem::take(&mut self.adopted) {
             // Even that may need space that is not there.
             if self.fs.rename_new(&to, &from).is_err() {

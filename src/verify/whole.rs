@@ -179,7 +179,7 @@ fn unnamed(storage: &dyn Storage, followed: &Followed, work: &Work) -> Result<Ve
                     continue;
                 }
                 Some(name @ Name::Data(..)) if work.files.contains_key(name) => continue,
-                Some(Name::WriterLock | Name::Pin(_)) => continue,
+                Some(Name::WriterLock | Name::Pin(_) | Name::Used(_)) => continue,
                 Some(Name::Manifest(generation) | Name::Data(_, generation))
                     if followed.hides(*generation) || is_damaged(work, *generation) =>
                 {

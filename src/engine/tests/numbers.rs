@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::Bed;
+use crate::fs::op::Op;
 use crate::store::Store;
 
 fn save(store: &Store, path: &str) -> u64 {
@@ -47,9 +48,8 @@ fn after_the_machine_has_stopped_every_name_is_looked_at() {
     plant(&bed, "data/other/path.g7");
     bed.fs.layer.set_boot("the next start");
     assert_eq!(save(&bed.open().unwrap(), "b"), 8);
-    let trace_is_long = |bed: &Bed| {
-        bed.fs.take_trace().iter().any(|op| matches!(op, crate::fs::op::Op::List(dir) if dir == "data"))
-    };
+    let trace_is_long =
+        |bed: &Bed| bed.fs.take_trace().iter().any(|op| matches!(op, Op::List(dir) if dir == "data"));
     assert!(trace_is_long(&bed));
     assert_eq!(save(&bed.open().unwrap(), "c"), 9);
     assert!(!trace_is_long(&bed), "once after a start is enough");
@@ -70,8 +70,7 @@ fn a_save_of_nothing_after_a_start_does_not_stand_in_for_the_look() {
 fn a_number_that_a_failed_save_began_to_use_is_not_used_again() {
     let (bed, store) = Bed::store();
     let enospc = rustix::io::Errno::NOSPC.raw_os_error();
-    let is_pointer =
-        |op: &crate::fs::op::Op| matches!(op, crate::fs::op::Op::Create(name) if name == "CURRENT.next");
+    let is_pointer = |op: &Op| matches!(op, Op::Create(name) if name == "CURRENT.next");
     bed.fs.plan(Some(crate::fs::fault::Plan {
         after: 0,
         errno: enospc,
@@ -84,6 +83,63 @@ fn a_number_that_a_failed_save_began_to_use_is_not_used_again() {
     tx.commit("fails").unwrap_err();
     bed.fs.plan(None);
     assert_eq!(save(&bed.open().unwrap(), "a"), 3);
+}
+
+/// Fails to save, `times` over.
+fn fail(bed: &Bed, times: u32) {
+    let is_swap = |op: &Op| matches!(op, Op::Flush(name) if name == "CURRENT.next");
+    for _ in 0..times {
+        bed.fs.plan(Some(crate::fs::fault::Plan {
+            after: 0,
+            errno: rustix::io::Errno::NOSPC.raw_os_error(),
+            for_ever: false,
+            matches: is_swap,
+            takes_effect: false,
+        }));
+        let mut tx = bed.open().unwrap().begin().unwrap();
+        tx.put("failed", "1").unwrap();
+        assert_eq!(tx.commit("fails").unwrap_err().kind(), crate::ErrorKind::Io);
+        bed.fs.plan(None);
+    }
+}
+
+fn used(bed: &Bed) -> Vec<String> {
+    let locks = fs::read_dir(bed.path().join("locks")).unwrap();
+    let mut names: Vec<String> = locks.map(|name| name.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name.starts_with("used-"));
+    names
+}
+
+#[test]
+fn the_number_of_a_failed_save_is_not_used_again_after_another_start() {
+    let (bed, store) = Bed::store();
+    assert_eq!(save(&store, "a"), 2);
+    fail(&bed, 3);
+    assert!(
+        !bed.tree().keys().any(|name| name.contains("failed") || name.contains("0003")),
+        "nothing is left"
+    );
+    assert_eq!(used(&bed), ["used-5"], "the highest says it of all");
+    assert_eq!(store.status().unwrap().interrupted, []);
+    let report = store.verify(&crate::VerifyOptions::default()).unwrap();
+    assert_eq!(report.findings, []);
+    bed.fs.layer.set_boot("the next start");
+    assert_eq!(save(&bed.open().unwrap(), "b"), 6);
+    assert_eq!(used(&bed), ["used-5"], "it is looked at once after a start");
+    bed.fs.layer.set_boot("the one after that");
+    assert_eq!(save(&bed.open().unwrap(), "c"), 7);
+    assert_eq!(used(&bed), [""; 0], "the head says more");
+}
+
+#[test]
+fn a_name_that_cannot_be_left_keeps_no_save_from_being_taken_back() {
+    let (bed, store) = Bed::store();
+    assert_eq!(save(&store, "a"), 2);
+    plant(&bed, "locks/used-3");
+    fail(&bed, 1);
+    assert_eq!(used(&bed), ["used-3"]);
+    assert!(!bed.tree().contains_key("manifests/0000000003.json"), "what was written is gone");
+    assert_eq!(save(&store, "a b"), 4);
 }
 
 #[test]

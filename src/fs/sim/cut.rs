@@ -7,43 +7,11 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use super::disk::{Data, Disk, Names, Node, ROOT, apply};
+use super::fate::{Fate, fates};
 use super::random::Random;
-
-/// The size of the smallest piece that a disk writes as a whole, in bytes, and that of a page.
-const SECTORS: [usize; 2] = [512, 4096];
 
 /// How many ways in which files can be left are tried with each sample of what names are left.
 const FATES: usize = 16;
-
-/// What becomes of what was written to a file and not flushed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Fate {
-    /// The file is as it was flushed last.
-    Dropped,
-    /// Everything was written.
-    Kept,
-    /// The length was written and the bytes were not.
-    Zeroed,
-    /// The length was written, and the blocks hold whatever was there.
-    Garbage,
-    /// The same, and what was there is an older file.
-    Stale,
-    /// Everything up to a boundary of this size was written.
-    Cut(usize),
-    /// Each piece of this size is kept, zeroed or garbage.
-    Torn(usize, u8),
-}
-
-fn fates(data: &Data) -> Vec<Fate> {
-    if data.written.is_empty() {
-        return vec![Fate::Dropped];
-    }
-    let mut fates = vec![Fate::Dropped, Fate::Kept, Fate::Zeroed, Fate::Garbage, Fate::Stale];
-    for sector in SECTORS.into_iter().filter(|sector| data.now.len() > *sector) {
-        fates.extend([Fate::Cut(sector), Fate::Torn(sector, 0), Fate::Torn(sector, 1)]);
-    }
-    fates
-}
 
 /// One choice of what becomes of each thing that is undecided.
 pub(crate) type Pick = Vec<u8>;
@@ -260,47 +228,8 @@ impl<'a> Cut<'a> {
     }
 
     fn bytes(&self, node: Node, data: &Data, fate: Fate) -> Arc<Vec<u8>> {
-        let mut random = Random::new(if data.is_note { 0 } else { self.seed ^ node.rotate_left(32) });
-        let mut bytes = match fate {
-            Fate::Dropped => return Arc::clone(&data.durable),
-            Fate::Kept => return Arc::clone(&data.now),
-            Fate::Cut(sector) => {
-                let pieces = random.below((data.now.len() / sector) as u64 + 1);
-                data.now.get(..usize::try_from(pieces).unwrap_or(0) * sector).unwrap_or_default().to_vec()
-            }
-            _ => (*data.now).clone(),
-        };
-        if let Fate::Torn(_, way) = fate {
-            random = Random::new(self.seed ^ u64::from(way));
-        }
-        let older = self.older(node, data.now.len());
-        let size = if let Fate::Torn(sector, _) = fate { sector } else { usize::MAX };
-        for range in &data.written {
-            let mut at = range.start;
-            while at < range.end.min(bytes.len()) {
-                // Up to the next boundary of a piece, which need not be one of the range.
-                let end = (at / size + 1).saturating_mul(size).min(range.end).min(bytes.len());
-                let Some(piece) = bytes.get_mut(at..end) else { break };
-                let becomes = match fate {
-                    Fate::Torn(..) => match random.below(3) {
-                        0 => Fate::Kept,
-                        1 => Fate::Zeroed,
-                        _ => Fate::Garbage,
-                    },
-                    fate => fate,
-                };
-                match (becomes, &older) {
-                    (Fate::Zeroed, _) => piece.fill(0),
-                    (Fate::Stale, Some(older)) => {
-                        piece.copy_from_slice(older.get(at..end).unwrap_or_default());
-                    }
-                    (Fate::Garbage | Fate::Stale, _) => random.fill(piece),
-                    _ => {}
-                }
-                at = end;
-            }
-        }
-        Arc::new(bytes)
+        let seed = if data.is_note { 0 } else { self.seed ^ node.rotate_left(32) };
+        fate.bytes(data, self.older(node, data.now.len()).as_deref(), [seed, self.seed])
     }
 
     /// What an older file had in the blocks of a new one: that of the same length or the next longer one.

@@ -7,6 +7,7 @@
 
 pub(crate) mod cut;
 pub(crate) mod disk;
+mod fate;
 pub(crate) mod paths;
 pub(crate) mod random;
 

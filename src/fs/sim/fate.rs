@@ -1,0 +1,201 @@
+//! What becomes of the bytes of a file at a power cut.
+
+use std::sync::Arc;
+
+use super::disk::Data;
+use super::random::Random;
+
+/// The size of the smallest piece that a disk writes as a whole, in bytes.
+const SECTOR: usize = 512;
+/// The sizes in which longer files are torn, in bytes: a sector, and a page.
+const PIECES: [usize; 2] = [SECTOR, 4096];
+/// The longest file of which every subset of its sectors is tried, in sectors.
+const SECTORS_MAX: usize = 4;
+
+/// What becomes of what was written to a file and not flushed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Fate {
+    /// The file is as it was flushed last.
+    Dropped,
+    /// Everything was written.
+    Kept,
+    /// The length was written and the bytes were not.
+    Zeroed,
+    /// The length was written, and the blocks hold whatever was there.
+    Garbage,
+    /// The same, and what was there is an older file.
+    Stale,
+    /// So many bytes were written, and the length says so.
+    Cut(usize),
+    /// The sectors of the bits that are set were written, and the others are zeroed.
+    KeptOfZeros(u8),
+    /// The same, and the others are garbage.
+    KeptOfGarbage(u8),
+    /// Everything up to a boundary of pieces of this size was written.
+    CutAnywhere(usize),
+    /// Each piece of this size is kept, zeroed or garbage.
+    Torn(usize, u8),
+}
+
+/// Every subset of the sectors and every length at which one ends, of a file that is no longer than some sectors; samples
+/// of a longer one. The last sector may also end in its middle, as two writes may have made it.
+pub(super) fn fates(data: &Data) -> Vec<Fate> {
+    if data.written.is_empty() {
+        return vec![Fate::Dropped];
+    }
+    let mut fates = vec![Fate::Dropped, Fate::Kept, Fate::Zeroed, Fate::Garbage, Fate::Stale];
+    let length = data.now.len();
+    let sectors = length.div_ceil(SECTOR);
+    if sectors > SECTORS_MAX {
+        for piece in PIECES.into_iter().filter(|piece| length > *piece) {
+            fates.extend([Fate::CutAnywhere(piece), Fate::Torn(piece, 0), Fate::Torn(piece, 1)]);
+        }
+        return fates;
+    }
+    let ends = (1..sectors).map(|sector| sector * SECTOR);
+    let middle = usize::midpoint(sectors.saturating_sub(1) * SECTOR, length);
+    let more_than_lasts = data.durable.len() + 1..length;
+    fates.extend(ends.chain([middle]).filter(|end| more_than_lasts.contains(end)).map(Fate::Cut));
+    let is_written = |sector: &usize| {
+        let sector = sector * SECTOR..(sector + 1) * SECTOR;
+        data.written.iter().any(|range| range.start < sector.end && sector.start < range.end)
+    };
+    let written = (0..sectors).filter(is_written).fold(0, |all: u8, sector| all | 1 << sector);
+    // All of them is `Kept`, and none is `Zeroed` or `Garbage`.
+    let subsets = (1..written).filter(|subset| subset & !written == 0);
+    fates.extend(subsets.flat_map(|subset| [Fate::KeptOfZeros(subset), Fate::KeptOfGarbage(subset)]));
+    fates
+}
+
+impl Fate {
+    /// The bytes that are left. `older` is what an older file had in these blocks, and the seeds decide where a file is
+    /// cut and what garbage is, and how a file is torn.
+    pub(super) fn bytes(self, data: &Data, older: Option<&[u8]>, [seed, tearing]: [u64; 2]) -> Arc<Vec<u8>> {
+        let mut random =
+            Random::new(if let Self::Torn(_, way) = self { tearing ^ u64::from(way) } else { seed });
+        let up_to = |length: usize| data.now.get(..length).unwrap_or_default().to_vec();
+        let (mut bytes, piece) = match self {
+            Self::Dropped => return Arc::clone(&data.durable),
+            Self::Kept => return Arc::clone(&data.now),
+            Self::Cut(length) => return Arc::new(up_to(length)),
+            Self::CutAnywhere(piece) => {
+                let pieces = random.below((data.now.len() / piece) as u64 + 1);
+                let end = usize::try_from(pieces).unwrap_or(0) * piece;
+                return Arc::new(up_to(end.max(data.durable.len())));
+            }
+            Self::Torn(piece, _) => ((*data.now).clone(), piece),
+            Self::KeptOfZeros(_) | Self::KeptOfGarbage(_) => ((*data.now).clone(), SECTOR),
+            Self::Zeroed | Self::Garbage | Self::Stale => ((*data.now).clone(), usize::MAX),
+        };
+        for range in &data.written {
+            let mut at = range.start;
+            while at < range.end.min(bytes.len()) {
+                // Up to the next boundary of a piece, which need not be one of the range.
+                let end = (at / piece + 1).saturating_mul(piece).min(range.end).min(bytes.len());
+                let Some(part) = bytes.get_mut(at..end) else { break };
+                match (self.of_piece(at / piece, &mut random), older) {
+                    (Self::Zeroed, _) => part.fill(0),
+                    (Self::Stale, Some(older)) => {
+                        part.copy_from_slice(older.get(at..end).unwrap_or_default());
+                    }
+                    (Self::Garbage | Self::Stale, _) => random.fill(part),
+                    _ => {}
+                }
+                at = end;
+            }
+        }
+        Arc::new(bytes)
+    }
+
+    /// What becomes of one piece of it.
+    fn of_piece(self, place: usize, random: &mut Random) -> Self {
+        let is_kept = |subset: u8| subset >> place & 1 == 1;
+        match self {
+            Self::KeptOfZeros(subset) if !is_kept(subset) => Self::Zeroed,
+            Self::KeptOfGarbage(subset) if !is_kept(subset) => Self::Garbage,
+            Self::Torn(..) => match random.below(3) {
+                0 => Self::Kept,
+                1 => Self::Zeroed,
+                _ => Self::Garbage,
+            },
+            fate => fate,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(length: usize, from: usize) -> Data {
+        let now: Vec<u8> = (0..length).map(|at| (at / SECTOR) as u8 + 1).collect();
+        let mut data = Data::durable(Arc::new(now[..from].to_vec()), false);
+        (data.now, data.written) = (Arc::new(now), std::iter::once(from..length).collect());
+        data
+    }
+
+    /// Each sector of what is left: kept, zeroed, or something else; and how long it is.
+    fn left(data: &Data, fate: Fate) -> String {
+        let bytes = fate.bytes(data, None, [1, 1]);
+        let sector = |(sector, bytes): (usize, &[u8])| match bytes {
+            bytes if bytes.iter().all(|byte| usize::from(*byte) == sector + 1) => 'k',
+            bytes if bytes.iter().all(|byte| *byte == 0) => '0',
+            _ => 'g',
+        };
+        format!("{} {}", bytes.chunks(SECTOR).enumerate().map(sector).collect::<String>(), bytes.len())
+    }
+
+    fn all_left(data: &Data) -> Vec<String> {
+        fates(data).into_iter().map(|fate| left(data, fate)).collect()
+    }
+
+    #[test]
+    fn a_short_file_is_left_with_every_subset_of_its_sectors_and_every_length_at_which_one_ends() {
+        assert_eq!(all_left(&written(300, 0)), [" 0", "k 300", "0 300", "g 300", "g 300", "k 150"]);
+        assert_eq!(
+            all_left(&written(700, 0)),
+            [
+                " 0", "kk 700", "00 700", "gg 700", "gg 700", "k 512", "kk 606", "k0 700", "kg 700",
+                "0k 700", "gk 700"
+            ]
+        );
+        for sectors in 1..=SECTORS_MAX {
+            let all = all_left(&written(sectors * SECTOR, 0));
+            // Garbage and what an older file left are one here, where there is no older one.
+            assert_eq!(all.len(), 5 + sectors + 2 * ((1 << sectors) - 2), "{all:?}");
+            let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+            assert_eq!(distinct.len(), all.len() - 1, "{all:?}");
+        }
+        assert_eq!(fates(&written(1, 0)).len(), 5, "a byte has no middle");
+    }
+
+    #[test]
+    fn what_was_flushed_before_is_left_as_it_is() {
+        assert_eq!(
+            all_left(&written(1500, 1024)),
+            ["kk 1024", "kkk 1500", "kk0 1500", "kkg 1500", "kkg 1500", "kkk 1262"]
+        );
+        assert_eq!(fates(&Data::durable(Arc::new(vec![1; 700]), false)), [Fate::Dropped]);
+        let long = written(9000, 8192);
+        for fate in fates(&long) {
+            let kept = left(&long, fate);
+            assert!(kept.starts_with(&"k".repeat(16)), "{fate:?}: {kept}");
+        }
+    }
+
+    #[test]
+    fn a_long_file_is_cut_and_torn_in_sectors_and_in_pages() {
+        let long = written(9000, 0);
+        let all = [
+            Fate::CutAnywhere(512),
+            Fate::Torn(512, 0),
+            Fate::Torn(512, 1),
+            Fate::CutAnywhere(4096),
+            Fate::Torn(4096, 0),
+            Fate::Torn(4096, 1),
+        ];
+        assert_eq!(fates(&long)[5..], all);
+        let torn: std::collections::BTreeSet<_> = all.iter().map(|fate| left(&long, *fate)).collect();
+        assert_eq!(torn.len(), all.len(), "{torn:?}");
+    }
+}
