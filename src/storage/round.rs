@@ -157,10 +157,7 @@ impl Round for DirectoryRound {
     fn discard(&mut self) {
         self.open.clear();
         let number = self.made.iter().find_map(|path| Name::parse(path)?.generation());
-        if let Some(number) = number {
-            // Where that fails as well, only the note in the writer lock says it, until the machine stops.
-            let _ = self.keep_used(number);
-        }
+        let unkept = number.filter(|number| self.keep_used(*number).is_err());
         for (to, from) in std::mem::take(&mut self.adopted) {
             // Even that may need space that is not there.
             if self.fs.rename_new(&to, &from).is_err() {
@@ -172,6 +169,11 @@ impl Round for DirectoryRound {
         }
         for dir in self.made_dirs.drain(..).rev() {
             let _ = self.fs.remove_dir(&dir);
+        }
+        // What was removed may have made space for it. Where it fails again, only the note in the writer lock says it,
+        // until the machine stops.
+        if let Some(number) = unkept {
+            let _ = self.keep_used(number);
         }
     }
 }

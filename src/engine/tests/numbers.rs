@@ -1,8 +1,12 @@
 //! Numbers are never used twice, and times never go backwards.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Bed;
+use crate::engine::create::open_on;
+use crate::fs::layer::{Do, Layer, Rule};
 use crate::fs::op::Op;
 use crate::store::Store;
 
@@ -103,6 +107,8 @@ fn fail(bed: &Bed, times: u32) {
     }
 }
 
+const NO_SPACE: Do = Do::Fail(rustix::io::Errno::NOSPC.raw_os_error());
+
 fn used(bed: &Bed) -> Vec<String> {
     let locks = fs::read_dir(bed.path().join("locks")).unwrap();
     let mut names: Vec<String> = locks.map(|name| name.unwrap().file_name().into_string().unwrap()).collect();
@@ -129,6 +135,29 @@ fn the_number_of_a_failed_save_is_not_used_again_after_another_start() {
     bed.fs.layer.set_boot("the one after that");
     assert_eq!(save(&bed.open().unwrap(), "c"), 7);
     assert_eq!(used(&bed), [""; 0], "the head says more");
+}
+
+#[test]
+fn the_number_of_a_save_that_did_not_fit_is_kept_where_it_was() {
+    let (bed, store) = Bed::store();
+    assert_eq!(save(&store, "a"), 2);
+    let nothing_fits = AtomicBool::new(true);
+    let rule: Rule = Arc::new(move |op| match op {
+        Op::Create(name) if name == "CURRENT.next" || name.starts_with("locks/used-") => {
+            if nothing_fits.load(Ordering::Relaxed) { NO_SPACE } else { Do::Asked }
+        }
+        Op::Remove(name) => {
+            nothing_fits.fetch_and(!name.starts_with("data/"), Ordering::Relaxed);
+            Do::Asked
+        }
+        _ => Do::Asked,
+    });
+    let full = open_on(Arc::new(Layer::new(bed.fs.way(), rule)), bed.path(), Bed::options()).unwrap();
+    let mut tx = Store::from(full).begin().unwrap();
+    tx.put("large", "1").unwrap();
+    tx.commit("does not fit").unwrap_err();
+    assert!(!bed.tree().contains_key("data/large.g3"));
+    assert_eq!(used(&bed), ["used-3"]);
 }
 
 #[test]
