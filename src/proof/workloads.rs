@@ -237,16 +237,30 @@ fn killed() -> Vec<Workload> {
         .collect();
     let name = "the flush after a swap fails and another one saves the same";
     killed.push(workload(name, unsettled, second(true)));
+    let settling = {
+        let fault = waiting(unsettled().way());
+        first(fault.way()).unwrap();
+        fault.take_trace().iter().filter(|op| op.changes()).count()
+    };
+    assert!(settling <= KILLED_MAX);
+    killed.extend((0..settling).map(|after| {
+        let name = format!("the same, and who settles it is killed after {after} operations");
+        workload(name, move || settling_killed(after, &plain()), second(true))
+    }));
     killed
 }
 
 /// The most operations of the writer that is killed.
 pub(super) const KILLED_MAX: usize = 40;
 
-/// A writer to which nothing happens, after another one that goes through `wrap` and is killed after so many operations.
-pub(super) fn killed_first(after: usize, wrap: &Wrap) -> Workload {
-    let wrap = Arc::clone(wrap);
-    workload("after one that was killed", move || first_killed(after, &wrap), second(true))
+/// A writer to which nothing happens, after another one that goes through `wrap` and is killed after so many operations: one
+/// that saves, or one that finds its own save and settles it.
+pub(super) fn killed_first(after: usize, wrap: &Wrap) -> [Workload; 2] {
+    let (saving, settling) = (Arc::clone(wrap), Arc::clone(wrap));
+    [
+        workload("after a save that was killed", move || first_killed(after, &saving), second(true)),
+        workload("after a settling that was killed", move || settling_killed(after, &settling), second(true)),
+    ]
 }
 
 /// What comes before the kill is cut short in the workload of the first alone.
@@ -258,6 +272,15 @@ fn first_killed(after: usize, wrap: &Wrap) -> Scene {
     let _ = first(wrap(fault.way()));
     let state = first_state(&scene);
     scene.killed(Arc::new(state));
+    scene
+}
+
+/// What was swapped in shows and is not durable; whoever wants to save the same is killed while settling it.
+fn settling_killed(after: usize, wrap: &Wrap) -> Scene {
+    let scene = unsettled();
+    let fault = waiting(scene.way());
+    fault.plan(Some(dies_after(after)));
+    let _ = first(wrap(fault.way()));
     scene
 }
 
