@@ -362,7 +362,9 @@ fn a_commit_that_is_cancelled_removes_what_it_wrote() {
     flag.store(true, Ordering::Relaxed);
     let error = refused(tx.commit("cancelled"), ErrorKind::Io);
     assert!(error.is_interrupted());
-    assert_eq!(names(&place.store()), before);
+    let mut after = names(&place.store());
+    after.retain(|name| name != "locks/used-3");
+    assert_eq!(after, before, "nothing but its number is left");
     assert_eq!(text(&place.open(), "a"), "1");
     flag.store(false, Ordering::Relaxed);
     assert!(save(&store, &[("a", "2")]).changed, "the handle stays usable");
