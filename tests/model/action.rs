@@ -25,10 +25,14 @@ pub enum Action {
     Lock(usize),
     /// Reads the pointer again: `engine::mod::refresh`, or `engine::create::check_vacant` where there is no store yet.
     Refresh(usize),
+    /// Makes the folders of a store anew where there is none: `engine::create::make_folders`.
+    MakeFolders(usize),
     /// Writes the pointer that was found as a new `CURRENT.next`: `engine::publish::settle`.
     SettleWrite(usize),
     /// Flushes it: `engine::publish::settle`.
     SettleFlush(usize, Flush),
+    /// Flushes the root directory: `engine::publish::settle`, `storage::round::flush`.
+    SettleFlushDir(usize, Flush),
     /// Renames it over `CURRENT`: `engine::publish::settle`, `storage::directory::swap_pointer`.
     SettleSwap(usize, Rename),
     /// Flushes the root directory and notes that: `engine::publish::settle`, `storage::directory::flush_pointer`,
@@ -40,6 +44,8 @@ pub enum Action {
     TakeNumber(usize),
     /// Makes the manifest unless its name is taken: `engine::publish::write`, `storage::round::put`.
     WriteManifest(usize),
+    /// Makes `data/`, which is missing: `storage::round::folders`.
+    MakeFolder(usize),
     /// Makes the data file unless its name is taken: `engine::publish::write`, `storage::round::adopt`.
     WriteData(usize),
     /// Removes a `CURRENT.next` that was left and makes it anew: `engine::publish::write`.
@@ -53,7 +59,7 @@ pub enum Action {
     GiveUp(usize),
     /// Removes the manifest of a failed attempt: `storage::round::discard`.
     DiscardManifest(usize),
-    /// Removes its other files, and tells the caller that nothing was saved: `storage::round::discard`.
+    /// Removes its other files and the folder that it has made, and tells the caller that nothing was saved: `storage::round::discard`.
     DiscardRest(usize),
     /// The rename: `engine::publish::swap`, `storage::directory::swap_pointer`. When it fails the outcome is unknown:
     /// `engine::publish::into_error`.
@@ -72,6 +78,12 @@ pub enum Action {
     /// It reads the chain from there and the files: `engine::load::manifest`, `engine::load::table`,
     /// `engine::content::check`.
     ReadFiles(usize),
-    /// The machine stops and starts again, in one of the ways in which the disk permits it: `engine::create::open_on`.
+    /// Somebody asks for the status, has read the pointer, and looks which numbers above the head have names:
+    /// `store::status`.
+    ReadNames(usize),
+    /// It reads the pointer again, and reports those that are above it: `store::status`.
+    Report(usize),
+    /// The machine stops and starts again, in one of the ways in which the disk permits it. Who opens the store is shown the head and
+    /// the interrupted saves: `engine::create::open_on`, `store::status`.
     PowerCut(u32),
 }

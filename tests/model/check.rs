@@ -4,7 +4,9 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 
 use super::action::{Action, Rename};
 use super::disk::{Flush, NUMBERS};
-use super::protocol::{At, Fate, Protocol, State};
+use super::opened::report_is_right;
+use super::protocol::{Others, Protocol};
+use super::state::{At, Bad, Fate, State};
 
 /// The head is the last acknowledged generation or one whose outcome nobody was told, never an older one, and never
 /// one that the caller was told is not there. The cache after a power cut is the disk, so this is the recovered head too.
@@ -15,6 +17,8 @@ pub const NUMBER: &str = "no number is used again";
 pub const READER: &str = "no reader sees a mixture";
 pub const FORWARD: &str = "no reader goes back";
 pub const NOTHING: &str = "what a save of nothing has acknowledged is durable";
+pub const REPORT: &str = "an interrupted save is reported";
+pub const TWICE: &str = "recovering twice gives the same";
 pub const POSSIBLE: &str = "a commit is possible";
 
 fn head_is_right(state: &State) -> bool {
@@ -39,7 +43,7 @@ fn commit_is_possible(protocol: &Protocol, before: &State) -> bool {
     if before.writers.iter().any(|writer| writer.at != At::Idle) || !before.readers_are_new() {
         return true;
     }
-    let protocol = Protocol { highest: NUMBERS as u8 - 1, readers: false, ..*protocol };
+    let protocol = Protocol { highest: NUMBERS as u8 - 1, others: Others::Nobody, ..*protocol };
     let mut state = *before;
     let mut steps = Vec::new();
     for _ in 0..100 {
@@ -48,6 +52,7 @@ fn commit_is_possible(protocol: &Protocol, before: &State) -> bool {
         let is_fault_free = |step: &&Action| match step {
             Action::PowerCut(_) | Action::Kill(_) | Action::GiveUp(_) | Action::NothingToSave(_) => false,
             Action::SettleFlush(_, flush)
+            | Action::SettleFlushDir(_, flush)
             | Action::SettleEnd(_, flush)
             | Action::FlushFiles(_, flush)
             | Action::FlushDir(_, flush)
@@ -73,12 +78,12 @@ impl Model for Protocol {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        vec![State::new(self.first)]
+        vec![State::new(self.start)]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         // What comes after a violation says nothing.
-        if state.bad == super::protocol::Bad::default() {
+        if state.bad == Bad::default() {
             self.steps(state, actions);
         }
     }
@@ -96,6 +101,12 @@ impl Model for Protocol {
             Property::always(READER, |_, state: &State| !state.bad.reader_mixture),
             Property::always(FORWARD, |_, state: &State| !state.bad.reader_back),
             Property::always(NOTHING, |_, state| nothing_is_durable(state)),
+            Property::always(REPORT, |protocol, state: &State| {
+                !state.bad.report && report_is_right(protocol, state)
+            }),
+            Property::always(TWICE, |protocol: &Self, state: &State| {
+                state.recovered.is_none_or(|recovered| recovered == protocol.opened(state))
+            }),
             Property::always(POSSIBLE, commit_is_possible),
         ]
     }

@@ -62,31 +62,25 @@ impl Content {
     }
 }
 
-/// A file under a name that no other file ever gets: the manifest or the data file of one number.
+/// A name in a directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct File {
-    /// Whether the cache shows the name.
+pub struct Name {
+    /// Whether the cache shows it.
     pub there: bool,
-    /// Whether the name may be missing on the disk, and whether it may be there, apart from what waits.
+    /// Whether it may be missing on the disk, and whether it may be there, apart from what waits.
     may: [bool; 2],
-    /// Whether the last change of the name waits for a flush of its directory.
+    /// Whether its last change waits for a flush of the directory.
     waits: bool,
-    pub content: Content,
 }
 
-/// In one byte: a state has many files, and each state is hashed.
-impl std::hash::Hash for File {
-    fn hash<H: std::hash::Hasher>(&self, hasher: &mut H) {
+impl Name {
+    const NEVER: Self = Self { there: false, may: [true, false], waits: false };
+    const DURABLE: Self = Self { there: true, may: [false, true], waits: false };
+
+    fn bits(self) -> u8 {
         let flags = [self.there, self.may[0], self.may[1], self.waits];
-        let flags = flags.iter().fold(0, |byte, flag| byte << 1 | u8::from(*flag));
-        hasher.write_u8((self.content as u8) << 4 | flags);
+        flags.iter().fold(0, |byte, flag| byte << 1 | u8::from(*flag))
     }
-}
-
-impl File {
-    pub const NEVER: Self = Self { there: false, may: [true, false], waits: false, content: Content::Torn };
-    pub const DURABLE: Self =
-        Self { there: true, may: [false, true], waits: false, content: Content::Durable };
 
     fn set(&mut self, there: bool) {
         if self.waits {
@@ -95,19 +89,8 @@ impl File {
         (self.there, self.waits) = (there, true);
     }
 
-    pub fn create(&mut self) {
-        self.set(true);
-        self.content = Content::Dirty;
-    }
-
-    pub fn remove(&mut self) {
-        if self.there {
-            self.set(false);
-        }
-    }
-
     /// The part of a flush of the directory that concerns this name.
-    fn flush_name(&mut self, flush: Flush) {
+    fn flush(&mut self, flush: Flush) {
         if !self.waits {
             return;
         }
@@ -121,13 +104,16 @@ impl File {
         }
     }
 
-    pub fn is_whole(&self) -> bool {
-        self.there && self.content != Content::Torn
+    /// Whether it was never made, or is gone for good.
+    fn is_nowhere(self) -> bool {
+        !self.there && !self.waits && !self.may[1]
     }
 
-    /// Whether the name was never made, or is gone for good.
-    fn is_nowhere(&self) -> bool {
-        !self.there && !self.waits && !self.may[1]
+    /// As it may be on the disk in any case. That is less kind than any disk, and makes one state of many.
+    fn forget(&mut self) {
+        if !self.is_nowhere() {
+            *self = Self { there: self.there, may: [true, true], waits: false };
+        }
     }
 
     fn cut(&mut self, choose: &mut impl FnMut(usize) -> usize) {
@@ -138,15 +124,116 @@ impl File {
             [true, true] => choose(2) == 1,
             [_, there] => there,
         };
-        let content = match self.content {
-            _ if !there => Content::Torn,
+        *self = if there { Self::DURABLE } else { Self::NEVER };
+    }
+}
+
+impl std::hash::Hash for Name {
+    fn hash<H: std::hash::Hasher>(&self, hasher: &mut H) {
+        hasher.write_u8(self.bits());
+    }
+}
+
+/// A file under a name that no other file ever gets: the manifest or the data file of one number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct File {
+    pub name: Name,
+    pub content: Content,
+}
+
+/// In one byte: a state has many files, and each state is hashed.
+impl std::hash::Hash for File {
+    fn hash<H: std::hash::Hasher>(&self, hasher: &mut H) {
+        hasher.write_u8((self.content as u8) << 4 | self.name.bits());
+    }
+}
+
+impl File {
+    const NEVER: Self = Self { name: Name::NEVER, content: Content::Torn };
+    const DURABLE: Self = Self { name: Name::DURABLE, content: Content::Durable };
+
+    pub fn create(&mut self) {
+        self.name.set(true);
+        self.content = Content::Dirty;
+    }
+
+    pub fn remove(&mut self) {
+        if self.name.there {
+            self.name.set(false);
+        }
+    }
+
+    pub fn is_whole(&self) -> bool {
+        self.name.there && self.content != Content::Torn
+    }
+
+    fn cut(&mut self, choose: &mut impl FnMut(usize) -> usize) {
+        self.name.cut(choose);
+        self.content = match self.content {
+            _ if !self.name.there => Content::Torn,
             content if content.may_survive() && content.may_be_lost() => {
                 [Content::Torn, Content::Durable][choose(2)]
             }
             content if content.may_survive() => Content::Durable,
             _ => Content::Torn,
         };
-        *self = Self { there, may: [!there, there], waits: false, content };
+    }
+}
+
+/// `manifests/` or `data/`, and the files in it. Both are made with the store, and each by a save that finds it missing:
+/// a copy of a store may have lost its empty folders.
+///
+/// That `data/` is made by a save stands for every folder in it that is new, too. The name of such a one waits for the
+/// flush of `data/`, or of the folder that it is in, instead of the root's.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Folder {
+    /// Its name in the root. A folder that is removed and made anew is another one; here it is the same, and what was
+    /// removed from it may come back. Only what a failed save has left ever does, and that may always.
+    pub name: Name,
+    pub files: [File; NUMBERS],
+}
+
+impl Folder {
+    fn new(name: Name) -> Self {
+        Self { name, files: [File::NEVER; NUMBERS] }
+    }
+
+    /// Unless it is there.
+    pub fn make(&mut self) {
+        if !self.name.there {
+            self.name.set(true);
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.files.iter().all(|file| !file.name.there)
+    }
+
+    /// Where it is empty.
+    pub fn remove(&mut self) {
+        if self.name.there && self.is_empty() {
+            self.name.set(false);
+            self.name.forget();
+        }
+    }
+
+    /// What `docs/durability.md` believes of a folder that stays behind after its name could not be made durable: it
+    /// lasts once its parent is flushed.
+    pub fn believe(&mut self) {
+        self.name.waits |= self.name.there && self.name.may[0];
+    }
+
+    fn flush(&mut self, flush: Flush) {
+        self.files.iter_mut().for_each(|file| file.name.flush(flush));
+    }
+
+    fn cut(&mut self, choose: &mut impl FnMut(usize) -> usize) {
+        self.name.cut(choose);
+        if self.name.there {
+            self.files.iter_mut().for_each(|file| file.cut(choose));
+        } else {
+            *self = Self::new(Name::NEVER);
+        }
     }
 }
 
@@ -181,10 +268,20 @@ impl Current {
     }
 }
 
+/// What there is to begin with, all of it durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Start {
+    Nothing,
+    /// A first generation, which has no data files.
+    Store,
+    /// The same without `data/`: a copy of a store has lost its empty folders.
+    Copy,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Disk {
-    pub manifests: [File; NUMBERS],
-    pub data: [File; NUMBERS],
+    pub manifests: Folder,
+    pub data: Folder,
     pub current: Current,
     /// `CURRENT.next`. What a power cut leaves of it is not followed: the one thing that is ever done with a file that
     /// was found under this name is to remove it, so after a cut it counts as gone. The same goes for the half of the
@@ -201,14 +298,16 @@ pub enum Dir {
 }
 
 impl Disk {
-    /// Empty, or with a durable first generation, which has no data files.
-    pub fn new(first: bool) -> Self {
-        let mut manifests = [File::NEVER; NUMBERS];
-        if first {
-            manifests[1] = File::DURABLE;
+    pub fn new(start: Start) -> Self {
+        let (mut manifests, mut data) = (Folder::new(Name::NEVER), Folder::new(Name::NEVER));
+        if start != Start::Nothing {
+            manifests.name = Name::DURABLE;
+            manifests.files[1] = File::DURABLE;
         }
-        let data = [File::NEVER; NUMBERS];
-        Self { manifests, data, current: Current::of(u8::from(first)), next: None }
+        if start == Start::Store {
+            data.name = Name::DURABLE;
+        }
+        Self { manifests, data, current: Current::of(u8::from(start != Start::Nothing)), next: None }
     }
 
     /// Removes what has the name, and makes it anew.
@@ -231,29 +330,47 @@ impl Disk {
         self.current = Current { names: next.names, content: next.content, may, waits: true };
     }
 
+    /// Writes over what has the name `CURRENT`: only a wrong protocol does.
+    pub fn overwrite(&mut self, names: u8) {
+        self.current = Current { names, content: Content::Dirty, waits: true, ..self.current };
+    }
+
     pub fn flush_dir(&mut self, dir: Dir, flush: Flush) {
         match dir {
-            Dir::Data => self.data.iter_mut().for_each(|file| file.flush_name(flush)),
-            Dir::Manifests => self.manifests.iter_mut().for_each(|file| file.flush_name(flush)),
-            Dir::Root if self.current.waits => {
-                self.current.waits = false;
-                match flush {
-                    Flush::Done | Flush::FailedKept => self.current.may = self.current.leaves(),
-                    Flush::FailedDropped => {}
-                    Flush::FailedUndecided => self.current.may |= self.current.leaves(),
-                }
+            Dir::Data => self.data.flush(flush),
+            Dir::Manifests => self.manifests.flush(flush),
+            Dir::Root => {
+                self.manifests.name.flush(flush);
+                self.data.name.flush(flush);
+                self.flush_current(flush);
             }
-            Dir::Root => {}
         }
     }
 
-    /// Takes the files of a number that nothing will ever refer to for files of which everything is possible. That is
-    /// less kind than any disk, and makes one state of many.
+    fn flush_current(&mut self, flush: Flush) {
+        if !self.current.waits {
+            return;
+        }
+        self.current.waits = false;
+        match flush {
+            Flush::Done | Flush::FailedKept => self.current.may = self.current.leaves(),
+            Flush::FailedDropped => {}
+            Flush::FailedUndecided => self.current.may |= self.current.leaves(),
+        }
+    }
+
+    /// Takes the bytes of a number that nothing will ever refer to for lost: nobody looks at them.
+    pub fn forget_content(&mut self, number: usize) {
+        for file in [&mut self.manifests.files[number], &mut self.data.files[number]] {
+            file.content = Content::Torn;
+        }
+    }
+
+    /// The names too, once a failed save has left them: whether they are there after a power cut is chosen then.
     pub fn forget(&mut self, number: usize) {
-        for file in [&mut self.manifests[number], &mut self.data[number]] {
-            if !file.is_nowhere() {
-                *file = File { there: file.there, may: [true, true], waits: false, content: Content::Torn };
-            }
+        self.forget_content(number);
+        for file in [&mut self.manifests.files[number], &mut self.data.files[number]] {
+            file.name.forget();
         }
     }
 
@@ -263,10 +380,18 @@ impl Disk {
         (current.may | if current.waits { current.leaves() } else { 0 }).trailing_zeros() as u8
     }
 
+    /// Bit n: there is a name of number n, of a manifest, of a data file.
+    pub fn named(&self) -> [u8; 2] {
+        [&self.manifests, &self.data].map(|folder| {
+            let there = (1..NUMBERS).filter(|number| folder.files[*number].name.there);
+            there.fold(0, |numbers, number| numbers | 1 << number)
+        })
+    }
+
     /// The highest number of which a name is to be seen.
     pub fn highest(&self) -> u8 {
-        let is_there = |number: &usize| self.manifests[*number].there || self.data[*number].there;
-        (1..NUMBERS).rev().find(is_there).unwrap_or(0) as u8
+        let [manifests, data] = self.named();
+        (manifests | data).checked_ilog2().unwrap_or(0) as u8
     }
 
     /// Cuts the power: everything that waits gets to the disk or not, each by itself, as `choose` says; the cache shows
@@ -285,9 +410,8 @@ impl Disk {
         };
         self.current = Current::of((0..=TORN).find(is_chosen).unwrap_or(TORN));
         self.next = None;
-        for file in self.manifests.iter_mut().chain(&mut self.data) {
-            file.cut(choose);
-        }
+        self.manifests.cut(choose);
+        self.data.cut(choose);
     }
 
     /// In how many ways the power may be cut.
@@ -301,7 +425,7 @@ impl Disk {
         ways
     }
 
-    /// The `way`th of them. Where a file is lost its content is not chosen, so several ways may be the same.
+    /// The `way`th of them. Where a name is lost, what is under it is not chosen, so several ways may be the same.
     pub fn cut(&mut self, mut way: u32) {
         self.resolve(&mut |options| {
             let chosen = way as usize % options;

@@ -6,7 +6,18 @@ pub enum Wrong {
     Nothing,
     DataNotFlushed,
     ManifestNotFlushed,
-    DirectoriesNotFlushed,
+    /// The second half of barrier 1 leaves out the root,
+    RootDirNotFlushed,
+    /// or `data/`,
+    DataDirNotFlushed,
+    /// or `manifests/`.
+    ManifestsDirNotFlushed,
+    /// A failed save leaves the folder that it has made, and who makes a store takes the folders that are there.
+    FoldersKept,
+    /// Not the protocol is another one but the disk: see `disk::Folder::believe`.
+    NothingBelieved,
+    /// The same disk, and no process is killed. That is right.
+    NothingBelievedNobodyKilled,
     PointerNotFlushed,
     NoBarrierTwo,
     /// The rename comes before barrier 1.
@@ -23,6 +34,18 @@ pub enum Wrong {
     BuildsOnUnsettled,
     /// To settle is to flush the root directory once more.
     SettlesByFlush,
+    /// To settle is to write the pointer over the one that is there.
+    SettlesInPlace,
+    /// What is swapped in to settle is not flushed before.
+    SettlesUnflushed,
+    /// The first writer after a start of the machine removes what interrupted saves have left.
+    RecoveryRemoves,
+    /// Interrupted saves are looked for in `manifests/` alone.
+    ReportsManifests,
+    /// Interrupted saves are looked for up to the first number of which there is no name.
+    ReportsToGap,
+    /// Whoever reports interrupted saves does not look whether one of them was committed meanwhile.
+    ReportsWithoutSecondLook,
     NoLock,
     /// What was written is removed although the outcome is unknown.
     DiscardsUnknown,

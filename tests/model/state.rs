@@ -1,0 +1,259 @@
+//! A state of the model: the disk, who is at work, and what the properties have to know of what went before.
+
+use super::disk::{Content, Disk, NUMBERS, Start, TORN};
+use super::opened::Opened;
+
+/// Where a writer is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum At {
+    /// Not at work, or its handle is poisoned: it can wait for ever, and the next to save has been opened anew.
+    Idle,
+    /// From here on it holds the lock.
+    Locked,
+    /// There is no store.
+    Vacant,
+    Unsettled,
+    SettleWritten,
+    SettleFileFlushed,
+    SettleFlushed,
+    SettleSwapped,
+    /// The head may be acknowledged, and built on.
+    Ready,
+    /// The number was taken by somebody else.
+    NumberTaken,
+    Numbered,
+    ManifestMade,
+    FolderMade,
+    DataMade,
+    Written,
+    FilesFlushed,
+    RootFlushed,
+    DataFlushed,
+    BarrierOne,
+    Swapped,
+    BarrierTwo,
+    Discarding,
+    ManifestDiscarded,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct Writer {
+    pub at: At,
+    pub head: u8,
+    pub number: u8,
+    /// Whether it has made `data/`.
+    pub made_folder: bool,
+    /// What the note said when the lock was taken.
+    pub note: Note,
+}
+
+impl Writer {
+    pub const IDLE: Self = Self { at: At::Idle, head: 0, number: 0, made_folder: false, note: Note::NONE };
+
+    pub fn holds_lock(&self) -> bool {
+        self.at >= At::Locked
+    }
+
+    /// Whether it is making the files of this number, or has made them.
+    pub fn works_on(&self, number: usize) -> bool {
+        self.at >= At::Numbered && usize::from(self.number) == number
+    }
+}
+
+/// The note in `locks/writer`, as far as it is believed: 0 stands for not known. A power cut ends it, as the boot is
+/// another one then.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct Note {
+    pub next: u8,
+    pub settled: u8,
+}
+
+impl Note {
+    pub const NONE: Self = Self { next: 0, settled: 0 };
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Doing {
+    Nothing,
+    /// It has read the pointer.
+    Pointer,
+    /// It wants to know of interrupted saves, and these numbers above the head have names.
+    Names(u8),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub struct Reader {
+    pub doing: Doing,
+    /// The newest generation that it has seen since the machine started.
+    pub seen: u8,
+}
+
+impl Reader {
+    /// One that has looked as soon as the machine was there: who comes later is told less of what went before.
+    fn new(head: u8) -> Self {
+        Self { doing: Doing::Nothing, seen: head }
+    }
+}
+
+/// What has become of a number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Fate {
+    /// No name of it was ever made, or a power cut has taken all of them before any pointer named it.
+    Free,
+    /// Names were made, and no pointer has named it.
+    Begun,
+    /// A pointer has named it, and the caller was told that nothing was saved.
+    Failed,
+    /// A pointer has named it, and nobody was told that it is durable: in flight, or the outcome is unknown.
+    Shown,
+    /// A save that changed nothing was told that this generation is durable.
+    FoundDurable,
+    Acknowledged,
+}
+
+/// What a step did that must never happen.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Bad {
+    pub number_reused: bool,
+    pub reader_mixture: bool,
+    pub reader_back: bool,
+    pub report: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct State {
+    pub disk: Disk,
+    pub note: Note,
+    pub writers: [Writer; 2],
+    pub readers: [Reader; 2],
+    pub fates: [Fate; NUMBERS],
+    /// What each manifest names as its parent.
+    pub parents: [u8; NUMBERS],
+    /// What opening showed after the last start of the machine, until somebody makes a name for a save.
+    pub recovered: Option<Opened>,
+    pub bad: Bad,
+}
+
+impl State {
+    pub fn new(start: Start) -> Self {
+        let first = start != Start::Nothing;
+        let mut fates = [Fate::Free; NUMBERS];
+        if first {
+            fates[1] = Fate::Acknowledged;
+        }
+        Self {
+            disk: Disk::new(start),
+            note: Note::NONE,
+            writers: [Writer::IDLE; 2],
+            readers: [Reader::new(u8::from(first)); 2],
+            fates,
+            parents: [0; NUMBERS],
+            recovered: Some(Opened { head: u8::from(first), interrupted: 0 }),
+            bad: Bad::default(),
+        }
+    }
+
+    /// What the pointer names: 0 when there is none, [`TORN`] when it cannot be read.
+    pub fn head(&self) -> u8 {
+        let current = self.disk.current;
+        if current.content == Content::Torn { TORN } else { current.names }
+    }
+
+    /// A generation and all before it, newest first.
+    pub fn chain(&self, newest: u8) -> impl Iterator<Item = usize> + '_ {
+        let parent = |number: &usize| Some(usize::from(self.parents[*number])).filter(|parent| *parent > 0);
+        let newest = Some(usize::from(newest)).filter(|number| (1..NUMBERS).contains(number));
+        std::iter::successors(newest, parent)
+    }
+
+    /// Whether what a generation wrote is there. The first of a history writes no data.
+    fn is_whole(&self, number: usize) -> bool {
+        self.disk.manifests.files[number].is_whole()
+            && (self.parents[number] == 0 || self.disk.data.files[number].is_whole())
+    }
+
+    pub fn is_chain_whole(&self, newest: u8) -> bool {
+        newest != TORN && self.chain(newest).all(|number| self.is_whole(number))
+    }
+
+    pub fn readers_are_new(&self) -> bool {
+        self.readers == [Reader::new(self.head()); 2]
+    }
+
+    pub fn acknowledged(&self, at_least: Fate) -> impl Iterator<Item = usize> + '_ {
+        (1..NUMBERS).filter(move |number| self.fates[*number] >= at_least)
+    }
+
+    /// Whether an opening finds the pointer to be older than the history: a manifest above the head names another one
+    /// above it as its parent (`engine::load::check_not_behind`). A manifest that nothing refers to counts as readable
+    /// here, as it may be.
+    pub fn is_behind(&self) -> bool {
+        let head = usize::from(self.head());
+        (head + 1..NUMBERS).any(|number| {
+            self.disk.manifests.files[number].name.there && usize::from(self.parents[number]) > head
+        })
+    }
+
+    /// Nothing refers to a number that no pointer has named; what its files hold is of no interest from when its writer
+    /// is gone. So states that differ in that alone are one. Which of its names are left is of interest, but what the
+    /// writer has made is taken for as uncertain as can be. `what` of the files is forgotten.
+    fn forget_files(&mut self, number: usize, what: fn(&mut Disk, usize)) {
+        if matches!(self.fates[number], Fate::Begun | Fate::Failed) {
+            what(&mut self.disk, number);
+            self.forget_parent(number);
+        }
+    }
+
+    /// What a writer has made that now gives up, or is gone.
+    pub fn forget(&mut self, writer: &Writer) {
+        if writer.at > At::Numbered {
+            self.forget_files(usize::from(writer.number), Disk::forget);
+        }
+    }
+
+    /// Who is not at work on a snapshot has seen the head, as to look changes nothing for anybody and can be done at any
+    /// moment: a reader that has looked less often would be told less of what went back.
+    pub fn look(&mut self) {
+        let head = self.head();
+        for reader in self.readers.iter_mut().filter(|reader| reader.doing == Doing::Nothing) {
+            self.bad.reader_back |= head < reader.seen;
+            reader.seen = head;
+        }
+    }
+
+    /// Whose parent a number is matters only if the head can get below the parent.
+    fn forget_parent(&mut self, number: usize) {
+        if self.parents[number] <= self.disk.oldest() {
+            self.parents[number] = 0;
+        }
+    }
+
+    /// What a power cut does not leave, and what it leaves of no interest.
+    fn stop(&mut self) {
+        (1..NUMBERS).for_each(|number| self.forget_files(number, Disk::forget_content));
+        self.note = Note::NONE;
+        self.writers = [Writer::IDLE; 2];
+    }
+
+    pub fn cut(&mut self, way: u32) {
+        self.stop();
+        self.disk.cut(way);
+        self.readers = [Reader::new(self.head()); 2];
+        let named = self.disk.named();
+        for number in 1..NUMBERS {
+            let is_gone = named.iter().all(|named| named >> number & 1 == 0);
+            if is_gone && self.fates[number] <= Fate::Failed {
+                (self.fates[number], self.parents[number]) = (Fate::Free, 0);
+            }
+            if number > usize::from(self.head()) {
+                self.forget_parent(number);
+            }
+        }
+    }
+
+    pub fn cuts(&self) -> u32 {
+        let mut stopped = *self;
+        stopped.stop();
+        stopped.disk.cuts()
+    }
+}
