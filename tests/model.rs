@@ -137,12 +137,6 @@ fn a_directory_that_barrier_one_leaves_out_is_caught() {
     refuted_from(Start::Nothing, Others::Nobody, Wrong::RootDirNotFlushed, WHOLE);
 }
 
-/// `CURRENT.next` needs no name that lasts: the rename that takes it away is whole or not at all.
-#[test]
-fn the_flush_of_the_root_before_the_swap_is_for_new_folders_alone() {
-    holds(Start::Store, Wrong::RootDirNotFlushed);
-}
-
 #[test]
 fn a_pointer_file_that_is_not_flushed_is_caught() {
     refuted(Wrong::PointerNotFlushed, HEAD);
@@ -210,19 +204,17 @@ fn a_removal_after_an_unknown_outcome_is_caught() {
 }
 
 #[test]
-fn a_folder_that_a_failed_save_leaves_is_caught() {
-    refuted_from(Start::Copy, Others::Nobody, Wrong::FoldersKept, INTACT);
+fn a_folder_that_the_making_of_a_store_has_left_is_caught() {
     refuted_from(Start::Nothing, Others::Nobody, Wrong::FoldersKept, INTACT);
+    refuted_from(Start::Nothing, Others::Nobody, Wrong::FullFoldersKept, INTACT);
 }
 
 /// A process is killed when it has made a folder, and before that or later a flush of the folder's parent fails: the
-/// folder stays, and nothing tells whoever uses it next that its name may never get to the disk.
+/// folder stays, and its name may never get to the disk.
 #[test]
-fn what_is_believed_of_a_folder_that_stays_behind_is_needed_once_a_process_was_killed() {
-    for start in [Start::Copy, Start::Nothing] {
-        refuted_from(start, Others::Nobody, Wrong::NothingBelieved, INTACT);
-        holds(start, Wrong::NothingBelievedNobodyKilled);
-    }
+fn a_folder_that_a_killed_save_leaves_is_caught() {
+    refuted_from(Start::Copy, Others::Nobody, Wrong::FoldersNotRenewed, INTACT);
+    holds(Start::Copy, Wrong::FoldersNotRenewedNobodyKilled);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::publish::{Draft, publish};
 use super::{Engine, Head, Options, recover};
 use crate::error::{Error, Problem, Result};
 use crate::format::manifest::Kind;
-use crate::format::names::{CHECKPOINTS, DATA, FOLDERS, LOCKS, MANIFESTS, Name};
+use crate::format::names::{CHECKPOINTS, DATA, FOLDERS, LOCKS, MANIFESTS, Name, QUARANTINE};
 use crate::fs::Fs;
 use crate::fs::medium::{self, Medium};
 use crate::fs::outside::{self, Place, System};
@@ -167,17 +167,30 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
     Ok((engine, medium))
 }
 
-/// Makes the folders of a store. One that an earlier try has left is made anew where it is empty: if the flush of its
-/// name failed then, the system may take for written what it has dropped.
+/// Makes the folders of a store. One that an earlier try has left is made anew: if the flush of its name failed then, the
+/// system may take for written what it has dropped.
 fn make_folders(fs: &dyn Fs) -> Result<()> {
+    let failed = |folder| move |error| Error::io("cannot make", folder, error);
+    // Whoever made it anew may have been killed halfway.
+    let _ = fs.rename(MANIFESTS_ASIDE, MANIFESTS);
     for folder in FOLDERS {
         if folder != LOCKS {
             let _ = fs.remove_dir(folder);
         }
-        fs.make_dir(folder).map_err(|error| Error::io("cannot make", folder, error))?;
+        fs.make_dir(folder).map_err(failed(folder))?;
+    }
+    // The one that may hold something before there is a store: a first manifest.
+    if !fs.list(MANIFESTS).map_err(failed(MANIFESTS))?.is_empty() {
+        fs.rename(MANIFESTS, MANIFESTS_ASIDE)
+            .and_then(|()| fs.rename(MANIFESTS_ASIDE, MANIFESTS))
+            .and_then(|()| fs.flush_dir(QUARANTINE))
+            .map_err(failed(MANIFESTS))?;
     }
     Ok(())
 }
+
+/// Where `manifests/` is for a moment.
+const MANIFESTS_ASIDE: &str = "quarantine/manifests";
 
 fn check_vacant(storage: &dyn Storage, dir: &Path) -> Result<()> {
     match storage.bytes(&Name::Pointer) {

@@ -27,20 +27,28 @@ struct Note {
     since: Timestamp,
     /// Names that a crash of the machine left can be anywhere: they are looked for once after every start.
     boot: Option<String>,
+    #[serde(flatten)]
+    known: Known,
+}
+
+/// What the holders since the start of the machine know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Known {
     /// The lowest number that nobody has begun to use since then, once that is known.
     next: Option<Generation>,
     /// The newest generation whose pointer is known to be durable.
     settled: Option<Generation>,
+    /// Whether the last save that was begun was not published: it may have left folders whose names never become durable,
+    /// although a flush says so.
+    #[serde(default)]
+    unfinished: bool,
 }
 
 /// The writer lock, held until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Writer {
     lock: Box<dyn FsLock>,
-    /// What the holders since the start of the machine have noted: the lowest number that is free,
-    next: Option<Generation>,
-    /// and the newest generation whose pointer is durable.
-    settled: Option<Generation>,
+    known: Known,
 }
 
 impl Engine {
@@ -54,11 +62,15 @@ impl Engine {
             if let Some(lock) = storage.try_lock_writer().map_err(failed)? {
                 let note: Option<Note> = lock.note().ok().and_then(|note| serde_json::from_slice(&note).ok());
                 let boot = system.process().boot;
-                let note = note.filter(|note| note.boot.is_some() && note.boot == boot);
-                let (next, settled) = note.map_or((None, None), |note| (note.next, note.settled));
-                let writer = Writer { lock, next, settled };
+                let known = match note {
+                    Some(note) if note.boot.is_some() && note.boot == boot => note.known,
+                    // What is there after another start of the machine is there to stay.
+                    Some(note) if note.boot.is_some() && boot.is_some() => Known::nothing(false),
+                    _ => Known::nothing(true),
+                };
+                let writer = Writer { lock, known };
                 // For whoever waits meanwhile: without it they are told less, and nothing else.
-                let _ = writer.sign(storage, next, settled);
+                let _ = writer.sign(storage, known);
                 return Ok(writer);
             }
             self.check_cancel()?;
@@ -81,6 +93,12 @@ fn holder(storage: &dyn Storage) -> Option<LockHolder> {
     Some(LockHolder { pid: note.pid, program: note.program, host: note.host, since: note.since })
 }
 
+impl Known {
+    const fn nothing(unfinished: bool) -> Self {
+        Self { next: None, settled: None, unfinished }
+    }
+}
+
 impl Writer {
     /// The lowest number that was never seen on disk, given the head.
     ///
@@ -93,7 +111,7 @@ impl Writer {
             Some(head) => head.next().ok_or_else(out_of_numbers)?,
         };
         let believable = |next: &Generation| next.get() <= after_head.get().saturating_add(SKIP_MAX);
-        match self.next.filter(believable) {
+        match self.known.next.filter(believable) {
             Some(next) => Ok(next.max(after_head)),
             None => {
                 let seen = highest(storage)?.max(highest_failed(storage, head)?);
@@ -103,40 +121,41 @@ impl Writer {
         }
     }
 
-    /// Notes down that `number` is being used.
+    /// Notes down that `number` is being used, and that its save is not finished.
     pub(crate) fn take_number(&self, storage: &dyn Storage, number: Generation) -> Result<()> {
         let next = number.next().ok_or_else(out_of_numbers)?;
-        self.sign(storage, Some(next), self.settled)
+        self.sign(storage, Known { next: Some(next), unfinished: true, ..self.known })
             .map_err(|error| Error::io("cannot write", Name::WriterLock.to_string(), error))
     }
 
     /// Whether the pointer to this generation is known to be durable. Whoever swapped it in may have died, or met an
     /// error, before it was.
     pub(crate) fn is_settled(&self, head: Generation) -> bool {
-        self.settled == Some(head)
+        self.known.settled == Some(head)
+    }
+
+    /// Whether a save before this one may have left folders whose names are not durable.
+    pub(crate) const fn follows_unfinished(&self) -> bool {
+        self.known.unfinished
     }
 
     /// Notes down that the pointer to the head is durable. Without the note it is only made so once more.
     ///
     /// Which number is free is left as it was noted: the head says nothing of the names above it.
     pub(crate) fn note_settled(&self, storage: &dyn Storage, head: Generation) {
-        let _ = self.sign(storage, self.next, Some(head));
+        let _ = self.sign(storage, Known { settled: Some(head), ..self.known });
     }
 
     /// Notes down that the generation of a number that was taken is durable.
     pub(crate) fn note_published(&self, storage: &dyn Storage, number: Generation) {
-        let _ = self.sign(storage, number.next(), Some(number));
+        let known = Known { next: number.next(), settled: Some(number), unfinished: false };
+        let _ = self.sign(storage, known);
     }
 
-    fn sign(
-        &self,
-        storage: &dyn Storage,
-        next: Option<Generation>,
-        settled: Option<Generation>,
-    ) -> io::Result<()> {
+    fn sign(&self, storage: &dyn Storage, known: Known) -> io::Result<()> {
         let system = storage.system();
         let Process { pid, program, host, boot } = system.process();
-        let note = Note { pid, program, host, since: system.now(), boot, next, settled };
+        let note = Note { pid, program, host, since: system.now(), boot, known };
         self.lock.set_note(&serde_json::to_vec(&note)?)
     }
 }

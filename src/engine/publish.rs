@@ -92,7 +92,8 @@ pub(crate) fn publish(
             manifest.parent,
             head.map_or_else(Extra::new, |head| head.pointer_extra.clone()),
         );
-        match attempt(engine, link, &bytes, &pointer, draft) {
+        let head_to_renew = head.filter(|_| writer.follows_unfinished()).map(|head| head.link.generation);
+        match attempt(engine, link, &bytes, &pointer, draft, head_to_renew) {
             Ok(()) => {
                 writer.note_published(storage, number);
                 let cost = head.map_or(0, |head| head.cost) + super::checkpoint::cost(manifest.changes.len());
@@ -151,17 +152,24 @@ impl Failure {
     }
 }
 
-/// Makes one generation durable and visible, or fails.
+/// Makes one generation durable and visible, or fails. With the number of the head, the folders that hold nothing up to it
+/// are made anew first.
 fn attempt(
     engine: &Engine,
     link: Link,
     manifest: &[u8],
     pointer: &Pointer,
     draft: &Draft,
+    head_to_renew: Option<Generation>,
 ) -> Result<(), Failure> {
     let storage = engine.storage();
     let mut round = storage.round().map_err(|error| not_written("cannot begin to write", error))?;
-    swap(engine, &mut *round, |round| write(storage, round, link, manifest, pointer, draft))
+    swap(engine, &mut *round, |round| {
+        if let Some(head) = head_to_renew {
+            round.renew_folders(head).map_err(|error| not_written("cannot make folders anew for", error))?;
+        }
+        write(storage, round, link, manifest, pointer, draft)
+    })
 }
 
 /// Writes with `write`, and then swaps the pointer that it has written. Every barrier is here.

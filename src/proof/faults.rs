@@ -25,6 +25,11 @@ const ERRORS: [Errno; 7] =
 const EFFECTS: [FailedFlush; 4] =
     [FailedFlush::Kept, FailedFlush::Dropped, FailedFlush::Zeroed, FailedFlush::Undecided];
 
+/// What a failed flush has done where the process is killed while it handles that, and how long it lives at most, in
+/// operations that change something.
+const KILLED: [FailedFlush; 2] = [FailedFlush::Dropped, FailedFlush::Undecided];
+const HANDLING: usize = 16;
+
 /// How one operation fails.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Fault {
@@ -33,6 +38,8 @@ pub(super) struct Fault {
     pub(super) changes: bool,
     pub(super) becomes: Do,
     pub(super) for_ever: bool,
+    /// After so many operations more the process is killed.
+    pub(super) dies_after: Option<usize>,
 }
 
 impl Fault {
@@ -89,13 +96,19 @@ fn applies(op: &Op, becomes: Do) -> bool {
 
 /// Fails when told to, and says first at which recorded operation, and what it was.
 pub(super) fn rule(fault: Fault, fs: &SimFs, fired: &Arc<OnceLock<(usize, Op)>>) -> Rule {
-    let (seen, interrupted) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (seen, interrupted, handling) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let (fs, fired) = (fs.clone(), Arc::clone(fired));
     Arc::new(move |op| {
         if op.changes() != fault.changes {
             return Do::Asked;
         }
         let number = seen.fetch_add(1, Ordering::Relaxed);
+        if fired.get().is_some()
+            && let Some(lives_for) = fault.dies_after
+            && handling.fetch_add(1, Ordering::Relaxed) >= lives_for
+        {
+            return Do::Fail(Errno::IO.raw_os_error());
+        }
         let is_due = number == fault.at || (fault.for_ever && number > fault.at);
         // Whoever is interrupted tries again, and is through the third time.
         let is_interruption = fails_with(fault.becomes, &[Errno::INTR]);
@@ -162,7 +175,7 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
             "it fails with {:?}: {error}",
             error.kind()
         );
-        if !fault.for_ever {
+        if !fault.for_ever && fault.dies_after.is_none() {
             scene.taken_back(taken_back(&trace));
         }
     }
@@ -289,8 +302,12 @@ fn everything(changes: bool, seen: &Seen) -> Verdict<(usize, usize)> {
         let operations = operations(workload, &plain()).into_iter().filter(|op| op.changes() == changes);
         for (at, op) in operations.enumerate() {
             for becomes in ways(&op) {
-                faults
-                    .extend([false, true].map(|for_ever| (number, Fault { at, changes, becomes, for_ever })));
+                let fault =
+                    |for_ever, dies_after| (number, Fault { at, changes, becomes, for_ever, dies_after });
+                faults.extend([false, true].map(|for_ever| fault(for_ever, None)));
+                if KILLED.map(Do::FailFlush).contains(&becomes) {
+                    faults.extend((0..HANDLING).map(|lives_for| fault(false, Some(lives_for))));
+                }
             }
         }
     }

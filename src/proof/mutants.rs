@@ -332,6 +332,13 @@ fn unsettled(flushes: bool) -> Wrap {
 }
 
 fn after_failures() -> Vec<Mutant> {
+    let keeping = |folder: &'static str| {
+        with(move |op, _| match op {
+            Op::Rename(from, to) if from.starts_with(folder) || to.starts_with(folder) => Do::Pretend,
+            Op::RemoveDir(dir) if dir.starts_with(folder) => Do::Pretend,
+            _ => Do::Asked,
+        })
+    };
     let retrying = with(|op, _| if op.flushes() { Do::Retry } else { Do::Asked });
     let deleting: Wrap = Arc::new(|way| {
         let last = Arc::new(AtomicUsize::new(0));
@@ -354,6 +361,18 @@ fn after_failures() -> Vec<Mutant> {
     });
     vec![
         Mutant { name: "a flush that failed is tried again", wrap: retrying, on: "", by: By::Faults },
+        Mutant {
+            name: "a folder that a killed save has left is not made anew",
+            wrap: keeping("data/"),
+            on: "",
+            by: By::Faults,
+        },
+        Mutant {
+            name: "the folder of the manifests that a killed making has left is not made anew",
+            wrap: keeping("quarantine/"),
+            on: "",
+            by: By::Faults,
+        },
         Mutant {
             name: "what was swapped in is deleted when the flush after it fails",
             wrap: deleting,
@@ -416,14 +435,19 @@ fn workloads() -> impl Iterator<Item = Workload> {
     workloads::all().into_iter().filter(is_wanted)
 }
 
-/// Makes the flushes and the swaps fail.
+/// How a flush fails, and when the process is killed after that.
+const FAILURES: [(FailedFlush, Option<usize>); 3] =
+    [(FailedFlush::Dropped, None), (FailedFlush::Undecided, None), (FailedFlush::Dropped, Some(1))];
+
+/// Makes the flushes fail.
 fn fail(mutant: &Mutant) -> Verdict {
     let seen = Seen::default();
     for workload in faults::workloads().iter().filter(|workload| workload.name.starts_with(mutant.on)) {
         let operations = faults::operations(workload, &mutant.wrap).into_iter().filter(Op::changes);
         for (at, op) in operations.enumerate().filter(|(_, op)| op.flushes()) {
-            for effect in [FailedFlush::Dropped, FailedFlush::Undecided] {
-                let fault = Fault { at, changes: true, becomes: Do::FailFlush(effect), for_ever: false };
+            for (effect, dies_after) in FAILURES {
+                let fault =
+                    Fault { at, changes: true, becomes: Do::FailFlush(effect), for_ever: false, dies_after };
                 work::caught(|| faults::check(workload, fault, &mutant.wrap, &seen))
                     .map_err(|wrong| format!("{op:?}: {wrong}"))?;
             }

@@ -297,7 +297,7 @@ fn l2_what_is_made_outside_lasts_or_fails_as_a_whole() {
         let ops = trace(work).1;
         for (at, op) in ops.iter().filter(|op| op.changes()).enumerate() {
             for becomes in faults::ways(op) {
-                let fault = |for_ever| Fault { at, changes: true, becomes, for_ever };
+                let fault = |for_ever| Fault { at, changes: true, becomes, for_ever, dies_after: None };
                 faults.extend([false, true].map(|for_ever| (number, fault(for_ever))));
             }
         }

@@ -13,7 +13,7 @@ use crate::path::PATH_MAX;
 use crate::revision::Generation;
 
 /// The longest path that is looked into when a folder is scanned, in bytes: no name of ours is longer.
-const SCAN_PATH_MAX: usize = PATH_MAX + 32;
+pub(super) const SCAN_PATH_MAX: usize = PATH_MAX + 32;
 /// How often a pin is tried while somebody is just removing it.
 const PIN_TRIES: u32 = 100;
 

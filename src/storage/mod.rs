@@ -65,6 +65,9 @@ pub(crate) trait Round: Send + Debug {
     /// Gives a staging file, flushed by an earlier round, its name in the store. Fails with `AlreadyExists` when
     /// that is taken.
     fn adopt(&mut self, staged: &Name, name: &Name) -> io::Result<()>;
+    /// Makes the names of the folders anew that hold nothing up to `head`: whoever made one of them did not live to see it
+    /// durable, or saw that it is not, and no flush of what is there would change that.
+    fn renew_folders(&mut self, head: Generation) -> io::Result<()>;
     /// Returns once everything that this round wrote is durable, names included. Not to be called again after a
     /// failure.
     fn flush(&mut self) -> io::Result<()>;

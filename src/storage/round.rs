@@ -5,7 +5,8 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use super::Round;
-use crate::format::names::{LOCKS, Name, STAGING};
+use super::directory::SCAN_PATH_MAX;
+use crate::format::names::{DATA, LOCKS, Name, STAGING};
 use crate::fs::{Access, Fs, FsFile, WholeFlush};
 use crate::revision::Generation;
 
@@ -82,6 +83,38 @@ impl DirectoryRound {
         Ok(())
     }
 
+    /// Does it below a folder. Says whether that holds something up to `head`.
+    fn renew_below(&mut self, folder: &str, head: Generation) -> io::Result<bool> {
+        let mut is_known = false;
+        for listed in self.fs.list(folder)? {
+            let path = format!("{folder}/{}", listed.name);
+            if !listed.is_directory {
+                let number = Name::parse(&path).and_then(|name| name.generation());
+                is_known |= number.is_some_and(|number| number <= head);
+            } else if !listed.is_utf8 || path.len() > SCAN_PATH_MAX {
+                // No folder of ours.
+            } else if self.renew_below(&path, head)? {
+                is_known = true;
+            } else {
+                self.renew(folder, &path)?;
+            }
+        }
+        Ok(is_known)
+    }
+
+    /// Removes a folder, or gives it another name and then its own again, so that it is a new one.
+    fn renew(&mut self, above: &str, folder: &str) -> io::Result<()> {
+        if self.fs.remove_dir(folder).is_ok() {
+            return Ok(());
+        }
+        let [a, b, c, d, e, f, g, h, ..] = self.fs.random()?;
+        let aside = format!("{above}/{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h]));
+        self.fs.rename(folder, &aside)?;
+        self.fs.rename(&aside, folder)?;
+        self.dirs.insert(above.to_owned());
+        Ok(())
+    }
+
     /// Makes the directories above a path, and remembers that all of them are to be flushed.
     ///
     /// Also those that exist: another process may have made one and died before it flushed it. A directory in
@@ -101,6 +134,11 @@ impl DirectoryRound {
             }
             if self.fs.make_dir(folder)? {
                 self.made_dirs.push(folder.to_owned());
+                // One in the root is made durable while it is empty. It could not be made anew later, as whoever looks
+                // for numbers would not find what is in it meanwhile.
+                if !folder.contains('/') {
+                    self.fs.flush_dir("")?;
+                }
             }
             self.dirs.insert(folder.to_owned());
         }
@@ -137,6 +175,19 @@ impl Round for DirectoryRound {
         self.dirs.insert(STAGING.to_owned());
         self.adopted.insert(to, from);
         Ok(())
+    }
+
+    fn renew_folders(&mut self, head: Generation) -> io::Result<()> {
+        match self.renew_below(DATA, head) {
+            Ok(true) => Ok(()),
+            // What is not empty was durable before anything got into it: see `folders`.
+            Ok(false) => match self.fs.remove_dir(DATA) {
+                Ok(()) => self.fs.make_dir(DATA).and_then(|_| self.fs.flush_dir("")),
+                Err(_) => Ok(()),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -217,10 +217,14 @@ impl Folder {
         }
     }
 
-    /// What `docs/durability.md` believes of a folder that stays behind after its name could not be made durable: it
-    /// lasts once its parent is flushed.
-    pub fn believe(&mut self) {
-        self.name.waits |= self.name.there && self.name.may[0];
+    /// Removes it where it is empty, and else gives it another name and then its own again: whatever became of the name
+    /// before, it waits anew. That it may be left with the other name is not followed: nothing that was saved is in it, and
+    /// whoever comes next finds what is.
+    pub fn renew(&mut self) {
+        if self.is_empty() {
+            self.remove();
+        }
+        self.name.waits |= self.name.there;
     }
 
     fn flush(&mut self, flush: Flush) {

@@ -76,7 +76,13 @@ impl Protocol {
                 );
             }
             At::NumberTaken => steps.extend((writer.number <= self.highest).then_some(Action::TakeNumber(w))),
-            At::Numbered => steps.push(Action::WriteManifest(w)),
+            At::Numbered => {
+                let holds_nothing =
+                    (1..=usize::from(writer.head)).all(|n| !state.disk.data.files[n].name.there);
+                let renews = writer.head > 0 && writer.note.unfinished && holds_nothing;
+                let renews = renews && state.disk.data.name.there && !self.keeps_folders();
+                steps.push(if renews { Action::RenewFolder(w) } else { Action::WriteManifest(w) });
+            }
             At::ManifestMade => {
                 let needs_folder = writer.head > 0 && !state.disk.data.name.there;
                 steps.push(if needs_folder { Action::MakeFolder(w) } else { Action::WriteData(w) });
@@ -95,8 +101,12 @@ impl Protocol {
             At::Discarding => steps.push(Action::DiscardManifest(w)),
             At::ManifestDiscarded => steps.push(Action::DiscardRest(w)),
         }
-        let may_be_killed = writer.at != At::Idle && !self.is(Wrong::NothingBelievedNobodyKilled);
+        let may_be_killed = writer.at != At::Idle && !self.is(Wrong::FoldersNotRenewedNobodyKilled);
         steps.extend(may_be_killed.then_some(Action::Kill(w)));
+    }
+
+    fn keeps_folders(&self) -> bool {
+        self.is(Wrong::FoldersNotRenewed) || self.is(Wrong::FoldersNotRenewedNobodyKilled)
     }
 
     /// `engine::lock::next_number`.
@@ -126,7 +136,7 @@ impl Protocol {
             Action::Kill(w) => {
                 let writer = state.writers[w];
                 state.forget(&writer);
-                self.leave(&mut state, w, step);
+                state.writers[w] = Writer::IDLE;
                 let writes_note =
                     matches!(writer.at, At::Locked | At::SettleSwapped | At::Ready | At::BarrierTwo);
                 if self.is(Wrong::NoteTorn) && writes_note {
@@ -148,7 +158,8 @@ impl Protocol {
                 let head = state.head();
                 if head == TORN || state.is_behind() || (head == 0 && !state.disk.data.is_empty()) {
                     // Nothing is saved into a store that must be mended first.
-                    return self.leave(state, w, step);
+                    state.writers[w] = Writer::IDLE;
+                    return;
                 }
                 if self.is(Wrong::RecoveryRemoves) && state.note == Note::NONE {
                     remove_interrupted(state);
@@ -172,13 +183,18 @@ impl Protocol {
             Action::NothingToSave(w) => {
                 let fate = &mut state.fates[usize::from(state.writers[w].head)];
                 *fate = (*fate).max(Fate::FoundDurable);
-                self.leave(state, w, step);
+                state.writers[w] = Writer::IDLE;
             }
             Action::TakeNumber(w) => {
                 let number = self.number_for(state, &state.writers[w]);
                 let writer = &mut state.writers[w];
                 (writer.number, writer.at, writer.note.next) = (number, At::Numbered, 0);
-                state.note = Note { next: number + 1, settled: writer.note.settled };
+                state.note = Note { next: number + 1, settled: writer.note.settled, unfinished: true };
+            }
+            Action::RenewFolder(w) => {
+                state.disk.data.renew();
+                // Once is enough.
+                state.writers[w].note.unfinished = false;
             }
             Action::MakeFolder(w) => {
                 state.disk.data.make();
@@ -200,13 +216,13 @@ impl Protocol {
                 let number = usize::from(writer.number);
                 state.disk.data.files[number].remove();
                 state.disk.next = None;
-                if writer.made_folder && !self.is(Wrong::FoldersKept) {
+                if writer.made_folder {
                     state.disk.data.remove();
                 }
                 let fate = &mut state.fates[number];
                 *fate = if *fate == Fate::Shown { Fate::Failed } else { *fate };
                 state.forget(&writer);
-                self.leave(state, w, step);
+                state.writers[w] = Writer::IDLE;
             }
             Action::Swap(w, rename) => {
                 if rename != Rename::FailedUndone && !self.is(Wrong::SwapFirst) {
@@ -214,7 +230,7 @@ impl Protocol {
                 }
                 state.writers[w].at = At::Swapped;
                 if rename != Rename::Done {
-                    self.unknown(state, w, step);
+                    self.unknown(state, w);
                 }
                 if self.is(Wrong::NoBarrierTwo) && rename == Rename::Done {
                     state.writers[w].at = At::BarrierTwo;
@@ -224,7 +240,7 @@ impl Protocol {
                 state.disk.flush_dir(Dir::Root, flush);
                 state.writers[w].at = At::BarrierTwo;
                 if !flush.is_done() {
-                    self.unknown(state, w, step);
+                    self.unknown(state, w);
                 }
             }
             Action::Acknowledge(w) => {
@@ -232,8 +248,8 @@ impl Protocol {
                 // With it, everything that it follows.
                 let all: Vec<usize> = state.chain(number).collect();
                 all.into_iter().for_each(|number| state.fates[number] = Fate::Acknowledged);
-                state.note = Note { next: number + 1, settled: number };
-                self.leave(state, w, step);
+                state.note = Note { next: number + 1, settled: number, unfinished: false };
+                state.writers[w] = Writer::IDLE;
             }
             Action::Kill(_)
             | Action::ReadPointer(_)
@@ -244,32 +260,15 @@ impl Protocol {
         }
     }
 
-    /// A writer is not at work any more after this step, and gives the lock back.
-    pub fn leave(&self, state: &mut State, w: usize, step: Action) {
-        let is_vacant = state.head() == 0;
-        let removes_its_own = state.writers[w].made_folder && !matches!(step, Action::Kill(_));
-        for folder in [&mut state.disk.manifests, &mut state.disk.data] {
-            // Those of a store that is not made yet are made anew, too.
-            let is_made_anew = folder.is_empty() && (is_vacant || removes_its_own);
-            if !is_made_anew
-                && !self.is(Wrong::NothingBelieved)
-                && !self.is(Wrong::NothingBelievedNobodyKilled)
-            {
-                folder.believe();
-            }
-        }
-        state.writers[w] = Writer::IDLE;
-    }
-
     /// The handle is poisoned, and nothing is deleted.
-    fn unknown(&self, state: &mut State, w: usize, step: Action) {
+    fn unknown(&self, state: &mut State, w: usize) {
         let writer = state.writers[w];
         if self.is(Wrong::DiscardsUnknown) {
             state.disk.manifests.files[usize::from(writer.number)].remove();
             state.disk.data.files[usize::from(writer.number)].remove();
         }
         state.forget(&writer);
-        self.leave(state, w, step);
+        state.writers[w] = Writer::IDLE;
     }
 
     fn write_file(&self, state: &mut State, w: usize, step: Action) {

@@ -21,8 +21,10 @@ impl Protocol {
     /// each of them or not, and whoever comes next does all of it again.
     pub fn make_folders(&self, state: &mut State, w: usize) {
         for folder in [&mut state.disk.manifests, &mut state.disk.data] {
-            if !self.is(Wrong::FoldersKept) {
-                folder.remove();
+            match self.wrong {
+                Wrong::FoldersKept => {}
+                Wrong::FullFoldersKept => folder.remove(),
+                _ => folder.renew(),
             }
             folder.make();
         }
@@ -64,7 +66,7 @@ impl Protocol {
                 if flush.is_done() {
                     let next =
                         if self.is(Wrong::NoteWithoutLook) { note.next.max(head + 1) } else { note.next };
-                    state.note = Note { next, settled: head };
+                    state.note = Note { next, settled: head, ..note };
                 }
                 if flush.is_done() { At::Ready } else { At::Idle }
             }
@@ -72,7 +74,7 @@ impl Protocol {
         };
         state.writers[w].at = next;
         if next == At::Idle {
-            self.leave(state, w, step);
+            state.writers[w] = Writer::IDLE;
         }
     }
 }

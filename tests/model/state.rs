@@ -66,10 +66,12 @@ impl Writer {
 pub struct Note {
     pub next: u8,
     pub settled: u8,
+    /// The last save that was begun was not published.
+    pub unfinished: bool,
 }
 
 impl Note {
-    pub const NONE: Self = Self { next: 0, settled: 0 };
+    pub const NONE: Self = Self { next: 0, settled: 0, unfinished: false };
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]

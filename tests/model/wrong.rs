@@ -12,12 +12,14 @@ pub enum Wrong {
     DataDirNotFlushed,
     /// or `manifests/`.
     ManifestsDirNotFlushed,
-    /// A failed save leaves the folder that it has made, and who makes a store takes the folders that are there.
+    /// Who makes a store takes the folders that are there.
     FoldersKept,
-    /// Not the protocol is another one but the disk: see `disk::Folder::believe`.
-    NothingBelieved,
-    /// The same disk, and no process is killed. That is right.
-    NothingBelievedNobodyKilled,
+    /// Who makes a store makes those folders anew that are empty, and takes the others.
+    FullFoldersKept,
+    /// A save takes the folder that one before it has left which was killed.
+    FoldersNotRenewed,
+    /// The same, and no process is killed: a failed save removes what it has made. That is right.
+    FoldersNotRenewedNobodyKilled,
     PointerNotFlushed,
     NoBarrierTwo,
     /// The rename comes before barrier 1.

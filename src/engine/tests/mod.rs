@@ -2,6 +2,7 @@
 
 mod barriers;
 mod faults;
+mod folders;
 mod numbers;
 mod reading;
 
