@@ -350,7 +350,7 @@ fn removed(path: &StorePath) -> Error {
 impl Drop for Transaction {
     fn drop(&mut self) {
         if let Some(round) = &mut self.staging {
-            round.discard();
+            round.discard(false);
         }
     }
 }

@@ -103,7 +103,7 @@ pub(crate) fn write(
         .and_then(|()| round.flush())
         .and_then(|()| storage.replace_derived(&staged, &Name::Checkpoint(link.generation)));
     if written.is_err() {
-        round.discard();
+        round.discard(false);
     }
     written
 }

@@ -10,10 +10,10 @@ use super::{Engine, Head, Options, recover};
 use crate::error::{Error, Problem, Result};
 use crate::format::manifest::Kind;
 use crate::format::names::{CHECKPOINTS, DATA, FOLDERS, LOCKS, MANIFESTS, Name, QUARANTINE};
-use crate::fs::Fs;
 use crate::fs::medium::{self, Medium};
 use crate::fs::outside::{self, Place, System};
 use crate::fs::real::RealFs;
+use crate::fs::{FileKind, Fs};
 use crate::hash::StoreId;
 use crate::storage::Storage;
 use crate::storage::directory::Directory;
@@ -171,8 +171,12 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
 /// system may take for written what it has dropped.
 fn make_folders(fs: &dyn Fs) -> Result<()> {
     let failed = |folder| move |error| Error::io("cannot make", folder, error);
-    // Whoever made it anew may have been killed halfway.
-    let _ = fs.rename(MANIFESTS_ASIDE, MANIFESTS);
+    let aside = fs.stat(MANIFESTS_ASIDE).map_err(failed(MANIFESTS_ASIDE))?;
+    let is_lost = fs.stat(MANIFESTS).map_err(failed(MANIFESTS))?.is_none();
+    if is_lost && aside.is_some_and(|aside| aside.kind == FileKind::Directory) {
+        // Whoever made it anew was killed halfway.
+        fs.rename(MANIFESTS_ASIDE, MANIFESTS).map_err(failed(MANIFESTS))?;
+    }
     for folder in FOLDERS {
         if folder != LOCKS {
             let _ = fs.remove_dir(folder);
@@ -180,8 +184,11 @@ fn make_folders(fs: &dyn Fs) -> Result<()> {
         fs.make_dir(folder).map_err(failed(folder))?;
     }
     // The one that may hold something before there is a store: a first manifest.
-    if !fs.list(MANIFESTS).map_err(failed(MANIFESTS))?.is_empty() {
-        fs.rename(MANIFESTS, MANIFESTS_ASIDE)
+    let is_free = fs.stat(MANIFESTS_ASIDE).map_err(failed(MANIFESTS_ASIDE))?.is_none();
+    if is_free && !fs.list(MANIFESTS).map_err(failed(MANIFESTS))?.is_empty() {
+        // First the name of where it goes, or a power cut could take both.
+        fs.flush_dir("")
+            .and_then(|()| fs.rename(MANIFESTS, MANIFESTS_ASIDE))
             .and_then(|()| fs.rename(MANIFESTS_ASIDE, MANIFESTS))
             .and_then(|()| fs.flush_dir(QUARANTINE))
             .map_err(failed(MANIFESTS))?;

@@ -114,7 +114,7 @@ impl Writer {
         match self.known.next.filter(believable) {
             Some(next) => Ok(next.max(after_head)),
             None => {
-                let seen = highest(storage)?.max(highest_failed(storage, head)?);
+                let seen = highest(storage)?.max(highest_failed(storage, head)?.filter(believable));
                 let after_seen = seen.map(|seen| seen.next().ok_or_else(out_of_numbers)).transpose()?;
                 Ok(after_head.max(after_seen.unwrap_or(after_head)))
             }
@@ -150,6 +150,11 @@ impl Writer {
     pub(crate) fn note_published(&self, storage: &dyn Storage, number: Generation) {
         let known = Known { next: number.next(), settled: Some(number), unfinished: false };
         let _ = self.sign(storage, known);
+    }
+
+    /// Notes down that a save failed, and that it has left no folder. What was there before it still counts.
+    pub(crate) fn note_taken_back(&self, storage: &dyn Storage, number: Generation) {
+        let _ = self.sign(storage, Known { next: number.next(), ..self.known });
     }
 
     fn sign(&self, storage: &dyn Storage, known: Known) -> io::Result<()> {

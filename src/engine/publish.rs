@@ -62,8 +62,8 @@ pub(crate) struct Draft {
 enum Failure {
     /// A name of this number is taken: another number will do.
     Taken,
-    /// Nothing is visible, and what was written has been removed.
-    Before(Error),
+    /// Nothing is visible, and what was written has been removed, if `is_tidy` all folders too.
+    Before { error: Error, is_tidy: bool },
     /// The pointer may have been swapped, durably or not: nothing may be deleted.
     After { step: &'static str, source: io::Error },
 }
@@ -111,7 +111,12 @@ pub(crate) fn publish(
                 });
             }
             Err(Failure::Taken) => number = number.next().ok_or_else(|| taken(number))?,
-            Err(failure) => return Err(failure.into_error(engine, number)),
+            Err(failure) => {
+                if let Failure::Before { is_tidy: true, .. } = failure {
+                    writer.note_taken_back(storage, number);
+                }
+                return Err(failure.into_error(engine, number));
+            }
         }
     }
     Err(taken(number))
@@ -143,7 +148,7 @@ impl Failure {
     fn into_error(self, engine: &Engine, generation: Generation) -> Error {
         match self {
             Self::Taken => taken(generation),
-            Self::Before(error) => error,
+            Self::Before { error, .. } => error,
             Self::After { step, source } => {
                 engine.poison().set(generation);
                 Problem::OutcomeUnknown { generation, step, source }.into()
@@ -182,9 +187,13 @@ fn swap(
     // Barrier 1: everything that the pointer will lead to, and the pointer under another name, is durable.
     let written = write(round)
         .and_then(|()| round.flush().map_err(|error| not_written("cannot flush", error)))
-        .and_then(|()| engine.check_cancel().map_err(Failure::Before));
-    if let Err(failure) = written {
-        round.discard();
+        .and_then(|()| engine.check_cancel().map_err(before));
+    if let Err(mut failure) = written {
+        // A number that is taken shows by the name that takes it.
+        let left_nothing = round.discard(!matches!(failure, Failure::Taken));
+        if let Failure::Before { is_tidy, .. } = &mut failure {
+            *is_tidy = left_nothing;
+        }
         return Err(failure);
     }
     // From here on nothing is deleted: what follows may have happened although it reports a failure.
@@ -228,11 +237,9 @@ fn write_pointer(storage: &dyn Storage, round: &mut dyn Round, pointer: &Pointer
         }
         _ => {}
     }
-    let bytes = pointer.encode().map_err(|error| Failure::Before(unwritable(&error)))?;
+    let bytes = pointer.encode().map_err(|error| before(unwritable(&error)))?;
     if Pointer::decode(&bytes).as_ref() != Ok(pointer) {
-        return Err(Failure::Before(unwritable(&FormatError::rule(
-            "its pointer does not read back as it was",
-        ))));
+        return Err(before(unwritable(&FormatError::rule("its pointer does not read back as it was"))));
     }
     round.put(&Name::NextPointer, &bytes).map_err(|error| not_written("cannot write", error))
 }
@@ -242,7 +249,11 @@ fn taken_or(error: io::Error, action: &'static str) -> Failure {
 }
 
 fn not_written(action: &'static str, error: io::Error) -> Failure {
-    Failure::Before(Error::io(action, "the new generation", error))
+    before(Error::io(action, "the new generation", error))
+}
+
+fn before(error: Error) -> Failure {
+    Failure::Before { error, is_tidy: false }
 }
 
 fn taken(number: Generation) -> Error {

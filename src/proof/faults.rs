@@ -29,6 +29,8 @@ const EFFECTS: [FailedFlush; 4] =
 /// operations that change something.
 const KILLED: [FailedFlush; 2] = [FailedFlush::Dropped, FailedFlush::Undecided];
 const HANDLING: usize = 16;
+/// The same unless more faults are asked for.
+const HANDLING_SOME: [usize; 5] = [0, 1, 3, 6, 10];
 
 /// How one operation fails.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -306,7 +308,8 @@ fn everything(changes: bool, seen: &Seen) -> Verdict<(usize, usize)> {
                     |for_ever, dies_after| (number, Fault { at, changes, becomes, for_ever, dies_after });
                 faults.extend([false, true].map(|for_ever| fault(for_ever, None)));
                 if KILLED.map(Do::FailFlush).contains(&becomes) {
-                    faults.extend((0..HANDLING).map(|lives_for| fault(false, Some(lives_for))));
+                    let all = (0..HANDLING).filter(|at| wanted.is_some() || HANDLING_SOME.contains(at));
+                    faults.extend(all.map(|lives_for| fault(false, Some(lives_for))));
                 }
             }
         }

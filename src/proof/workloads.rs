@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::scene::{self, Edit, Expect, Scene, State, Wrap, plain, put, staged, stream};
 use crate::error::ErrorKind;
+use crate::format::names::MANIFESTS;
 use crate::fs::Fs;
 use crate::fs::fault::{FaultFs, Plan};
 use crate::fs::layer::{Do, Layer, Rule};
@@ -243,6 +244,8 @@ fn killed() -> Vec<Workload> {
         fault.take_trace().iter().filter(|op| op.changes()).count()
     };
     assert!(settling <= KILLED_MAX);
+    killed.extend(renewing_killed());
+    killed.extend(making_killed());
     killed.extend((0..settling).map(|after| {
         let name = format!("the same, and who settles it is killed after {after} operations");
         workload(name, move || settling_killed(after, &plain()), second(true))
@@ -250,8 +253,73 @@ fn killed() -> Vec<Workload> {
     killed
 }
 
+/// A third writer, after one that was killed before its swap and one that was killed while it made the folders anew that the
+/// first has left.
+fn renewing_killed() -> Vec<Workload> {
+    let dies = |after: usize| {
+        let mut scene = first_killed_before_swap();
+        let fault = waiting(scene.way());
+        fault.plan(Some(dies_after(after)));
+        let _ = save_past(fault.way(), &[put("second.json", "of the second")]);
+        let mut state = (*scene.expect.last().unwrap().1.state).clone();
+        put("second.json", "of the second").apply(&mut state);
+        scene.killed(Arc::new(state));
+        scene
+    };
+    let trace = {
+        let fault = waiting(first_killed_before_swap().way());
+        save_past(fault.way(), &[put("second.json", "of the second")]).unwrap();
+        fault.take_trace().into_iter().filter(Op::changes).collect::<Vec<_>>()
+    };
+    let renames = trace
+        .iter()
+        .enumerate()
+        .filter(|(_, op)| matches!(op, Op::Rename(from, _) if from.starts_with("data/")));
+    let renames: Vec<usize> = renames.map(|(at, _)| at).collect();
+    assert_eq!(renames.len(), 4, "two folders, aside and back");
+    let after = |at: usize| {
+        workload(
+            format!("who makes folders anew is killed after {at} operations"),
+            move || dies(at),
+            second(true),
+        )
+    };
+    renames.iter().map(|at| after(at + 1)).collect()
+}
+
+/// The making of a store is killed, and another one completes it.
+fn making_killed() -> Vec<Workload> {
+    let trace = {
+        let fault = waiting(empty().way());
+        scene::create(fault.way()).unwrap();
+        fault.take_trace().into_iter().filter(Op::changes).collect::<Vec<_>>()
+    };
+    let made =
+        trace.iter().position(|op| matches!(op, Op::Create(name) if name.starts_with(MANIFESTS))).unwrap();
+    let killed = |after: usize| {
+        let mut scene = empty();
+        let fault = waiting(scene.way());
+        fault.plan(Some(dies_after(after)));
+        let _ = scene::create(fault.way());
+        scene.killed(Arc::default());
+        scene
+    };
+    let completes = |scene: &mut Scene, way: Arc<dyn Fs>| {
+        match scene.open(Arc::clone(&way)) {
+            Err(error) if error.is_vacant() => scene.init(Arc::clone(&way))?,
+            other => drop(other?),
+        }
+        let store = scene.open(way)?;
+        scene.save(&store, &[put("a.json", "a")]).map(drop)
+    };
+    let name = |after| {
+        format!("the making of a store is killed after {after} operations, and another one completes it")
+    };
+    (made + 1..trace.len()).map(|after| workload(name(after), move || killed(after), completes)).collect()
+}
+
 /// The most operations of the writer that is killed.
-pub(super) const KILLED_MAX: usize = 40;
+pub(super) const KILLED_MAX: usize = 50;
 
 /// A writer to which nothing happens, after another one that goes through `wrap` and is killed after so many operations: one
 /// that saves, or one that finds its own save and settles it.
@@ -284,9 +352,21 @@ fn settling_killed(after: usize, wrap: &Wrap) -> Scene {
     scene
 }
 
+fn first_killed_before_swap() -> Scene {
+    let fault = waiting(begun().way());
+    first(fault.way()).unwrap();
+    let trace = fault.take_trace().into_iter().filter(Op::changes).collect::<Vec<_>>();
+    first_killed(trace.iter().position(Op::swaps).unwrap(), &plain())
+}
+
 fn first(way: Arc<dyn Fs>) -> crate::Result<()> {
+    save_past(way, &first_save())
+}
+
+/// Saves without telling the scene.
+fn save_past(way: Arc<dyn Fs>, edits: &[Edit]) -> crate::Result<()> {
     let store = scene::open(way)?;
-    staged(&store, &first_save())?.commit("save").map(drop)
+    staged(&store, edits)?.commit("save").map(drop)
 }
 
 /// Saves the same as the first, or not, and something else.
@@ -325,7 +405,7 @@ fn first_state(scene: &Scene) -> State {
 }
 
 fn first_save() -> Vec<Edit> {
-    vec![put("a.json", "third a"), stream("folder/d.json", "third d")]
+    vec![put("a.json", "third a"), put("new/deep/e.json", "third e"), stream("folder/d.json", "third d")]
 }
 
 /// A layer of faults whose flushes are done.

@@ -72,6 +72,7 @@ pub(crate) trait Round: Send + Debug {
     /// failure.
     fn flush(&mut self) -> io::Result<()>;
     /// Removes everything that this round wrote, as far as that can be done. What it adopted goes back to staging. Where
-    /// one of its names had the number of a generation, that stays used: see [`Name::Used`].
-    fn discard(&mut self);
+    /// one of its names had the number of a generation, that stays used if it is to be kept: see [`Name::Used`]. Says whether
+    /// no folder is left that it made.
+    fn discard(&mut self, keeps_number: bool) -> bool;
 }

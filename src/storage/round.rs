@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Round;
 use super::directory::SCAN_PATH_MAX;
 use crate::format::names::{DATA, LOCKS, Name, STAGING};
-use crate::fs::{Access, Fs, FsFile, WholeFlush};
+use crate::fs::{Access, Fs, FsFile, Listed, WholeFlush};
 use crate::revision::Generation;
 
 /// From this many files and directories on, one flush of the whole file system stands in for theirs, where the
@@ -15,6 +15,18 @@ use crate::revision::Generation;
 const WHOLE_FROM: usize = 12;
 /// The most files that are held open until they are flushed.
 const OPEN_MAX: usize = 64;
+
+/// What a folder of files holds, of all that is in it the one that weighs most.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Holds {
+    Nothing,
+    /// What no save of ours has made.
+    Foreign,
+    /// What saves have begun that did not get as far as the head.
+    Begun,
+    /// Something of the head or of a number below it, so that its name was durable when that was acknowledged.
+    Known,
+}
 
 /// A round on a directory tree. `docs/durability.md` says why each flush is there.
 #[derive(Debug)]
@@ -71,6 +83,8 @@ impl DirectoryRound {
     /// machine. Of several numbers the highest says it of all.
     fn keep_used(&self, number: Generation) -> io::Result<()> {
         let mut round = Self::new(Arc::clone(&self.fs))?;
+        // What an earlier try has left may have failed to be flushed.
+        let _ = self.fs.remove(&Name::Used(number).to_string());
         round.put(&Name::Used(number), b"")?;
         round.flush()?;
         for listed in self.fs.list(LOCKS)? {
@@ -83,36 +97,53 @@ impl DirectoryRound {
         Ok(())
     }
 
-    /// Does it below a folder. Says whether that holds something up to `head`.
-    fn renew_below(&mut self, folder: &str, head: Generation) -> io::Result<bool> {
-        let mut is_known = false;
-        for listed in self.fs.list(folder)? {
+    /// Makes the folders anew that are in one, and says what that holds.
+    fn renew_below(&mut self, folder: &str, listed: Vec<Listed>, head: Generation) -> io::Result<Holds> {
+        let mut holds = Holds::Nothing;
+        for listed in listed {
             let path = format!("{folder}/{}", listed.name);
-            if !listed.is_directory {
-                let number = Name::parse(&path).and_then(|name| name.generation());
-                is_known |= number.is_some_and(|number| number <= head);
-            } else if !listed.is_utf8 || path.len() > SCAN_PATH_MAX {
-                // No folder of ours.
-            } else if self.renew_below(&path, head)? {
-                is_known = true;
-            } else {
-                self.renew(folder, &path)?;
-            }
+            let number = Name::parse(&path).and_then(|name| name.generation());
+            holds = holds.max(match number {
+                _ if listed.is_directory && listed.is_utf8 && path.len() <= SCAN_PATH_MAX => {
+                    self.renew(folder, &path, head)?
+                }
+                Some(number) if number <= head => Holds::Known,
+                Some(_) => Holds::Begun,
+                None => Holds::Foreign,
+            });
         }
-        Ok(is_known)
+        Ok(holds)
     }
 
-    /// Removes a folder, or gives it another name and then its own again, so that it is a new one.
-    fn renew(&mut self, above: &str, folder: &str) -> io::Result<()> {
-        if self.fs.remove_dir(folder).is_ok() {
-            return Ok(());
+    /// Removes a folder that is empty. One that holds only what was begun gets another name and then its own again, so that
+    /// it is a new one.
+    fn renew(&mut self, above: &str, folder: &str, head: Generation) -> io::Result<Holds> {
+        use io::ErrorKind as K;
+        let listed = match self.fs.list(folder) {
+            // Somebody else's: we could neither list nor remove what we make there.
+            Err(error) if error.kind() == K::PermissionDenied => return Ok(Holds::Foreign),
+            Err(error) if error.kind() == K::NotFound => return Ok(Holds::Nothing),
+            other => other?,
+        };
+        let holds = self.renew_below(folder, listed, head)?;
+        match holds {
+            Holds::Nothing => match self.fs.remove_dir(folder) {
+                Err(error) if [K::ResourceBusy, K::PermissionDenied].contains(&error.kind()) => {
+                    return Ok(Holds::Foreign);
+                }
+                other => other?,
+            },
+            Holds::Begun => {
+                let [a, b, c, d, e, f, g, h, ..] = self.fs.random()?;
+                let aside = format!("{above}/{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h]));
+                self.fs.rename(folder, &aside)?;
+                let is_back = self.fs.rename(&aside, folder);
+                is_back.or_else(|_| self.fs.rename(&aside, folder))?;
+                self.dirs.insert(above.to_owned());
+            }
+            Holds::Foreign | Holds::Known => {}
         }
-        let [a, b, c, d, e, f, g, h, ..] = self.fs.random()?;
-        let aside = format!("{above}/{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h]));
-        self.fs.rename(folder, &aside)?;
-        self.fs.rename(&aside, folder)?;
-        self.dirs.insert(above.to_owned());
-        Ok(())
+        Ok(holds)
     }
 
     /// Makes the directories above a path, and remembers that all of them are to be flushed.
@@ -178,16 +209,17 @@ impl Round for DirectoryRound {
     }
 
     fn renew_folders(&mut self, head: Generation) -> io::Result<()> {
-        match self.renew_below(DATA, head) {
-            Ok(true) => Ok(()),
-            // What is not empty was durable before anything got into it: see `folders`.
-            Ok(false) => match self.fs.remove_dir(DATA) {
-                Ok(()) => self.fs.make_dir(DATA).and_then(|_| self.fs.flush_dir("")),
-                Err(_) => Ok(()),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
+        let listed = match self.fs.list(DATA) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        // What is not empty was durable before anything got into it: see `folders`.
+        if self.renew_below(DATA, listed, head)? == Holds::Nothing {
+            self.fs.remove_dir(DATA)?;
+            self.fs.make_dir(DATA)?;
+            self.fs.flush_dir("")?;
         }
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -205,9 +237,10 @@ impl Round for DirectoryRound {
         Ok(())
     }
 
-    fn discard(&mut self) {
+    fn discard(&mut self, keeps_number: bool) -> bool {
         self.open.clear();
-        let number = self.made.iter().find_map(|path| Name::parse(path)?.generation());
+        let number =
+            self.made.iter().find_map(|path| Name::parse(path)?.generation()).filter(|_| keeps_number);
         let unkept = number.filter(|number| self.keep_used(*number).is_err());
         for (to, from) in std::mem::take(&mut self.adopted) {
             // Even that may need space that is not there.
@@ -218,13 +251,15 @@ impl Round for DirectoryRound {
         for path in self.made.drain(..) {
             let _ = self.fs.remove(&path);
         }
+        let mut leaves_folder = false;
         for dir in self.made_dirs.drain(..).rev() {
-            let _ = self.fs.remove_dir(&dir);
+            leaves_folder |= self.fs.remove_dir(&dir).is_err();
         }
         // What was removed may have made space for it. Where it fails again, only the note in the writer lock says it,
         // until the machine stops.
         if let Some(number) = unkept {
             let _ = self.keep_used(number);
         }
+        !leaves_folder
     }
 }

@@ -45,10 +45,13 @@ fn a_store_whose_making_was_killed_can_be_made() {
             assert_eq!((state.code, &status["health"]), (0, &"ok".into()), "{status}");
             Some(status["generation"].as_u64().unwrap())
         };
-        let highest = fs::read_dir(sandbox.store().join("manifests")).map_or(0, |names| {
-            let number = |name: &str| name.strip_suffix(".json").unwrap().parse::<u64>().unwrap();
-            names.map(|name| number(name.unwrap().file_name().to_str().unwrap())).max().unwrap_or(0)
-        });
+        let highest = |folder: &str| {
+            fs::read_dir(sandbox.store().join(folder)).map_or(0, |names| {
+                let number = |name: &str| name.strip_suffix(".json").unwrap().parse::<u64>().unwrap();
+                names.map(|name| number(name.unwrap().file_name().to_str().unwrap())).max().unwrap_or(0)
+            })
+        };
+        let highest = highest("manifests").max(highest("quarantine/manifests"));
         let after = sandbox.one_json(&commit[1..]);
         assert!(after["generation"].as_u64() >= before && after["put"].as_u64().unwrap() <= 1, "{after}");
         assert!(

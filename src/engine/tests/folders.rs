@@ -53,7 +53,7 @@ fn a_folder_that_a_killed_save_has_left_gets_its_name_anew_and_keeps_what_is_in_
 fn an_empty_folder_that_a_killed_save_has_left_is_removed() {
     let (bed, store) = Bed::store();
     save(&store, "known/a").unwrap();
-    killed(&bed, "other");
+    killed(&bed, "known/other/b");
     std::fs::create_dir_all(bed.path().join("data/known/empty/deep")).unwrap();
     save(&bed.open().unwrap(), "known/c").unwrap();
     assert!(!bed.tree().contains_key("data/known/empty"), "{:?}", bed.tree().keys());

@@ -161,6 +161,33 @@ fn the_number_of_a_save_that_did_not_fit_is_kept_where_it_was() {
 }
 
 #[test]
+fn a_name_whose_flush_fails_is_made_anew() {
+    let (bed, store) = Bed::store();
+    assert_eq!(save(&store, "a"), 2);
+    let fails = AtomicBool::new(true);
+    let rule: Rule = Arc::new(move |op| match op {
+        Op::Flush(name) if name == "CURRENT.next" => NO_SPACE,
+        Op::Flush(name) if name == "locks/used-3" && fails.swap(false, Ordering::Relaxed) => NO_SPACE,
+        _ => Do::Asked,
+    });
+    let layer = Layer::new(bed.fs.way(), rule);
+    let failing = open_on(Arc::new(layer.clone()), bed.path(), Bed::options()).unwrap();
+    let mut tx = Store::from(failing).begin().unwrap();
+    tx.put("failed", "1").unwrap();
+    tx.commit("fails").unwrap_err();
+    let trace = layer.take_trace();
+    let kept = [
+        Op::Create("locks/used-3".into()),
+        Op::Write("locks/used-3".into()),
+        Op::Flush("locks/used-3".into()),
+        Op::FlushDir(String::new()),
+        Op::FlushDir("locks".into()),
+    ];
+    let asked: Vec<Op> = trace.iter().filter(|op| kept.contains(op)).cloned().collect();
+    assert!(asked.ends_with(&kept) || asked.ends_with(&[&kept[..1], &kept[2..]].concat()), "{asked:?}");
+}
+
+#[test]
 fn a_name_that_cannot_be_left_keeps_no_save_from_being_taken_back() {
     let (bed, store) = Bed::store();
     assert_eq!(save(&store, "a"), 2);

@@ -94,6 +94,8 @@ pub(crate) enum Answer {
     Bytes(Arc<Vec<u8>>),
     /// The names in a directory, and whether each is one itself.
     Names(Vec<(Arc<str>, bool)>),
+    /// All that is in a directory.
+    Tree(Vec<(Arc<str>, Answer)>),
     Both(Box<(Answer, Answer)>),
 }
 
@@ -110,9 +112,9 @@ pub(crate) fn answer(disk: &Disk, op: &Op) -> Answer {
         | Op::Lock(path) => kind(disk, path),
         Op::Read(path) | Op::Note(path) => bytes(disk, path),
         Op::List(path) | Op::RemoveDir(path) => names(disk, path),
-        // What has the old name is read under the new one: no save renames a directory.
+        // What has the old name is read under the new one.
         Op::Rename(from, to) | Op::RenameNew(from, to) => {
-            Answer::Both(Box::new((bytes(disk, from), kind(disk, to))))
+            Answer::Both(Box::new((all(disk, from), kind(disk, to))))
         }
         // Of what is open, or of no name at all.
         Op::OpenWhole | Op::FlushWhole | Op::Write(_) | Op::Flush(_) => Answer::Nothing,
@@ -139,6 +141,19 @@ fn bytes(disk: &Disk, path: &str) -> Answer {
         Some(data) => Answer::Bytes(Arc::clone(&data.now)),
         None => kind(disk, path),
     }
+}
+
+fn all(disk: &Disk, path: &str) -> Answer {
+    disk.dir(path).map_or_else(|_| bytes(disk, path), |dir| tree(disk, dir))
+}
+
+fn tree(disk: &Disk, dir: Node) -> Answer {
+    let names = disk.dirs.get(&dir).into_iter().flatten();
+    let answer = |node: Node| match disk.files.get(&node) {
+        Some(data) => Answer::Bytes(Arc::clone(&data.now)),
+        None => tree(disk, node),
+    };
+    Answer::Tree(names.map(|(name, node)| (Arc::clone(name), answer(*node))).collect())
 }
 
 fn names(disk: &Disk, path: &str) -> Answer {
