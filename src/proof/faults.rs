@@ -30,7 +30,7 @@ const EFFECTS: [FailedFlush; 4] =
 const KILLED: [FailedFlush; 2] = [FailedFlush::Dropped, FailedFlush::Undecided];
 const HANDLING: usize = 16;
 /// The same unless more faults are asked for.
-const HANDLING_SOME: [usize; 5] = [0, 1, 3, 6, 10];
+const HANDLING_SOME: [usize; 4] = [0, 1, 3, 8];
 
 /// How one operation fails.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -48,7 +48,10 @@ impl Fault {
     /// Whether it leaves what another one leaves that differs from it in the number of the error alone, and of which the
     /// power is cut at each operation that follows: `EIO`, `ENOSPC` for ever, or of those that pass, `EACCES`.
     fn is_like_another(self) -> bool {
-        if self.changes {
+        if self.dies_after.is_some() {
+            // Of the failed flush alone. What the killed process has left, the end shows.
+            true
+        } else if self.changes {
             fails_with(self.becomes, &[Errno::DQUOT, Errno::ROFS, Errno::ACCESS])
                 || (!self.for_ever && fails_with(self.becomes, &[Errno::NOSPC]))
         } else {

@@ -419,7 +419,7 @@ fn kill_through(wrap: &Wrap, on: &str) -> Verdict {
     for (after, workload) in all.filter(|(_, workload)| workload.name.starts_with(on)) {
         work::caught(|| {
             let recorded = Recorded::of(&workload, &scene::plain())?;
-            crash::cut(&recorded, recorded.points(), Depth::up_to(64, 1), &seen)
+            crash::cut(&recorded, recorded.points(), Depth::up_to(16, 1), &seen)
         })
         .map_err(|wrong| format!("killed after {after} operations: {wrong}"))?;
     }
