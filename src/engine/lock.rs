@@ -32,16 +32,12 @@ struct Note {
 }
 
 /// What the holders since the start of the machine know.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 struct Known {
     /// The lowest number that nobody has begun to use since then, once that is known.
     next: Option<Generation>,
     /// The newest generation whose pointer is known to be durable.
     settled: Option<Generation>,
-    /// Whether the last save that was begun was not published: it may have left folders whose names never become durable,
-    /// although a flush says so.
-    #[serde(default)]
-    unfinished: bool,
 }
 
 /// The writer lock, held until this is dropped.
@@ -64,9 +60,7 @@ impl Engine {
                 let boot = system.process().boot;
                 let known = match note {
                     Some(note) if note.boot.is_some() && note.boot == boot => note.known,
-                    // What is there after another start of the machine is there to stay.
-                    Some(note) if note.boot.is_some() && boot.is_some() => Known::nothing(false),
-                    _ => Known::nothing(true),
+                    _ => Known::default(),
                 };
                 let writer = Writer { lock, known };
                 // For whoever waits meanwhile: without it they are told less, and nothing else.
@@ -93,12 +87,6 @@ fn holder(storage: &dyn Storage) -> Option<LockHolder> {
     Some(LockHolder { pid: note.pid, program: note.program, host: note.host, since: note.since })
 }
 
-impl Known {
-    const fn nothing(unfinished: bool) -> Self {
-        Self { next: None, settled: None, unfinished }
-    }
-}
-
 impl Writer {
     /// The lowest number that was never seen on disk, given the head.
     ///
@@ -110,21 +98,20 @@ impl Writer {
             None => Generation::FIRST,
             Some(head) => head.next().ok_or_else(out_of_numbers)?,
         };
-        let believable = |next: &Generation| next.get() <= after_head.get().saturating_add(SKIP_MAX);
-        match self.known.next.filter(believable) {
-            Some(next) => Ok(next.max(after_head)),
-            None => {
-                let seen = highest(storage)?.max(highest_failed(storage, head)?.filter(believable));
-                let after_seen = seen.map(|seen| seen.next().ok_or_else(out_of_numbers)).transpose()?;
-                Ok(after_head.max(after_seen.unwrap_or(after_head)))
-            }
+        if let Some(next) = self.known.next.filter(|next| is_believed(*next, after_head)) {
+            return Ok(next.max(after_head));
         }
+        let after = |seen: Generation| seen.next().ok_or_else(out_of_numbers);
+        let after_seen =
+            highest(storage)?.map(after).transpose()?.map_or(after_head, |next| next.max(after_head));
+        let failed = highest_failed(storage, head, after_seen)?;
+        Ok(failed.map(after).transpose()?.map_or(after_seen, |next| next.max(after_seen)))
     }
 
-    /// Notes down that `number` is being used, and that its save is not finished.
+    /// Notes down that `number` is being used.
     pub(crate) fn take_number(&self, storage: &dyn Storage, number: Generation) -> Result<()> {
         let next = number.next().ok_or_else(out_of_numbers)?;
-        self.sign(storage, Known { next: Some(next), unfinished: true, ..self.known })
+        self.sign(storage, Known { next: Some(next), ..self.known })
             .map_err(|error| Error::io("cannot write", Name::WriterLock.to_string(), error))
     }
 
@@ -132,11 +119,6 @@ impl Writer {
     /// error, before it was.
     pub(crate) fn is_settled(&self, head: Generation) -> bool {
         self.known.settled == Some(head)
-    }
-
-    /// Whether a save before this one may have left folders whose names are not durable.
-    pub(crate) const fn follows_unfinished(&self) -> bool {
-        self.known.unfinished
     }
 
     /// Notes down that the pointer to the head is durable. Without the note it is only made so once more.
@@ -148,13 +130,8 @@ impl Writer {
 
     /// Notes down that the generation of a number that was taken is durable.
     pub(crate) fn note_published(&self, storage: &dyn Storage, number: Generation) {
-        let known = Known { next: number.next(), settled: Some(number), unfinished: false };
+        let known = Known { next: number.next(), settled: Some(number) };
         let _ = self.sign(storage, known);
-    }
-
-    /// Notes down that a save failed, and that it has left no folder. What was there before it still counts.
-    pub(crate) fn note_taken_back(&self, storage: &dyn Storage, number: Generation) {
-        let _ = self.sign(storage, Known { next: number.next(), ..self.known });
     }
 
     fn sign(&self, storage: &dyn Storage, known: Known) -> io::Result<()> {
@@ -174,12 +151,23 @@ fn highest(storage: &dyn Storage) -> Result<Option<Generation>> {
     Ok(highest)
 }
 
+/// Whether somebody may have begun to use a number, where all others say that `free` is the next one.
+fn is_believed(number: Generation, free: Generation) -> bool {
+    number.get() <= free.get().saturating_add(SKIP_MAX)
+}
+
 /// The highest number of a failed save of which nothing else is left. Names that say no more than the head are removed.
-fn highest_failed(storage: &dyn Storage, head: Option<Generation>) -> Result<Option<Generation>> {
+fn highest_failed(
+    storage: &dyn Storage,
+    head: Option<Generation>,
+    free: Generation,
+) -> Result<Option<Generation>> {
     let mut highest = None;
     for found in storage.scan(LOCKS).map_err(|error| Error::io("cannot list", LOCKS, error))? {
         let Some(name @ Name::Used(number)) = found.name else { continue };
-        highest = highest.max(Some(number));
+        if is_believed(number, free) {
+            highest = highest.max(Some(number));
+        }
         if Some(number) <= head {
             let _ = storage.delete(&name);
         }

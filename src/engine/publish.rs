@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::load::{self, Fault};
 use super::lock::Writer;
 use super::table::Table;
-use super::{Engine, Head};
+use super::{Engine, Head, folders};
 use crate::error::{Error, Problem, Result};
 use crate::format::FormatError;
 use crate::format::entry::Entry;
@@ -62,8 +62,8 @@ pub(crate) struct Draft {
 enum Failure {
     /// A name of this number is taken: another number will do.
     Taken,
-    /// Nothing is visible, and what was written has been removed, if `is_tidy` all folders too.
-    Before { error: Error, is_tidy: bool },
+    /// Nothing is visible, and what was written has been removed.
+    Before(Error),
     /// The pointer may have been swapped, durably or not: nothing may be deleted.
     After { step: &'static str, source: io::Error },
 }
@@ -92,8 +92,7 @@ pub(crate) fn publish(
             manifest.parent,
             head.map_or_else(Extra::new, |head| head.pointer_extra.clone()),
         );
-        let head_to_renew = head.filter(|_| writer.follows_unfinished()).map(|head| head.link.generation);
-        match attempt(engine, link, &bytes, &pointer, draft, head_to_renew) {
+        match attempt(engine, id, head, link, &bytes, &pointer, draft) {
             Ok(()) => {
                 writer.note_published(storage, number);
                 let cost = head.map_or(0, |head| head.cost) + super::checkpoint::cost(manifest.changes.len());
@@ -111,12 +110,7 @@ pub(crate) fn publish(
                 });
             }
             Err(Failure::Taken) => number = number.next().ok_or_else(|| taken(number))?,
-            Err(failure) => {
-                if let Failure::Before { is_tidy: true, .. } = failure {
-                    writer.note_taken_back(storage, number);
-                }
-                return Err(failure.into_error(engine, number));
-            }
+            Err(failure) => return Err(failure.into_error(engine, number)),
         }
     }
     Err(taken(number))
@@ -148,7 +142,7 @@ impl Failure {
     fn into_error(self, engine: &Engine, generation: Generation) -> Error {
         match self {
             Self::Taken => taken(generation),
-            Self::Before { error, .. } => error,
+            Self::Before(error) => error,
             Self::After { step, source } => {
                 engine.poison().set(generation);
                 Problem::OutcomeUnknown { generation, step, source }.into()
@@ -157,21 +151,21 @@ impl Failure {
     }
 }
 
-/// Makes one generation durable and visible, or fails. With the number of the head, the folders that hold nothing up to it
-/// are made anew first.
+/// Makes one generation durable and visible, or fails.
 fn attempt(
     engine: &Engine,
+    id: StoreId,
+    head: Option<&Head>,
     link: Link,
     manifest: &[u8],
     pointer: &Pointer,
     draft: &Draft,
-    head_to_renew: Option<Generation>,
 ) -> Result<(), Failure> {
     let storage = engine.storage();
     let mut round = storage.round().map_err(|error| not_written("cannot begin to write", error))?;
     swap(engine, &mut *round, |round| {
-        if let Some(head) = head_to_renew {
-            round.renew_folders(head).map_err(|error| not_written("cannot make folders anew for", error))?;
+        if let Some(head) = head {
+            folders::renew(storage, id, head, draft, round).map_err(Failure::Before)?;
         }
         write(storage, round, link, manifest, pointer, draft)
     })
@@ -187,13 +181,10 @@ fn swap(
     // Barrier 1: everything that the pointer will lead to, and the pointer under another name, is durable.
     let written = write(round)
         .and_then(|()| round.flush().map_err(|error| not_written("cannot flush", error)))
-        .and_then(|()| engine.check_cancel().map_err(before));
-    if let Err(mut failure) = written {
+        .and_then(|()| engine.check_cancel().map_err(Failure::Before));
+    if let Err(failure) = written {
         // A number that is taken shows by the name that takes it.
-        let left_nothing = round.discard(!matches!(failure, Failure::Taken));
-        if let Failure::Before { is_tidy, .. } = &mut failure {
-            *is_tidy = left_nothing;
-        }
+        round.discard(!matches!(failure, Failure::Taken));
         return Err(failure);
     }
     // From here on nothing is deleted: what follows may have happened although it reports a failure.
@@ -237,9 +228,11 @@ fn write_pointer(storage: &dyn Storage, round: &mut dyn Round, pointer: &Pointer
         }
         _ => {}
     }
-    let bytes = pointer.encode().map_err(|error| before(unwritable(&error)))?;
+    let bytes = pointer.encode().map_err(|error| Failure::Before(unwritable(&error)))?;
     if Pointer::decode(&bytes).as_ref() != Ok(pointer) {
-        return Err(before(unwritable(&FormatError::rule("its pointer does not read back as it was"))));
+        return Err(Failure::Before(unwritable(&FormatError::rule(
+            "its pointer does not read back as it was",
+        ))));
     }
     round.put(&Name::NextPointer, &bytes).map_err(|error| not_written("cannot write", error))
 }
@@ -249,11 +242,7 @@ fn taken_or(error: io::Error, action: &'static str) -> Failure {
 }
 
 fn not_written(action: &'static str, error: io::Error) -> Failure {
-    before(Error::io(action, "the new generation", error))
-}
-
-fn before(error: Error) -> Failure {
-    Failure::Before { error, is_tidy: false }
+    Failure::Before(Error::io(action, "the new generation", error))
 }
 
 fn taken(number: Generation) -> Error {

@@ -11,6 +11,9 @@ use crate::format::entry::Entry;
 use crate::format::manifest::Change;
 use crate::path::{StorePath, fold, folders};
 
+/// How many files are looked at to see that a folder keeps one.
+const KEPT_MAX: usize = 64;
+
 /// A file table. A clone is cheap and shares everything with the original.
 ///
 /// The key is the path with its case folded away, so that a path that differs from a live one only in case is found
@@ -51,6 +54,18 @@ impl Table {
             near.map(|(_, entry)| entry).filter(|entry| entry.path.as_str().starts_with(prefix)).collect();
         entries.sort_by(|one, two| one.path.cmp(&two.path));
         entries
+    }
+
+    /// Whether a file is kept in this folder of the store, or in one below it. `""` is the folder of all. May say no
+    /// where there are many that were renamed into it and few that are kept in it.
+    pub(crate) fn keeps_in(&self, folder: &str) -> bool {
+        let below = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        let key: Arc<str> = fold(&below).into();
+        self.entries
+            .range(Arc::clone(&key)..)
+            .take_while(|(found, _)| found.starts_with(&*key))
+            .take(KEPT_MAX)
+            .any(|(_, entry)| entry.stored_as.as_ref().unwrap_or(&entry.path).as_str().starts_with(&below))
     }
 
     /// Puts an entry that was read from a checkpoint.

@@ -30,7 +30,9 @@ const EFFECTS: [FailedFlush; 4] =
 const KILLED: [FailedFlush; 2] = [FailedFlush::Dropped, FailedFlush::Undecided];
 const HANDLING: usize = 16;
 /// The same unless more faults are asked for.
-const HANDLING_SOME: [usize; 4] = [0, 1, 3, 8];
+const HANDLING_SOME: [usize; 4] = [0, 3, 8, WITHOUT_FILES];
+/// Then a save of two files has removed them, and the folders are left. What follows that is cut at each operation.
+const WITHOUT_FILES: usize = 10;
 
 /// How one operation fails.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -48,9 +50,9 @@ impl Fault {
     /// Whether it leaves what another one leaves that differs from it in the number of the error alone, and of which the
     /// power is cut at each operation that follows: `EIO`, `ENOSPC` for ever, or of those that pass, `EACCES`.
     fn is_like_another(self) -> bool {
-        if self.dies_after.is_some() {
+        if let Some(lives_for) = self.dies_after {
             // Of the failed flush alone. What the killed process has left, the end shows.
-            true
+            lives_for != WITHOUT_FILES
         } else if self.changes {
             fails_with(self.becomes, &[Errno::DQUOT, Errno::ROFS, Errno::ACCESS])
                 || (!self.for_ever && fails_with(self.becomes, &[Errno::NOSPC]))

@@ -260,15 +260,15 @@ fn renewing_killed() -> Vec<Workload> {
         let mut scene = first_killed_before_swap();
         let fault = waiting(scene.way());
         fault.plan(Some(dies_after(after)));
-        let _ = save_past(fault.way(), &[put("second.json", "of the second")]);
+        let _ = save_past(fault.way(), &[put("new/deep/second.json", "of the second")]);
         let mut state = (*scene.expect.last().unwrap().1.state).clone();
-        put("second.json", "of the second").apply(&mut state);
+        put("new/deep/second.json", "of the second").apply(&mut state);
         scene.killed(Arc::new(state));
         scene
     };
     let trace = {
         let fault = waiting(first_killed_before_swap().way());
-        save_past(fault.way(), &[put("second.json", "of the second")]).unwrap();
+        save_past(fault.way(), &[put("new/deep/second.json", "of the second")]).unwrap();
         fault.take_trace().into_iter().filter(Op::changes).collect::<Vec<_>>()
     };
     let renames = trace
@@ -377,7 +377,9 @@ fn second(same: bool) -> impl Fn(&mut Scene, Arc<dyn Fs>) -> crate::Result<()> +
         if same {
             scene.save_state(&store, &state)?;
         }
-        scene.save(&store, &[put("a.json", "third a"), put("second.json", "of the second")]).map(drop)
+        // Into a folder that the first may have left.
+        let other = if same { "second.json" } else { "new/deep/second.json" };
+        scene.save(&store, &[put("a.json", "third a"), put(other, "of the second")]).map(drop)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::path::PATH_MAX;
 use crate::revision::Generation;
 
 /// The longest path that is looked into when a folder is scanned, in bytes: no name of ours is longer.
-pub(super) const SCAN_PATH_MAX: usize = PATH_MAX + 32;
+const SCAN_PATH_MAX: usize = PATH_MAX + 32;
 /// How often a pin is tried while somebody is just removing it.
 const PIN_TRIES: u32 = 100;
 
@@ -53,7 +53,12 @@ impl Storage for Directory {
         }
     }
 
+    fn has_folder(&self, folder: &str) -> io::Result<bool> {
+        Ok(self.fs.stat(folder)?.is_some_and(|stat| stat.kind == FileKind::Directory))
+    }
+
     fn scan(&self, folder: &str) -> io::Result<Vec<Scanned>> {
+        let is_of_files = folder.split('/').next() == Some(DATA);
         let mut found = Vec::new();
         let mut folders = vec![folder.to_owned()];
         while let Some(dir) = folders.pop() {
@@ -63,7 +68,7 @@ impl Storage for Directory {
             };
             for listed in names {
                 let path = format!("{dir}/{}", listed.name);
-                let goes_deeper = folder == DATA && listed.is_utf8 && path.len() <= SCAN_PATH_MAX;
+                let goes_deeper = is_of_files && listed.is_utf8 && path.len() <= SCAN_PATH_MAX;
                 if listed.is_directory && goes_deeper {
                     folders.push(path);
                     continue;

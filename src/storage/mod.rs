@@ -29,7 +29,10 @@ pub(crate) trait Storage: Send + Sync + Debug {
     fn open(&self, name: &Name) -> io::Result<Box<dyn FsFile>>;
     /// Its length in bytes; `None` when there is no such thing.
     fn bytes(&self, name: &Name) -> io::Result<Option<u64>>;
-    /// Everything in one of the folders of `format::names`, sorted by path. A folder that is not there is empty.
+    /// Whether there is a folder of this name.
+    fn has_folder(&self, folder: &str) -> io::Result<bool>;
+    /// Everything in one of the folders of `format::names`, or in a folder of files, sorted by path. A folder that is not
+    /// there is empty.
     fn scan(&self, folder: &str) -> io::Result<Vec<Scanned>>;
     /// Removes a thing.
     fn delete(&self, name: &Name) -> io::Result<()>;
@@ -65,14 +68,14 @@ pub(crate) trait Round: Send + Debug {
     /// Gives a staging file, flushed by an earlier round, its name in the store. Fails with `AlreadyExists` when
     /// that is taken.
     fn adopt(&mut self, staged: &Name, name: &Name) -> io::Result<()>;
-    /// Makes the names of the folders anew that hold nothing up to `head`: whoever made one of them did not live to see it
-    /// durable, or saw that it is not, and no flush of what is there would change that.
-    fn renew_folders(&mut self, head: Generation) -> io::Result<()>;
+    /// Makes the name of a folder anew, with all that is in it: whoever made it may not have lived to see it durable, or saw
+    /// that it is not, and no flush of what is there would change that. Where the system does not let us, it is
+    /// somebody else's and stays as it is.
+    fn renew_folder(&mut self, folder: &str) -> io::Result<()>;
     /// Returns once everything that this round wrote is durable, names included. Not to be called again after a
     /// failure.
     fn flush(&mut self) -> io::Result<()>;
     /// Removes everything that this round wrote, as far as that can be done. What it adopted goes back to staging. Where
-    /// one of its names had the number of a generation, that stays used if it is to be kept: see [`Name::Used`]. Says whether
-    /// no folder is left that it made.
-    fn discard(&mut self, keeps_number: bool) -> bool;
+    /// one of its names had the number of a generation, that stays used if it is to be kept: see [`Name::Used`].
+    fn discard(&mut self, keeps_number: bool);
 }

@@ -5,9 +5,8 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use super::Round;
-use super::directory::SCAN_PATH_MAX;
-use crate::format::names::{DATA, LOCKS, Name, STAGING};
-use crate::fs::{Access, Fs, FsFile, Listed, WholeFlush};
+use crate::format::names::{LOCKS, Name, STAGING};
+use crate::fs::{Access, Fs, FsFile, WholeFlush};
 use crate::revision::Generation;
 
 /// From this many files and directories on, one flush of the whole file system stands in for theirs, where the
@@ -15,18 +14,6 @@ use crate::revision::Generation;
 const WHOLE_FROM: usize = 12;
 /// The most files that are held open until they are flushed.
 const OPEN_MAX: usize = 64;
-
-/// What a folder of files holds, of all that is in it the one that weighs most.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Holds {
-    Nothing,
-    /// What no save of ours has made.
-    Foreign,
-    /// What saves have begun that did not get as far as the head.
-    Begun,
-    /// Something of the head or of a number below it, so that its name was durable when that was acknowledged.
-    Known,
-}
 
 /// A round on a directory tree. `docs/durability.md` says why each flush is there.
 #[derive(Debug)]
@@ -97,55 +84,6 @@ impl DirectoryRound {
         Ok(())
     }
 
-    /// Makes the folders anew that are in one, and says what that holds.
-    fn renew_below(&mut self, folder: &str, listed: Vec<Listed>, head: Generation) -> io::Result<Holds> {
-        let mut holds = Holds::Nothing;
-        for listed in listed {
-            let path = format!("{folder}/{}", listed.name);
-            let number = Name::parse(&path).and_then(|name| name.generation());
-            holds = holds.max(match number {
-                _ if listed.is_directory && listed.is_utf8 && path.len() <= SCAN_PATH_MAX => {
-                    self.renew(folder, &path, head)?
-                }
-                Some(number) if number <= head => Holds::Known,
-                Some(_) => Holds::Begun,
-                None => Holds::Foreign,
-            });
-        }
-        Ok(holds)
-    }
-
-    /// Removes a folder that is empty. One that holds only what was begun gets another name and then its own again, so that
-    /// it is a new one.
-    fn renew(&mut self, above: &str, folder: &str, head: Generation) -> io::Result<Holds> {
-        use io::ErrorKind as K;
-        let listed = match self.fs.list(folder) {
-            // Somebody else's: we could neither list nor remove what we make there.
-            Err(error) if error.kind() == K::PermissionDenied => return Ok(Holds::Foreign),
-            Err(error) if error.kind() == K::NotFound => return Ok(Holds::Nothing),
-            other => other?,
-        };
-        let holds = self.renew_below(folder, listed, head)?;
-        match holds {
-            Holds::Nothing => match self.fs.remove_dir(folder) {
-                Err(error) if [K::ResourceBusy, K::PermissionDenied].contains(&error.kind()) => {
-                    return Ok(Holds::Foreign);
-                }
-                other => other?,
-            },
-            Holds::Begun => {
-                let [a, b, c, d, e, f, g, h, ..] = self.fs.random()?;
-                let aside = format!("{above}/{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h]));
-                self.fs.rename(folder, &aside)?;
-                let is_back = self.fs.rename(&aside, folder);
-                is_back.or_else(|_| self.fs.rename(&aside, folder))?;
-                self.dirs.insert(above.to_owned());
-            }
-            Holds::Foreign | Holds::Known => {}
-        }
-        Ok(holds)
-    }
-
     /// Makes the directories above a path, and remembers that all of them are to be flushed.
     ///
     /// Also those that exist: another process may have made one and died before it flushed it. A directory in
@@ -208,18 +146,29 @@ impl Round for DirectoryRound {
         Ok(())
     }
 
-    fn renew_folders(&mut self, head: Generation) -> io::Result<()> {
-        let listed = match self.fs.list(DATA) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+    fn renew_folder(&mut self, folder: &str) -> io::Result<()> {
+        use io::ErrorKind as K;
+        let above = folder.rsplit_once('/').map_or("", |(above, _)| above);
+        let [a, b, c, d, e, f, g, h, ..] = self.fs.random()?;
+        let number = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        let aside =
+            if above.is_empty() { format!("{number:016x}") } else { format!("{above}/{number:016x}") };
+        let is_aside = self.fs.rename(folder, &aside);
+        // Also where it failed: it may have happened.
+        let is_back = self.fs.rename(&aside, folder).or_else(|_| self.fs.rename(&aside, folder));
+        match is_aside {
+            // A mount point, a folder of somebody else, or one in a lower layer of the file system.
+            Err(error)
+                if [K::ResourceBusy, K::PermissionDenied, K::CrossesDevices].contains(&error.kind()) =>
+            {
+                return Ok(());
+            }
             other => other?,
-        };
-        // What is not empty was durable before anything got into it: see `folders`.
-        if self.renew_below(DATA, listed, head)? == Holds::Nothing {
-            self.fs.remove_dir(DATA)?;
-            self.fs.make_dir(DATA)?;
-            self.fs.flush_dir("")?;
         }
-        Ok(())
+        is_back?;
+        self.dirs.insert(above.to_owned());
+        // It could not get another name later, as whoever looks for numbers would not find what is in it meanwhile.
+        if above.is_empty() { self.fs.flush_dir("") } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -237,7 +186,7 @@ impl Round for DirectoryRound {
         Ok(())
     }
 
-    fn discard(&mut self, keeps_number: bool) -> bool {
+    fn discard(&mut self, keeps_number: bool) {
         self.open.clear();
         let number =
             self.made.iter().find_map(|path| Name::parse(path)?.generation()).filter(|_| keeps_number);
@@ -251,15 +200,13 @@ impl Round for DirectoryRound {
         for path in self.made.drain(..) {
             let _ = self.fs.remove(&path);
         }
-        let mut leaves_folder = false;
         for dir in self.made_dirs.drain(..).rev() {
-            leaves_folder |= self.fs.remove_dir(&dir).is_err();
+            let _ = self.fs.remove_dir(&dir);
         }
         // What was removed may have made space for it. Where it fails again, only the note in the writer lock says it,
         // until the machine stops.
         if let Some(number) = unkept {
             let _ = self.keep_used(number);
         }
-        !leaves_folder
     }
 }

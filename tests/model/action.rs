@@ -44,8 +44,7 @@ pub enum Action {
     TakeNumber(usize),
     /// Makes the manifest unless its name is taken: `engine::publish::write`, `storage::round::put`.
     WriteManifest(usize),
-    /// Makes `data/` anew, as a save that was not finished may have left it and it holds nothing up to the head:
-    /// `storage::round::renew_folders`, `storage::round::renew`.
+    /// Makes `data/` anew, as nothing committed is in it: `engine::folders::renew`, `storage::round::renew_folder`.
     RenewFolder(usize),
     /// Makes `data/`, which is missing: `storage::round::folders`.
     MakeFolder(usize),

@@ -77,9 +77,8 @@ impl Protocol {
             }
             At::NumberTaken => steps.extend((writer.number <= self.highest).then_some(Action::TakeNumber(w))),
             At::Numbered => {
-                let holds_nothing =
-                    (1..=usize::from(writer.head)).all(|n| !state.disk.data.files[n].name.there);
-                let renews = writer.head > 0 && writer.note.unfinished && holds_nothing;
+                let holds_nothing = state.chain(writer.head).all(|n| !state.disk.data.files[n].name.there);
+                let renews = writer.head > 0 && !writer.renewed_folder && holds_nothing;
                 let renews = renews && state.disk.data.name.there && !self.keeps_folders();
                 steps.push(if renews { Action::RenewFolder(w) } else { Action::WriteManifest(w) });
             }
@@ -189,12 +188,11 @@ impl Protocol {
                 let number = self.number_for(state, &state.writers[w]);
                 let writer = &mut state.writers[w];
                 (writer.number, writer.at, writer.note.next) = (number, At::Numbered, 0);
-                state.note = Note { next: number + 1, settled: writer.note.settled, unfinished: true };
+                state.note = Note { next: number + 1, settled: writer.note.settled };
             }
             Action::RenewFolder(w) => {
                 state.disk.data.renew();
-                // Once is enough.
-                state.writers[w].note.unfinished = false;
+                state.writers[w].renewed_folder = true;
             }
             Action::MakeFolder(w) => {
                 state.disk.data.make();
@@ -248,7 +246,7 @@ impl Protocol {
                 // With it, everything that it follows.
                 let all: Vec<usize> = state.chain(number).collect();
                 all.into_iter().for_each(|number| state.fates[number] = Fate::Acknowledged);
-                state.note = Note { next: number + 1, settled: number, unfinished: false };
+                state.note = Note { next: number + 1, settled: number };
                 state.writers[w] = Writer::IDLE;
             }
             Action::Kill(_)

@@ -43,12 +43,21 @@ pub struct Writer {
     pub number: u8,
     /// Whether it has made `data/`.
     pub made_folder: bool,
+    /// Whether it has made `data/` anew.
+    pub renewed_folder: bool,
     /// What the note said when the lock was taken.
     pub note: Note,
 }
 
 impl Writer {
-    pub const IDLE: Self = Self { at: At::Idle, head: 0, number: 0, made_folder: false, note: Note::NONE };
+    pub const IDLE: Self = Self {
+        at: At::Idle,
+        head: 0,
+        number: 0,
+        made_folder: false,
+        renewed_folder: false,
+        note: Note::NONE,
+    };
 
     pub fn holds_lock(&self) -> bool {
         self.at >= At::Locked
@@ -66,12 +75,10 @@ impl Writer {
 pub struct Note {
     pub next: u8,
     pub settled: u8,
-    /// The last save that was begun was not published.
-    pub unfinished: bool,
 }
 
 impl Note {
-    pub const NONE: Self = Self { next: 0, settled: 0, unfinished: false };
+    pub const NONE: Self = Self { next: 0, settled: 0 };
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]

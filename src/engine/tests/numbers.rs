@@ -191,11 +191,36 @@ fn a_name_whose_flush_fails_is_made_anew() {
 fn a_name_that_cannot_be_left_keeps_no_save_from_being_taken_back() {
     let (bed, store) = Bed::store();
     assert_eq!(save(&store, "a"), 2);
-    plant(&bed, "locks/used-3");
+    fs::create_dir(bed.path().join("locks/used-3")).unwrap();
+    bed.fs.take_trace();
     fail(&bed, 1);
-    assert_eq!(used(&bed), ["used-3"]);
+    let tries = bed.fs.take_trace().into_iter().filter(|op| *op == Op::Create("locks/used-3".into())).count();
+    assert_eq!(tries, 2, "before and after the rest is removed");
     assert!(!bed.tree().contains_key("manifests/0000000003.json"), "what was written is gone");
     assert_eq!(save(&store, "a b"), 4);
+}
+
+#[test]
+fn a_name_beyond_belief_hides_no_other() {
+    let (bed, store) = Bed::store();
+    assert_eq!(save(&store, "a"), 2);
+    plant(&bed, "locks/used-9999999999");
+    fail(&bed, 1);
+    bed.fs.layer.set_boot("the next start");
+    assert_eq!(save(&bed.open().unwrap(), "b"), 4);
+}
+
+#[test]
+fn a_name_is_believed_as_far_above_other_names_as_above_the_head() {
+    let (bed, store) = Bed::store();
+    assert_eq!(save(&store, "a"), 2);
+    plant(&bed, "manifests/0005000000.json");
+    bed.fs.layer.set_boot("the next start");
+    // Saves nothing, and makes the pointer durable.
+    save(&bed.open().unwrap(), "a");
+    fail(&bed, 1);
+    assert_eq!(used(&bed), ["used-5000001"]);
+    assert_eq!(save(&bed.open().unwrap(), "b"), 5_000_002);
 }
 
 #[test]
