@@ -206,7 +206,7 @@ fn write(
 ) -> Result<(), Failure> {
     round
         .put(&Name::Manifest(link.generation), manifest)
-        .map_err(|error| taken_or(error, "cannot write the manifest of"))?;
+        .map_err(|error| taken_or(error, &Name::Manifest(link.generation)))?;
     for (path, planned) in &draft.changes {
         let Planned::Write { content, .. } = planned else { continue };
         let name = Name::Data(path.clone(), link.generation);
@@ -214,7 +214,7 @@ fn write(
             Content::Inline(bytes) => round.put(&name, bytes),
             Content::Staged(staged) => round.adopt(staged, &name),
         }
-        .map_err(|error| taken_or(error, "cannot write a file of"))?;
+        .map_err(|error| taken_or(error, &name))?;
     }
     write_pointer(storage, round, pointer)
 }
@@ -224,7 +224,7 @@ fn write_pointer(storage: &dyn Storage, round: &mut dyn Round, pointer: &Pointer
     // A crash may have left one. The save that it belonged to is known by its manifest.
     match storage.delete(&Name::NextPointer) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(not_written("cannot replace", error));
+            return Err(Failure::Before(Error::io("cannot remove", Name::NextPointer.to_string(), error)));
         }
         _ => {}
     }
@@ -234,11 +234,15 @@ fn write_pointer(storage: &dyn Storage, round: &mut dyn Round, pointer: &Pointer
             "its pointer does not read back as it was",
         ))));
     }
-    round.put(&Name::NextPointer, &bytes).map_err(|error| not_written("cannot write", error))
+    let failed = |error| Failure::Before(Error::io("cannot write", Name::NextPointer.to_string(), error));
+    round.put(&Name::NextPointer, &bytes).map_err(failed)
 }
 
-fn taken_or(error: io::Error, action: &'static str) -> Failure {
-    if error.kind() == io::ErrorKind::AlreadyExists { Failure::Taken } else { not_written(action, error) }
+fn taken_or(error: io::Error, name: &Name) -> Failure {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => Failure::Taken,
+        _ => Failure::Before(Error::io("cannot write", name.to_string(), error)),
+    }
 }
 
 fn not_written(action: &'static str, error: io::Error) -> Failure {

@@ -194,6 +194,36 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_keeps_what_is_stored_below_it() {
+        let moved = |path: &str, stored: &str| {
+            let Change::Put(entry) = put(path) else { unreachable!() };
+            Change::Put(Entry { stored_as: Some(StorePath::new(stored).unwrap()), ..entry })
+        };
+        let mut changes = vec![put("a/b/c"), put("x.json"), moved("new/a", "old/a"), put("Case/a")];
+        let table = Table::default().check(&changes).unwrap();
+        for (folder, keeps) in [
+            ("", true),
+            ("a", true),
+            ("a/b", true),
+            ("a/b/c", false),
+            ("a/c", false),
+            ("x", false),
+            ("new", false),
+            ("old", false),
+            ("Case", true),
+            ("case", false),
+        ] {
+            assert_eq!(table.keeps_in(folder), keeps, "{folder}");
+        }
+        assert!(!Table::default().keeps_in(""));
+        // One that is kept there, behind many that are not.
+        changes.push(put("new/z"));
+        assert!(Table::default().check(&changes).unwrap().keeps_in("new"));
+        changes.extend((0..KEPT_MAX).map(|n| moved(&format!("new/b{n}"), &format!("old/b{n}"))));
+        assert!(!Table::default().check(&changes).unwrap().keeps_in("new"));
+    }
+
+    #[test]
     fn what_could_not_be_exported_everywhere_is_refused() {
         let table = table(&["Stores/a.json", "x"]);
         for (changes, other) in [

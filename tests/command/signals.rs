@@ -43,6 +43,22 @@ fn ctrl_c_during_a_commit_leaves_the_store_as_it_was() {
 }
 
 #[test]
+fn two_signals_that_come_together_are_one() {
+    let sandbox = Sandbox::with_store();
+    let before = sandbox.store_bytes();
+    let mut child = waiting_put(&sandbox, &[]);
+    let input = child.stdin.take();
+    signal(&child, Signal::INT);
+    signal(&child, Signal::TERM);
+    let run = run_of(child.wait_with_output().unwrap());
+    drop(input);
+    assert_eq!(run.code, 130, "{}", run.stderr);
+    assert_sentence(&run.stderr);
+    assert!(run.stderr.contains("the store is as it was"), "{}", run.stderr);
+    assert_eq!(sandbox.store_bytes(), before);
+}
+
+#[test]
 fn ctrl_c_while_a_directory_waits_for_another_writer() {
     let sandbox = Sandbox::with_store();
     sandbox.write("in/a.txt", "alpha");

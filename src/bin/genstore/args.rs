@@ -115,7 +115,8 @@ pub(crate) enum Command {
     Rollback(Rollback),
     /// Say where the store stands
     ///
-    /// Reads the pointer, the newest manifest and the names in the store, but not the files' contents.
+    /// Reads the pointer, the newest manifest and the names of interrupted saves. Whether the files are there and intact
+    /// is for verify to say.
     #[command(after_long_help = "Example:\n  genstore status")]
     Status,
     /// Check every byte

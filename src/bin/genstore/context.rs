@@ -58,7 +58,7 @@ impl Context {
 
     /// From here on a signal stops the work cleanly instead of ending the program.
     pub(crate) fn options(&self, writer: &Writer) -> OpenOptions {
-        signal::watch(&self.stop);
+        signal::watch(&self.stop, self.json);
         let options = Store::options()
             .author(&author(writer))
             .cancel(Arc::clone(&self.stop))
@@ -112,7 +112,8 @@ impl Context {
             let serving = report.serving;
             note(&format!(
                 "genstore: warning: this is generation {serving}, the newest that is intact; a later save may be \
-                 missing, and nothing on disk was changed; genstore verify --all shows what is damaged."
+                 hidden, and nothing on disk was changed: what it wrote is in data/, where names end in .g and a \
+                 number above {serving}; genstore verify --all shows what is damaged."
             ));
         }
     }

@@ -108,6 +108,18 @@ impl Failure {
         Self::usage(message.join(" "), advice)
     }
 
+    /// By a second signal, wherever the work was.
+    pub(crate) fn stopped_at_once() -> Self {
+        Self::Own(Own {
+            kind: "interrupted",
+            code: exit::INTERRUPTED,
+            message: "stopped at once by a second signal".to_owned(),
+            consequence: "whether the command was done by then is not known",
+            advice: "run genstore status to see where the store stands".to_owned(),
+            path: None,
+        })
+    }
+
     /// The reader of our output has gone, as `head` does: that is no failure of ours.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)

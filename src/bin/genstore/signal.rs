@@ -1,18 +1,27 @@
-//! Ctrl-C and termination: the first asks the library to stop cleanly, the second does not ask.
+//! Ctrl-C and termination: the first asks the library to stop cleanly, a second one does not ask.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use crate::exit;
+use crate::failure::Failure;
+
+/// Signals that come together count as one: `timeout` sends its signal to the command and then to all that run with it.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Installed by the commands that write only; for the others the usual sudden end is right.
-pub(crate) fn watch(stop: &Arc<AtomicBool>) {
+#[expect(clippy::disallowed_methods, reason = "how far apart two signals are is no matter of the library")]
+pub(crate) fn watch(stop: &Arc<AtomicBool>, json: bool) {
     let stop = Arc::clone(stop);
+    let mut first = None;
     // Where no handler can be installed, a signal ends the program at once. A commit survives that too:
     // it is then an interrupted save, which costs nothing but a note in `status`.
     let _ = ctrlc::set_handler(move || {
-        if stop.swap(true, Ordering::SeqCst) {
-            std::process::exit(i32::from(exit::INTERRUPTED));
+        stop.store(true, Ordering::SeqCst);
+        if first.get_or_insert_with(Instant::now).elapsed() >= TOGETHER {
+            let failure = Failure::stopped_at_once();
+            failure.print(json);
+            std::process::exit(i32::from(failure.code()));
         }
     });
 }

@@ -222,6 +222,16 @@ fn so_it_is_of_the_folder_of_all_files() {
 }
 
 #[test]
+fn the_folder_of_all_files_is_never_away_while_a_number_is_in_it() {
+    let sim = Sim::empty();
+    sim.killed("b", Op::swaps);
+    assert_eq!(sim.names("data"), ["b.g2"]);
+    let layer = Layer::over(&sim.0, Arc::new(|_| Do::Asked));
+    save(&open(Arc::new(layer.clone())).unwrap(), "a").unwrap();
+    assert!(!layer.take_trace().iter().any(|op| matches!(op, Op::Rename(from, _) if from == "data")));
+}
+
+#[test]
 fn a_folder_that_holds_something_committed_is_never_away() {
     let renames = |path: &str, rule: Rule| {
         let sim = Sim::store();

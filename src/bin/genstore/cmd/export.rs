@@ -16,7 +16,7 @@ use crate::signal;
 pub(crate) fn run(args: &args::Export, context: &Context, out: &mut Out) -> Result<(), Failure> {
     let store = context.open()?;
     let snapshot = store.snapshot_at(args.at.at.as_str())?;
-    signal::watch(context.stop());
+    signal::watch(context.stop(), context.json);
     let bar = Bar::new(context, "writing");
     let options = Export {
         skip_damaged: args.skip_damaged,

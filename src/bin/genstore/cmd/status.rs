@@ -34,8 +34,8 @@ pub(crate) fn run(context: &Context, out: &mut Out) -> Result<(), Failure> {
         writeln!(
             out,
             "\nA save was begun under each of these numbers and not committed: it was cut off, or is going on\n\
-             just now. What it wrote is never read, and no number is used again. After a crash those files\n\
-             may be the rest of somebody's edit; nothing deletes them."
+             just now. (Or CURRENT is an older copy, and knows nothing of it.) What it wrote is never read, and\n\
+             no number is used again. Those files may be the rest of somebody's edit; nothing deletes them."
         )?;
     }
     Ok(())
