@@ -92,9 +92,10 @@ pub(crate) fn publish(
             manifest.parent,
             head.map_or_else(Extra::new, |head| head.pointer_extra.clone()),
         );
-        match attempt(engine, id, head, link, &bytes, &pointer, draft) {
+        let in_doubt = head.filter(|_| !writer.is_sure());
+        match attempt(engine, in_doubt, link, &bytes, &pointer, draft) {
             Ok(()) => {
-                writer.note_published(storage, number);
+                writer.note_published(storage, number, head.is_none());
                 let cost = head.map_or(0, |head| head.cost) + super::checkpoint::cost(manifest.changes.len());
                 let checkpoint = head.and_then(|head| head.checkpoint);
                 let (time, message) = (manifest.time, manifest.message);
@@ -151,11 +152,10 @@ impl Failure {
     }
 }
 
-/// Makes one generation durable and visible, or fails.
+/// Makes one generation durable and visible, or fails. With the head, if folders may be there that do not last.
 fn attempt(
     engine: &Engine,
-    id: StoreId,
-    head: Option<&Head>,
+    in_doubt: Option<&Head>,
     link: Link,
     manifest: &[u8],
     pointer: &Pointer,
@@ -164,8 +164,8 @@ fn attempt(
     let storage = engine.storage();
     let mut round = storage.round().map_err(|error| not_written("cannot begin to write", error))?;
     swap(engine, &mut *round, |round| {
-        if let Some(head) = head {
-            folders::renew(storage, id, head, draft, round).map_err(Failure::Before)?;
+        if let Some(head) = in_doubt {
+            folders::renew(engine, head, draft, round).map_err(Failure::Before)?;
         }
         write(storage, round, link, manifest, pointer, draft)
     })

@@ -11,7 +11,6 @@ use super::oracle::Verdict;
 use super::scene::{Wrap, plain};
 use super::work::{caught, on_all_processors};
 use super::workloads::{self, Workload};
-use crate::format::names::DATA;
 use crate::fs::layer::{Do, Layer, Rule};
 use crate::fs::op::Op;
 
@@ -35,7 +34,7 @@ const LOST: &str = "folders that a copy has lost";
 const KILLED: &str = "a writer is killed after its swap and another one saves the same";
 
 /// The steps that change nothing that could be lost: no more than those that were understood.
-const REDUNDANT: usize = 36;
+const REDUNDANT: usize = 34;
 
 /// One step of a work, by its place among those that change something.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +89,6 @@ fn redundant(work: &str, operations: &[Op], at: usize) -> Option<&'static str> {
     // A save that first settles the pointer that it found writes no manifest before its first swap.
     let first_swap = operations.iter().position(Op::swaps)?;
     let settles = at <= first_swap + 1 && !operations[..first_swap].iter().any(makes_manifest);
-    let follows_rename_of_data = matches!(operations[..at].last(), Some(Op::Rename(_, to)) if to == DATA);
     match &operations[at] {
         Op::Flush(path) if path.contains("probe") => Some("the probe of the medium leaves nothing"),
         Op::FlushDir(dir) if work == "init" && dir == "staging" => {
@@ -104,9 +102,6 @@ fn redundant(work: &str, operations: &[Op], at: usize) -> Option<&'static str> {
         }
         Op::FlushDir(dir) if dir.is_empty() && is_before_a_swap && work != "init" => {
             Some("no folder in the root is new")
-        }
-        Op::FlushDir(dir) if dir.is_empty() && follows_rename_of_data && work == "first commit" => {
-            Some("the folder of all files lasts since the store was made")
         }
         Op::FlushDir(_) | Op::Rename(..) if settles && work == KILLED => {
             Some("the flush before the swap has made durable what was swapped in, which is the same")

@@ -149,6 +149,10 @@ impl Round for DirectoryRound {
     fn renew_folder(&mut self, folder: &str) -> io::Result<()> {
         use io::ErrorKind as K;
         let above = folder.rsplit_once('/').map_or("", |(above, _)| above);
+        if above.is_empty() && self.fs.remove_dir(folder).is_ok() {
+            // An empty one in the root is not left under another name.
+            return self.folders(&format!("{folder}/"));
+        }
         let [a, b, c, d, e, f, g, h, ..] = self.fs.random()?;
         let number = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
         let aside =
@@ -157,9 +161,11 @@ impl Round for DirectoryRound {
         // Also where it failed: it may have happened.
         let is_back = self.fs.rename(&aside, folder).or_else(|_| self.fs.rename(&aside, folder));
         match is_aside {
-            // A mount point, a folder of somebody else, or one in a lower layer of the file system.
+            // A mount point, a folder of somebody else, one in a lower layer of the file system, or one that renames none.
             Err(error)
-                if [K::ResourceBusy, K::PermissionDenied, K::CrossesDevices].contains(&error.kind()) =>
+                if [K::ResourceBusy, K::PermissionDenied, K::CrossesDevices, K::Unsupported]
+                    .contains(&error.kind())
+                    && (is_back.is_ok() || self.fs.stat(folder)?.is_some()) =>
             {
                 return Ok(());
             }

@@ -217,13 +217,9 @@ impl Folder {
         }
     }
 
-    /// Removes it where it is empty, and else gives it another name and then its own again: whatever became of the name
-    /// before, it waits anew. That it may be left with the other name is not followed: nothing that was saved is in it, and
-    /// whoever comes next finds what is.
+    /// Gives it another name and then its own again: whatever became of the name before, it waits anew. That it may be left
+    /// with the other name is not followed: nothing that was saved is in it, and whoever comes next finds what is.
     pub fn renew(&mut self) {
-        if self.is_empty() {
-            self.remove();
-        }
         self.name.waits |= self.name.there;
     }
 

@@ -78,7 +78,7 @@ impl Protocol {
             At::NumberTaken => steps.extend((writer.number <= self.highest).then_some(Action::TakeNumber(w))),
             At::Numbered => {
                 let holds_nothing = state.chain(writer.head).all(|n| !state.disk.data.files[n].name.there);
-                let renews = writer.head > 0 && !writer.renewed_folder && holds_nothing;
+                let renews = writer.head > 0 && !writer.note.sure && !writer.renewed_folder && holds_nothing;
                 let renews = renews && state.disk.data.name.there && !self.keeps_folders();
                 steps.push(if renews { Action::RenewFolder(w) } else { Action::WriteManifest(w) });
             }
@@ -160,7 +160,7 @@ impl Protocol {
                     state.writers[w] = Writer::IDLE;
                     return;
                 }
-                if self.is(Wrong::RecoveryRemoves) && state.note == Note::NONE {
+                if self.is(Wrong::RecoveryRemoves) && state.note.next == 0 {
                     remove_interrupted(state);
                 }
                 let writer = &mut state.writers[w];
@@ -188,7 +188,7 @@ impl Protocol {
                 let number = self.number_for(state, &state.writers[w]);
                 let writer = &mut state.writers[w];
                 (writer.number, writer.at, writer.note.next) = (number, At::Numbered, 0);
-                state.note = Note { next: number + 1, settled: writer.note.settled };
+                state.note = Note { next: number + 1, settled: writer.note.settled, sure: false };
             }
             Action::RenewFolder(w) => {
                 state.disk.data.renew();
@@ -246,7 +246,8 @@ impl Protocol {
                 // With it, everything that it follows.
                 let all: Vec<usize> = state.chain(number).collect();
                 all.into_iter().for_each(|number| state.fates[number] = Fate::Acknowledged);
-                state.note = Note { next: number + 1, settled: number };
+                let sure = state.writers[w].note.sure || state.writers[w].head == 0;
+                state.note = Note { next: number + 1, settled: number, sure };
                 state.writers[w] = Writer::IDLE;
             }
             Action::Kill(_)

@@ -75,10 +75,15 @@ impl Writer {
 pub struct Note {
     pub next: u8,
     pub settled: u8,
+    /// Every save since the start of the machine has ended well.
+    pub sure: bool,
 }
 
 impl Note {
-    pub const NONE: Self = Self { next: 0, settled: 0 };
+    /// No note, or one that cannot be read.
+    pub const NONE: Self = Self { next: 0, settled: 0, sure: false };
+    /// One of another start of the machine.
+    pub const OLD: Self = Self { sure: true, ..Self::NONE };
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -152,7 +157,7 @@ impl State {
         }
         Self {
             disk: Disk::new(start),
-            note: Note::NONE,
+            note: if first { Note::OLD } else { Note::NONE },
             writers: [Writer::IDLE; 2],
             readers: [Reader::new(u8::from(first)); 2],
             fates,
@@ -240,7 +245,7 @@ impl State {
     /// What a power cut does not leave, and what it leaves of no interest.
     fn stop(&mut self) {
         (1..NUMBERS).for_each(|number| self.forget_files(number, Disk::forget_content));
-        self.note = Note::NONE;
+        self.note = Note::OLD;
         self.writers = [Writer::IDLE; 2];
     }
 

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 
 /// Signals that come together count as one: `timeout` sends its signal to the command and then to all that run with it.
 const TOGETHER: Duration = Duration::from_secs(1);
+const TELLING_MAX: Duration = Duration::from_millis(200);
 
 /// Installed by the commands that write only; for the others the usual sudden end is right.
 #[expect(clippy::disallowed_methods, reason = "how far apart two signals are is no matter of the library")]
@@ -19,9 +21,15 @@ pub(crate) fn watch(stop: &Arc<AtomicBool>, json: bool) {
     let _ = ctrlc::set_handler(move || {
         stop.store(true, Ordering::SeqCst);
         if first.get_or_insert_with(Instant::now).elapsed() >= TOGETHER {
-            let failure = Failure::stopped_at_once();
-            failure.print(json);
-            std::process::exit(i32::from(failure.code()));
+            let code = Failure::stopped_at_once().code();
+            // Whoever holds standard error may be waiting for somebody to read it.
+            let (told, wait) = mpsc::channel();
+            std::thread::spawn(move || {
+                Failure::stopped_at_once().print(json);
+                let _ = told.send(());
+            });
+            let _ = wait.recv_timeout(TELLING_MAX);
+            std::process::exit(i32::from(code));
         }
     });
 }

@@ -93,6 +93,22 @@ fn dead_from(at: fn(&Op) -> bool, becomes: Do) -> Rule {
     })
 }
 
+fn save_killed(bed: &Bed, path: &str) {
+    let killed = Layer::new(bed.fs.way(), dead_from(|op| op.flushes(), IO));
+    let killed = open_on(Arc::new(killed), bed.path(), Bed::options()).unwrap();
+    save(&killed.into(), path).unwrap_err();
+    bed.fs.take_trace();
+}
+
+/// The same from the first name that is made on.
+fn late(rule: Rule) -> Rule {
+    let begun = AtomicBool::new(false);
+    Arc::new(move |op| {
+        let is_begun = begun.fetch_or(op.changes(), Ordering::Relaxed);
+        if is_begun { rule(op) } else { Do::Asked }
+    })
+}
+
 fn once(at: fn(&Op) -> bool, becomes: Do) -> Rule {
     let due = AtomicBool::new(true);
     Arc::new(move |op| if at(op) && due.swap(false, Ordering::Relaxed) { becomes } else { Do::Asked })
@@ -116,14 +132,10 @@ fn is_made_anew(trace: &[Op], folder: &str) -> bool {
 fn a_folder_that_a_killed_save_has_left_gets_its_name_anew_and_keeps_what_is_in_it() {
     let (bed, store) = Bed::store();
     save(&store, "known/a").unwrap();
-    let at: fn(&Op) -> bool = |op| op.flushes();
-    let killed = Layer::new(bed.fs.way(), dead_from(at, IO));
-    let killed = open_on(Arc::new(killed), bed.path(), Bed::options()).unwrap();
-    save(&killed.into(), "known/new/deep/b").unwrap_err();
+    save_killed(&bed, "known/new/deep/b");
     let left = bed.tree();
     assert!(left.contains_key("data/known/new/deep/b.g3"), "{:?}", left.keys());
 
-    bed.fs.take_trace();
     save(&bed.open().unwrap(), "known/c").unwrap();
     assert!(
         !bed.fs.take_trace().iter().any(|op| matches!(op, Op::Rename(from, _) if from.starts_with("data")))
@@ -141,6 +153,83 @@ fn a_folder_that_a_killed_save_has_left_gets_its_name_anew_and_keeps_what_is_in_
         !trace.iter().any(|op| matches!(op, Op::List(folder) if folder.starts_with("data"))),
         "once is enough"
     );
+}
+
+#[test]
+fn where_every_save_has_ended_well_no_folder_is_looked_at() {
+    let (bed, store) = Bed::store();
+    let looks = || {
+        let trace = bed.fs.take_trace();
+        trace.iter().any(|op| matches!(op, Op::List(folder) | Op::Stat(folder) if folder.starts_with("data")))
+    };
+    std::fs::create_dir_all(bed.path().join("data/theirs")).unwrap();
+    bed.fs.take_trace();
+    for path in ["theirs/a", "new/deep/b", "c"] {
+        save(&store, path).unwrap();
+        assert!(!looks(), "{path}");
+        let mut tx = store.begin().unwrap();
+        tx.remove(path).unwrap();
+        tx.commit("gone").unwrap();
+        save(&store, path).unwrap();
+        assert!(!looks(), "{path}");
+    }
+    // Nor after another start of the machine, but for numbers.
+    save_killed(&bed, "killed/d");
+    bed.fs.layer.set_boot("the next start");
+    save(&store, "killed/first").unwrap();
+    assert!(looks());
+    save(&store, "killed/second").unwrap();
+    assert!(!looks());
+    // And until then after each that did not.
+    save_killed(&bed, "other/e");
+    looks();
+    for path in ["other/f", "theirs/g", "more/h"] {
+        save(&store, path).unwrap();
+        assert_eq!(looks(), !path.starts_with("theirs/"), "{path}: it keeps a file of the head");
+    }
+}
+
+#[test]
+fn a_number_is_looked_up_once_however_many_folders_have_it() {
+    let (bed, store) = Bed::store();
+    save(&store, "stays").unwrap();
+    let mut tx = store.begin().unwrap();
+    (0..50).for_each(|n| tx.put(&format!("f{n}/a"), "1").unwrap());
+    tx.commit("many folders").unwrap();
+    let mut tx = store.begin().unwrap();
+    (0..50).for_each(|n| tx.remove(&format!("f{n}/a")).unwrap());
+    tx.commit("none").unwrap();
+    save_killed(&bed, "other/e");
+    bed.fs.take_trace();
+    let mut tx = bed.open().unwrap().begin().unwrap();
+    (0..50).for_each(|n| tx.put(&format!("f{n}/a"), "1").unwrap());
+    tx.commit("many folders").unwrap();
+    let trace = bed.fs.take_trace();
+    assert_eq!(
+        trace.iter().filter(|op| matches!(op, Op::List(folder) if folder.starts_with("data/f"))).count(),
+        50
+    );
+    assert!(!trace.iter().any(|op| matches!(op, Op::Rename(from, _) if from.starts_with("data"))));
+    let read = |number: u64| Op::Open(format!("manifests/{number:010}.json"));
+    assert!(trace.iter().filter(|op| **op == read(4)).count() <= 3, "to open, and to look");
+}
+
+#[test]
+fn a_history_that_cannot_be_read_now_is_an_error_and_a_damaged_one_keeps_a_folder() {
+    let sim = Sim::store();
+    sim.killed("new/b", |op| op.flushes());
+    assert_eq!(sim.save("known/other").unwrap(), 4);
+    let rule: Rule = Arc::new(|op| match op {
+        Op::Open(name) if name == "manifests/0000000004.json" => Do::Fail(24),
+        _ => Do::Asked,
+    });
+    let layer = Layer::over(&sim.0, Arc::new(|_| Do::Asked));
+    let store = open(Arc::new(layer)).unwrap();
+    drop(store);
+    let store = open(Arc::new(Layer::over(&sim.0, late(rule)))).unwrap();
+    let error = save(&store, "new/c").unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Io, "{error}");
+    assert!(error.to_string().contains("manifests/0000000004.json"), "{error}");
 }
 
 #[test]
