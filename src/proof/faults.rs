@@ -357,6 +357,25 @@ fn run(what: &str, changes: bool) {
 }
 
 #[test]
+fn l2_a_kill_after_so_many_operations_leaves_folders_without_files() {
+    let workload =
+        workloads().into_iter().find(|workload| workload.name == "new folders three deep").unwrap();
+    let mut changes = operations(&workload, &plain()).into_iter().filter(Op::changes);
+    let fault = Fault {
+        at: changes.position(|op| op == Op::FlushDir(DATA.into())).unwrap(),
+        changes: true,
+        becomes: Do::FailFlush(FailedFlush::Dropped),
+        for_ever: false,
+        dies_after: Some(WITHOUT_FILES),
+    };
+    let mut scene = (workload.prepare)();
+    let layer = Layer::over(&scene.fs, rule(fault, &scene.fs, &Arc::default()));
+    (workload.work)(&mut scene, Arc::new(layer)).unwrap_err();
+    assert_eq!(scene.fs.list("data/one/two/three").unwrap(), []);
+    assert_eq!(scene.fs.list("data/one/two").unwrap().len(), 1);
+}
+
+#[test]
 fn l2_every_operation_that_changes_something_fails_in_every_way() {
     run("what changes something", true);
 }
