@@ -50,9 +50,6 @@
 //!
 //! # Features
 //!
-//! `cli` (on by default) builds the command `genstore`; a program that only needs the library turns default features
-//! off.
-//!
 //! `sim` (off by default) gives an application's own tests `genstore::sim`, a disk on which the power is cut at every
 //! operation of its saves.
 
@@ -63,24 +60,18 @@ compile_error!(
     "genstore needs a system on which a directory can be flushed: see docs/durability.md for what is missing elsewhere"
 );
 
-#[cfg(test)]
-#[path = "../tests/support/effort.rs"]
-#[expect(clippy::disallowed_methods, reason = "tests are told by the environment how much to do")]
-mod effort;
 mod engine;
 mod error;
 mod export;
 mod format;
 mod fs;
-#[cfg(any(test, fuzzing))]
-#[doc(hidden)]
-pub mod fuzzing;
 mod hash;
 mod history;
 mod import;
 mod path;
-#[cfg(test)]
-mod proof;
+#[cfg(feature = "proof")] // Set by the unpublished package crates/proof alone.
+#[path = "../crates/proof/src/lib.rs"]
+pub mod proof;
 mod revision;
 mod rollback;
 #[cfg(any(test, feature = "sim"))]

@@ -333,7 +333,7 @@ impl OpenOptions {
     }
 
     /// Whether checkpoints are written by a thread of their own, as they are unless set.
-    #[cfg(any(test, fuzzing, feature = "sim"))]
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) const fn checkpoint_thread(mut self, own: bool) -> Self {
         self.options.checkpoint_thread = own;
         self

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| genstore::fuzzing::checkpoint(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| genstore_proof::proof::hostile::checkpoint(bytes));

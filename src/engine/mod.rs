@@ -15,9 +15,6 @@ pub(crate) mod recover;
 pub(crate) mod table;
 pub(crate) mod validate;
 
-#[cfg(test)]
-mod tests;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,19 +3,21 @@
 //! [`Fs`] is one directory tree. Paths are relative to it, separated by `/`, and empty for the tree itself. Symbolic
 //! links are never followed, and only regular files are opened: whoever plants a link in a store cannot lead it out.
 
-#[cfg(test)]
-pub(crate) mod fault;
-#[cfg(test)]
-pub(crate) mod layer;
 pub(crate) mod lock;
 pub(crate) mod medium;
 #[cfg(any(test, feature = "sim"))]
-#[cfg_attr(not(test), allow(dead_code, reason = "the proofs ask for more than the crash kit"))]
+#[cfg_attr(
+    not(all(test, feature = "proof")),
+    allow(dead_code, reason = "the proof asks for more than the crash kit")
+)]
 pub(crate) mod op;
 pub(crate) mod outside;
 pub(crate) mod real;
 #[cfg(any(test, feature = "sim"))]
-#[cfg_attr(not(test), allow(dead_code, reason = "the proofs ask for more than the crash kit"))]
+#[cfg_attr(
+    not(all(test, feature = "proof")),
+    allow(dead_code, reason = "the proof asks for more than the crash kit")
+)]
 pub(crate) mod sim;
 pub(crate) mod source;
 

@@ -1,8 +1,6 @@
 //! A directory of its own for each test, a look at every byte in it, and the ways to damage a store.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
-pub mod effort;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;

@@ -118,7 +118,6 @@ impl SimFs {
     }
 
     /// The same machine after every process on it was killed when the disk was like this. Nothing becomes durable by it.
-    #[cfg(test)]
     pub(crate) fn killed(&self, disk: Disk) -> Self {
         let before = self.world();
         // All of them, so that whoever adds one decides.
@@ -161,7 +160,6 @@ impl SimFs {
     }
 
     /// The file system has no rename that replaces nothing.
-    #[cfg(test)]
     pub(crate) fn link_instead(&self) {
         self.world().links = true;
     }
@@ -414,7 +412,7 @@ impl Fs for SimFs {
         world.elapsed = world.elapsed.saturating_add(millis);
         drop(world);
         // Whoever is waited for goes on before whoever waits.
-        #[cfg(all(test, genstore_shuttle))]
+        #[cfg(feature = "shuttle")]
         crate::sync::thread::yield_now();
     }
 

@@ -1,0 +1,22 @@
+//! What the command says and does, in one program: to compile one takes less time than seven.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::type_complexity,
+    clippy::disallowed_methods,
+    reason = "a test may fail where it stands"
+)]
+
+#[path = "../sandbox/mod.rs"]
+mod common;
+
+mod commands;
+mod diff;
+mod docs;
+mod errors;
+mod json;
+mod refused;
+mod signals;

@@ -1,0 +1,63 @@
+//! The same saves on both: the same operations in the same order, and the same bytes under the same names.
+
+use std::sync::Arc;
+
+use super::super::workloads::{self, Workload};
+use super::{Tree, copy, tree};
+use crate::fs::Fs;
+use crate::fs::op::Op;
+use crate::fs::real::RealFs;
+use crate::proof::fault::FaultFs;
+
+/// What a piece of work asks for, and what it leaves. With `dir`, it is done in that directory, in a machine that is
+/// otherwise simulated: randomness, process and medium are the same in each run.
+fn run(workload: &Workload, dir: Option<&std::path::Path>) -> (Vec<Op>, Tree) {
+    let mut scene = (workload.prepare)();
+    let simulated = scene.way();
+    let whole = simulated.whole_flush().unwrap().is_some();
+    let below: Arc<dyn Fs> = match dir {
+        None => Arc::clone(&simulated),
+        Some(dir) => {
+            let real: Arc<dyn Fs> = Arc::new(RealFs::open(dir).unwrap());
+            copy(&*simulated, &real);
+            real
+        }
+    };
+    let mut fault = FaultFs::new(Arc::clone(&below));
+    fault.layer.host = Some(simulated);
+    fault.layer.offer_whole(whole);
+    // The simulated clock counts operations, and there are fewer of them where the files are elsewhere.
+    fault.layer.set_now("2026-06-01T12:00:00Z");
+    (workload.work)(&mut scene, fault.way()).unwrap_or_else(|error| panic!("{}: {error}", workload.name));
+    (fault.take_trace(), tree(&*below))
+}
+
+#[test]
+fn l3_saves_ask_for_the_same_and_leave_the_same() {
+    let (mut operations, mut whole) = (0, 0);
+    let workloads = workloads::all();
+    for workload in &workloads {
+        let dir = tempfile::tempdir().unwrap();
+        let (real, real_tree) = run(workload, Some(dir.path()));
+        let (simulated, simulated_tree) = run(workload, None);
+        let differs = real.iter().zip(&simulated).position(|(real, simulated)| real != simulated);
+        if let Some(at) = differs {
+            panic!("{}: operation {at}: {:?} and simulated {:?}", workload.name, real[at], simulated[at]);
+        }
+        assert_eq!(real.len(), simulated.len(), "{}", workload.name);
+        assert!(real.contains(&Op::Rename("CURRENT.next".into(), "CURRENT".into())), "{}", workload.name);
+        assert_eq!(
+            real_tree.keys().collect::<Vec<_>>(),
+            simulated_tree.keys().collect::<Vec<_>>(),
+            "{}",
+            workload.name
+        );
+        for (path, content) in &real_tree {
+            assert_eq!(content, &simulated_tree[path], "{}: {path}", workload.name);
+        }
+        operations += real.len();
+        whole += usize::from(real.contains(&Op::FlushWhole));
+    }
+    assert!(whole > 0, "some of them flush the whole");
+    println!("L3: {} workloads, {operations} operations, the same on both", workloads.len());
+}

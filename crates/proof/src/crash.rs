@@ -1,0 +1,301 @@
+//! The power is cut at every operation, and once more at every operation of what follows.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::oracle::{self, Shown, Verdict};
+use super::scene::{Expect, Scene, Wrap, plain, put};
+use super::work::{on_all_processors, shuffled};
+use super::workloads::{self, Workload};
+use crate::fs::sim::Step;
+use crate::fs::sim::cut::Cut;
+use crate::fs::sim::disk::Disk;
+use crate::proof::budget;
+
+/// The most combinations that are all tried; of more, so many samples.
+const LIMIT: u64 = 4096;
+/// The samples of each point, until everything that can be tried in every way was, and the same for long work, until
+/// everything else was tried.
+const SAMPLES: u64 = 512;
+const SAMPLES_LONG: u64 = 16;
+/// The combinations with which each point is tried first.
+const SHALLOW: u64 = 12;
+/// The same for the second power cut.
+const LIMIT_AGAIN: u64 = 2;
+/// The distinct states that are looked at unless more are asked for.
+const STATES: u64 = 1_000_000;
+
+/// Disks, each with what is expected of it.
+#[derive(Default)]
+struct Disks {
+    keys: [Mutex<HashSet<[u8; 16]>>; 16],
+    count: AtomicU64,
+}
+
+impl Disks {
+    /// Adds one. Says whether it is new.
+    fn add(&self, image: &[u8; 32], expect: u64) -> bool {
+        let mut key = [0; 16];
+        key.copy_from_slice(&image[..16]);
+        key.iter_mut().zip(expect.to_le_bytes()).for_each(|(key, expect)| *key ^= expect);
+        let is_new = self.keys[usize::from(key[15] % 16)].lock().unwrap().insert(key);
+        self.count.fetch_add(u64::from(is_new), Ordering::Relaxed);
+        is_new
+    }
+
+    fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+/// Everything that was looked at so far.
+#[derive(Default)]
+pub(super) struct Seen {
+    states: Disks,
+    /// Those from which the work went on.
+    second: Disks,
+    runs: AtomicUsize,
+    /// The points that were tried in every way, and those that have more ways than that.
+    complete: AtomicUsize,
+    sampled: AtomicUsize,
+}
+
+impl Seen {
+    pub(super) fn count(&self) -> u64 {
+        self.states.count()
+    }
+}
+
+/// Work that was recorded, with what is expected before each operation and after the last.
+pub(super) struct Recorded {
+    name: String,
+    pub(super) steps: Vec<Step>,
+    last: Disk,
+    expect: Vec<Arc<Expect>>,
+    /// See [`Workload::is_long`].
+    is_long: bool,
+    pub(super) wrap: Wrap,
+}
+
+impl Recorded {
+    pub(super) fn of(workload: &Workload, wrap: &Wrap) -> Verdict<Self> {
+        let mut scene = (workload.prepare)();
+        scene.wrap = Arc::clone(wrap);
+        scene.record();
+        let way = scene.way();
+        (workload.work)(&mut scene, way).map_err(|error| format!("{}: {error}", workload.name))?;
+        Ok(Self { is_long: workload.is_long, ..Self::ended(workload.name.clone(), &scene) })
+    }
+
+    pub(super) fn ended(name: String, scene: &Scene) -> Self {
+        let (last, steps) = (scene.fs.disk(), scene.fs.recording());
+        let expect = scene.expectations(steps.len());
+        Self { name, steps, last, expect, is_long: false, wrap: Arc::clone(&scene.wrap) }
+    }
+
+    /// The places at which the power can be cut: before each operation and after the last, but once only where
+    /// nothing has changed since the place before.
+    pub(super) fn points(&self) -> impl Iterator<Item = usize> {
+        (0..=self.steps.len()).filter(|point| {
+            point.checked_sub(1).is_none_or(|before| {
+                self.steps[before].op.changes() || !Arc::ptr_eq(&self.expect[before], &self.expect[*point])
+            })
+        })
+    }
+
+    /// What the power can be cut at, and what is expected then.
+    pub(super) fn at(&self, point: usize) -> (&Disk, &Arc<Expect>) {
+        (self.steps.get(point).map_or(&self.last, |step| &step.before), &self.expect[point])
+    }
+
+    fn describe(&self, point: usize) -> String {
+        let from = point.saturating_sub(6);
+        let before: Vec<String> =
+            self.steps[from..point].iter().map(|step| format!("{:?}", step.op)).collect();
+        format!("{}: power cut at operation {point}, after {}", self.name, before.join(", "))
+    }
+}
+
+/// How much is tried at each point.
+#[derive(Clone, Copy)]
+pub(super) struct Depth {
+    /// The most ways that are all tried.
+    pub(super) limit: u64,
+    /// Whether points that have no more ways than that are passed over.
+    pub(super) done: bool,
+    /// How many ways are tried where there are more. With none, the points are counted.
+    pub(super) samples: u64,
+    /// The same in long work.
+    pub(super) samples_long: u64,
+    /// How many ways are tried at each point after a first power cut.
+    pub(super) limit_again: u64,
+    /// From how many disks of each point the work goes on to that.
+    pub(super) again: u64,
+    pub(super) seed: u64,
+}
+
+impl Depth {
+    /// All ways where there are at most `limit`, else as many samples, and no second power cut.
+    pub(super) const fn up_to(limit: u64, seed: u64) -> Self {
+        Self { limit, done: false, samples: limit, samples_long: limit, limit_again: 0, again: 0, seed }
+    }
+
+    /// Whether the work goes on from this one of so many disks of a point: from the last, and from others that their bytes
+    /// decide, so that what other threads have seen meanwhile makes no difference.
+    fn goes_on(self, place: usize, all: usize, image: &[u8; 32]) -> bool {
+        let Some(others) = self.again.checked_sub(1) else { return false };
+        let mut hash = [0; 8];
+        hash.copy_from_slice(&image[..8]);
+        place + 1 == all || u64::from_le_bytes(hash) % (all as u64) < others
+    }
+}
+
+/// Cuts the power at each of these points in every way, and again during what follows.
+pub(super) fn cut(
+    recorded: &Recorded,
+    points: impl Iterator<Item = usize>,
+    depth: Depth,
+    seen: &Seen,
+) -> Verdict {
+    // Disks that are alike are of points that are near each other. To know more would take gigabytes.
+    let shown = Shown::default();
+    for point in points {
+        cut_at(recorded, point, depth, seen, &shown)?;
+    }
+    seen.runs.fetch_add(shown.runs(), Ordering::Relaxed);
+    Ok(())
+}
+
+fn cut_at(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen, shown: &Shown) -> Verdict {
+    let (disk, expect) = recorded.at(point);
+    let (cut, expected) = (Cut::new(disk, depth.seed ^ point as u64), expect.digest());
+    let samples = if recorded.is_long { depth.samples_long } else { depth.samples };
+    let every_way = cut.every_way(depth.limit);
+    if every_way.is_some() && depth.done {
+        return Ok(());
+    }
+    if depth.samples == 0 {
+        let points = if every_way.is_some() { &seen.complete } else { &seen.sampled };
+        points.fetch_add(1, Ordering::Relaxed);
+    }
+    let picks = every_way.unwrap_or_else(|| cut.samples(samples));
+    for (place, pick) in picks.iter().enumerate() {
+        let image = cut.image(pick);
+        let explain = |wrong: String| {
+            format!("{}, pick {pick:?}: {wrong}\n{}", recorded.describe(point), tree(&image.disk))
+        };
+        if seen.states.add(&image.hash, expected) {
+            oracle::check(&image, expect, expected, &recorded.wrap, shown).map_err(explain)?;
+        }
+        if depth.goes_on(place, picks.len(), &image.hash) && seen.second.add(&image.hash, expected) {
+            again(&image.disk, expect, &recorded.wrap, depth, seen).map_err(explain)?;
+        }
+    }
+    Ok(())
+}
+
+/// Goes on after a power cut, and cuts the power at each operation of that.
+fn again(disk: &Disk, expect: &Expect, wrap: &Wrap, depth: Depth, seen: &Seen) -> Verdict {
+    let mut expect = expect.clone();
+    expect.seen = oracle::highest(&oracle::numbers(disk)).max(expect.seen);
+    let mut scene = Scene::start(disk.clone(), 2, expect);
+    scene.wrap = Arc::clone(wrap);
+    scene.record();
+    let edits = [put("a.json", "after the first power cut"), put("again/b", "b")];
+    scene
+        .open_or_make()
+        .and_then(|store| scene.save(&store, &edits))
+        .map_err(|error| format!("nothing can be saved after it: {error}"))?;
+    let recorded = Recorded::ended("after it".into(), &scene);
+    cut(&recorded, recorded.points(), Depth::up_to(depth.limit_again, depth.seed), seen)
+}
+
+fn tree(disk: &Disk) -> String {
+    let mut text = String::new();
+    oracle::walk(disk, &mut |path, data| {
+        text.push_str(&match data {
+            None => format!("  {path}/\n"),
+            Some(data) => format!(
+                "  {path} {} {:?}\n",
+                data.now.len(),
+                String::from_utf8_lossy(&data.now[..data.now.len().min(60)])
+            ),
+        });
+    });
+    text
+}
+
+/// What is tried of all points with one seed, in this order: a few ways of each, everything that can be tried in every
+/// way, some samples of each other point, and then all samples, of long work last.
+fn depths(seed: u64) -> [Depth; 5] {
+    let shallow = Depth { limit_again: LIMIT_AGAIN, again: 2, ..Depth::up_to(SHALLOW, seed) };
+    let every_way = Depth { samples: 0, samples_long: 0, ..Depth::up_to(LIMIT, seed) };
+    let sampled = |samples, samples_long| Depth {
+        done: true,
+        samples,
+        samples_long,
+        limit_again: LIMIT_AGAIN,
+        again: 1,
+        ..Depth::up_to(LIMIT, seed)
+    };
+    [shallow, every_way, sampled(SAMPLES, SAMPLES_LONG), sampled(LIMIT, SAMPLES_LONG), sampled(LIMIT, LIMIT)]
+}
+
+/// Every workload at every point, on all processors, in an order that the seed decides; samples only until `wanted`
+/// states were seen.
+fn everything(recorded: &[Recorded], depth: Depth, wanted: u64, seen: &Seen) -> Verdict {
+    let points: Vec<(usize, usize)> = recorded
+        .iter()
+        .enumerate()
+        .flat_map(|(workload, recorded)| recorded.points().map(move |point| (workload, point)))
+        .collect();
+    on_all_processors(&shuffled(points, depth.seed), |(workload, point)| {
+        if depth.done && seen.count() >= wanted {
+            return Ok(());
+        }
+        cut(&recorded[*workload], std::iter::once(*point), depth, seen)
+    })
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the time that it took is reported")]
+fn l1_the_power_is_cut_at_every_operation() {
+    let (wanted, seed, start) = (budget::runs(STATES), budget::seed(), std::time::Instant::now());
+    let all = workloads::all();
+    let recorded: Vec<Recorded> =
+        all.iter().map(|workload| Recorded::of(workload, &plain()).unwrap()).collect();
+    let operations: usize = recorded.iter().map(|recorded| recorded.steps.len()).sum();
+    let points = recorded.iter().map(|recorded| recorded.points().count()).sum::<usize>();
+    let (seen, mut complete) = (Seen::default(), 0);
+    for depth in (0..).flat_map(|round| depths(seed.wrapping_add(round))) {
+        if let Err(wrong) = everything(&recorded, depth, wanted, &seen) {
+            panic!("seed {}: {wrong}", depth.seed);
+        }
+        if (depth.seed, depth.samples) == (seed, 0) {
+            complete = seen.complete.load(Ordering::Relaxed);
+            assert_eq!(complete + seen.sampled.load(Ordering::Relaxed), points);
+        }
+        println!(
+            "L1: seed {}, all of at most {} ways, {} samples of more, {} in long work: {} states so far",
+            depth.seed,
+            depth.limit,
+            depth.samples,
+            depth.samples_long,
+            seen.count()
+        );
+        if depth.limit == LIMIT && seen.count() >= wanted {
+            break;
+        }
+    }
+    let second = seen.second.count();
+    assert!(second > points as u64 / 2 && seen.count() >= wanted, "{second} of {points}");
+    println!(
+        "L1: {} workloads, {operations} operations, {points} points ({complete} in every way), from {second} disks once more, \
+         {} distinct states, settled by {} runs, {} s, 0 violations, seed {seed}",
+        recorded.len(),
+        seen.count(),
+        seen.runs.into_inner(),
+        start.elapsed().as_secs()
+    );
+}

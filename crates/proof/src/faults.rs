@@ -1,0 +1,386 @@
+//! Every operation fails in every way, once and for ever, and then the power is cut.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use rustix::io::Errno;
+
+use super::crash::{self, Depth, Recorded, Seen};
+use super::oracle::{self, Verdict, hold};
+use super::scene::{Scene, Wrap, plain, put};
+use super::work::{on_all_processors, shuffled};
+use super::workloads::{self, Workload};
+use crate::error::ErrorKind;
+use crate::format::names::{CHECKPOINTS, DATA, MANIFESTS, Name};
+use crate::fs::Fs;
+use crate::fs::op::Op;
+use crate::fs::sim::SimFs;
+use crate::fs::sim::disk::FailedFlush;
+use crate::proof::budget;
+use crate::proof::layer::{Do, Layer, Rule};
+
+const ERRORS: [Errno; 7] =
+    [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::MFILE, Errno::INTR, Errno::ROFS, Errno::ACCESS];
+const EFFECTS: [FailedFlush; 4] =
+    [FailedFlush::Kept, FailedFlush::Dropped, FailedFlush::Zeroed, FailedFlush::Undecided];
+
+/// What a failed flush has done where the process is killed while it handles that, and how long it lives at most, in
+/// operations that change something.
+const KILLED: [FailedFlush; 2] = [FailedFlush::Dropped, FailedFlush::Undecided];
+const HANDLING: usize = 16;
+/// The same unless more faults are asked for.
+const HANDLING_SOME: [usize; 4] = [0, 3, 8, WITHOUT_FILES];
+/// Then a save of two files has removed them, and the folders are left. What follows that is cut at each operation.
+const WITHOUT_FILES: usize = 10;
+
+/// How one operation fails.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Fault {
+    /// The number of the operation, among those that change something or those that do not.
+    pub(super) at: usize,
+    pub(super) changes: bool,
+    pub(super) becomes: Do,
+    pub(super) for_ever: bool,
+    /// After so many operations more the process is killed.
+    pub(super) dies_after: Option<usize>,
+}
+
+impl Fault {
+    /// Whether it leaves what another one leaves that differs from it in the number of the error alone, and of which the
+    /// power is cut at each operation that follows: `EIO`, `ENOSPC` for ever, or of those that pass, `EACCES`.
+    fn is_like_another(self) -> bool {
+        if let Some(lives_for) = self.dies_after {
+            // Of the failed flush alone. What the killed process has left, the end shows.
+            lives_for != WITHOUT_FILES
+        } else if self.changes {
+            fails_with(self.becomes, &[Errno::DQUOT, Errno::ROFS, Errno::ACCESS])
+                || (!self.for_ever && fails_with(self.becomes, &[Errno::NOSPC]))
+        } else {
+            fails_with(self.becomes, &[Errno::MFILE, Errno::INTR])
+        }
+    }
+}
+
+/// Whether it fails with one of these errors, having done nothing.
+fn fails_with(becomes: Do, errors: &[Errno]) -> bool {
+    errors.iter().any(|errno| becomes == Do::Fail(errno.raw_os_error()))
+}
+
+/// Where that lies which was saved.
+const SAVED: [&str; 3] = [MANIFESTS, CHECKPOINTS, DATA];
+
+/// How reading fails. A file system that refuses to change anything can be read.
+const READ_ERRORS: [Errno; 4] = [Errno::IO, Errno::MFILE, Errno::INTR, Errno::ACCESS];
+
+/// Every way in which an operation can fail.
+pub(super) fn ways(op: &Op) -> Vec<Do> {
+    let errors: &[Errno] = if op.changes() { &ERRORS } else { &READ_ERRORS };
+    let mut ways: Vec<Do> = errors.iter().map(|errno| Do::Fail(errno.raw_os_error())).collect();
+    if op.changes() {
+        ways.extend(EFFECTS.map(Do::FailFlush));
+        ways.extend([Do::Belated(Errno::IO.raw_os_error()), Do::Short]);
+        ways.push(Do::HalfAndFail(Errno::NOSPC.raw_os_error()));
+    }
+    ways.retain(|becomes| applies(op, *becomes));
+    ways
+}
+
+/// Whether an operation can fail in this way: a full disk lets files be removed.
+fn applies(op: &Op, becomes: Do) -> bool {
+    match becomes {
+        Do::FailFlush(_) => op.flushes(),
+        Do::Short | Do::HalfAndFail(_) => matches!(op, Op::Write(_)),
+        _ if fails_with(becomes, &[Errno::NOSPC, Errno::DQUOT]) => op.allocates(),
+        _ if fails_with(becomes, &[Errno::MFILE]) => op.opens(),
+        Do::Belated(_) => {
+            matches!(op, Op::Rename(..) | Op::RenameNew(..) | Op::Create(_) | Op::MakeDir(_))
+                || matches!(op, Op::Remove(_) | Op::RemoveDir(_))
+        }
+        _ => true,
+    }
+}
+
+/// Fails when told to, and says first at which recorded operation, and what it was.
+pub(super) fn rule(fault: Fault, fs: &SimFs, fired: &Arc<OnceLock<(usize, Op)>>) -> Rule {
+    let (seen, interrupted, handling) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let (fs, fired) = (fs.clone(), Arc::clone(fired));
+    Arc::new(move |op| {
+        if op.changes() != fault.changes {
+            return Do::Asked;
+        }
+        let number = seen.fetch_add(1, Ordering::Relaxed);
+        if fired.get().is_some()
+            && let Some(lives_for) = fault.dies_after
+            && handling.fetch_add(1, Ordering::Relaxed) >= lives_for
+        {
+            return Do::Fail(Errno::IO.raw_os_error());
+        }
+        let is_due = number == fault.at || (fault.for_ever && number > fault.at);
+        // Whoever is interrupted tries again, and is through the third time.
+        let is_interruption = fails_with(fault.becomes, &[Errno::INTR]);
+        if is_due && is_interruption && interrupted.fetch_add(1, Ordering::Relaxed) % 3 == 2 {
+            return Do::Asked;
+        }
+        if is_due && applies(op, fault.becomes) {
+            fired.get_or_init(|| (fs.recorded(), op.clone()));
+            fault.becomes
+        } else {
+            Do::Asked
+        }
+    })
+}
+
+/// What a workload asks of the disk below a mutant.
+pub(super) fn operations(workload: &Workload, mutant: &Wrap) -> Vec<Op> {
+    let mut scene = (workload.prepare)();
+    let layer = Layer::over(&scene.fs, Arc::new(|_| Do::Asked));
+    (workload.work)(&mut scene, mutant(Arc::new(layer.clone()))).unwrap();
+    layer.take_trace()
+}
+
+/// Counts the swaps that are asked for.
+fn counting(scene: &Scene, way: Arc<dyn Fs>) -> Arc<dyn Fs> {
+    let swaps = Arc::clone(&scene.swaps);
+    Arc::new(Layer::new(
+        way,
+        Arc::new(move |op| {
+            swaps.fetch_add(op.swaps().into(), Ordering::Relaxed);
+            Do::Asked
+        }),
+    ))
+}
+
+/// Runs a workload with a fault, goes on as users do, and cuts the power at every operation from the fault on. Says
+/// whether the fault was met.
+pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &Seen) -> Verdict<bool> {
+    let mut scene = (workload.prepare)();
+    scene.wrap = Arc::clone(mutant);
+    scene.record();
+    let fired = Arc::default();
+    let layer = Layer::over(&scene.fs, rule(fault, &scene.fs, &fired));
+    let way = counting(&scene, mutant(Arc::new(layer.clone())));
+    let outcome = (workload.work)(&mut scene, way);
+    let trace = layer.take_trace();
+    let Some((from, met)) = fired.get() else { return Ok(false) };
+    if let Err(error) = &outcome {
+        let swaps = scene.swaps.load(Ordering::Relaxed);
+        let expected = if swaps > 0 { ErrorKind::CommitOutcomeUnknown } else { ErrorKind::Io };
+        // One swap may have been that of settling, and the save's own not reached.
+        let settles = workload.settles && swaps == 1;
+        // What cannot be read is damaged, unless it is for a reason that will pass; but nothing that was saved is when it
+        // can be read the second time.
+        let is_input_error = !fault.changes && fails_with(fault.becomes, &[Errno::IO]);
+        let is_read_again = !fault.for_ever
+            && matches!(met, Op::Open(path) | Op::Read(path)
+                if path == "CURRENT" || SAVED.iter().any(|folder| path.starts_with(folder)));
+        hold!(!is_input_error || !is_read_again, "a single failed read is too much: {error}");
+        hold!(
+            error.kind() == expected
+                || (settles && error.kind() == ErrorKind::Io)
+                || (is_input_error && error.kind() == ErrorKind::Corrupt && (settles || swaps == 0)),
+            "it fails with {:?}: {error}",
+            error.kind()
+        );
+        if !fault.for_ever && fault.dies_after.is_none() {
+            scene.taken_back(taken_back(&trace));
+        }
+    }
+    check_no_flush_is_retried(&trace)?;
+    goes_on(&mut scene, begun(&trace)).map_err(|wrong| format!("afterwards: {wrong}"))?;
+    let recorded = Recorded::ended(format!("{} with {fault:?}", workload.name), &scene);
+    let last = recorded.steps.len();
+    // What comes before the fault is cut short without it.
+    let is_cut = |point: &usize| {
+        *point == last
+            || (*point >= *from
+                && !fault.is_like_another()
+                && (!workload.is_long || is_chosen(&recorded, fault, *from, *point)))
+    };
+    let limit = if workload.is_long { LIMIT_LONG } else { LIMIT };
+    crash::cut(&recorded, recorded.points().filter(is_cut), Depth::up_to(limit, budget::seed()), seen)?;
+    Ok(true)
+}
+
+/// The most combinations that are tried at each operation after a fault.
+const LIMIT: u64 = 4;
+/// The same in long work, and not at every operation: see [`is_chosen`].
+const LIMIT_LONG: u64 = 2;
+const NEAR: usize = 2;
+const ONE_IN: u64 = 1024;
+
+/// Whether the power is cut there although the work is long: soon after the fault or a swap, and at one
+/// in so many of the others, which the fault and the seed decide.
+fn is_chosen(recorded: &Recorded, fault: Fault, from: usize, point: usize) -> bool {
+    let mut hasher = DefaultHasher::new();
+    (fault, point, budget::seed()).hash(&mut hasher);
+    point <= from + NEAR
+        || recorded.steps[point.saturating_sub(NEAR)..point].iter().any(|step| step.op.swaps())
+        || hasher.finish().is_multiple_of(ONE_IN)
+}
+
+/// The highest number under which names were to be made, whether they were removed later or not.
+fn begun(trace: &[Op]) -> u64 {
+    let made = trace.iter().filter_map(|op| match op {
+        Op::Create(path) | Op::RenameNew(_, path) => Name::parse(path)?.generation(),
+        _ => None,
+    });
+    oracle::highest(&made.collect())
+}
+
+/// The highest number of which a name was removed.
+fn taken_back(trace: &[Op]) -> u64 {
+    let removed = trace.iter().filter_map(|op| match op {
+        Op::Remove(path) => Name::parse(path)?.generation(),
+        _ => None,
+    });
+    oracle::highest(&removed.collect())
+}
+
+/// Whoever opens the store next, in the same start of the machine, finds one of the states that can be, and can save:
+/// also the very same once more, which must then be there to stay.
+fn goes_on(scene: &mut Scene, begun: u64) -> Verdict {
+    let visible = begun.max(oracle::highest(&oracle::numbers(&scene.fs.disk())));
+    let attempt = scene.attempted.clone();
+    let store =
+        scene.open_or_make().map_err(|error| format!("it does not open, or cannot be made: {error}"))?;
+    hold!(store.recovery().is_none(), "it opens damaged: {:?}", store.recovery());
+    if let Some(attempt) = attempt.filter(|attempt| !attempt.is_empty()) {
+        let before = store.engine.known().link.generation;
+        let commit = scene
+            .save_state(&store, &attempt)
+            .map_err(|error| format!("it cannot be tried again: {error}"))?;
+        let is_new = commit.generation != before;
+        hold!(!is_new || commit.generation.get() > begun, "number {} was used again", commit.generation);
+    }
+    let commit = scene
+        .save(&store, &[put("later.json", "after the fault")])
+        .map_err(|error| format!("nothing can be saved: {error}"))?;
+    hold!(commit.generation.get() > visible, "number {} was used again", commit.generation);
+    Ok(())
+}
+
+/// After a flush has failed, the same file is not flushed again.
+fn check_no_flush_is_retried(trace: &[Op]) -> Verdict {
+    let mut flushed = std::collections::BTreeSet::new();
+    for op in trace {
+        match op {
+            Op::Flush(path) => hold!(flushed.insert(path.clone()), "{path} was flushed twice"),
+            Op::Create(path) | Op::Remove(path) => drop(flushed.remove(path)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A long run says how far it is each time that it has tried so many faults.
+const TOLD: usize = 5000;
+
+/// The workloads of which every operation fails.
+pub(super) fn workloads() -> Vec<Workload> {
+    let names = [
+        "init",
+        "first commit",
+        "new folders three deep",
+        "streamed input",
+        "all kinds of change",
+        "rollback",
+        "several saves",
+        "checkpoint",
+        "folders that a copy has lost",
+        "commit of 14 files in folders with one flush of the whole",
+        "the flush after a swap fails and another one saves the same",
+        "a writer is killed before its swap and another one saves the same",
+        "a writer is killed after its swap and another one saves the same",
+    ];
+    let all: Vec<Workload> =
+        workloads::all().into_iter().filter(|workload| names.contains(&workload.name.as_str())).collect();
+    assert_eq!(all.len(), names.len());
+    all
+}
+
+/// Every fault of what changes something, or of what reads, on all processors: in the [`workloads`], which stand for the
+/// others, or so many in all of them as were asked for. Gives their number, and how many there are.
+fn everything(changes: bool, seen: &Seen) -> Verdict<(usize, usize)> {
+    let wanted = Some(budget::runs(0)).filter(|wanted| *wanted > 0);
+    let workloads = if wanted.is_some() { workloads::all() } else { workloads() };
+    let mut faults = Vec::new();
+    for (number, workload) in workloads.iter().enumerate() {
+        let operations = operations(workload, &plain()).into_iter().filter(|op| op.changes() == changes);
+        for (at, op) in operations.enumerate() {
+            for becomes in ways(&op) {
+                let fault =
+                    |for_ever, dies_after| (number, Fault { at, changes, becomes, for_ever, dies_after });
+                faults.extend([false, true].map(|for_ever| fault(for_ever, None)));
+                if KILLED.map(Do::FailFlush).contains(&becomes) {
+                    let all = (0..HANDLING).filter(|at| wanted.is_some() || HANDLING_SOME.contains(at));
+                    faults.extend(all.map(|lives_for| fault(false, Some(lives_for))));
+                }
+            }
+        }
+    }
+    let all = faults.len();
+    if let Some(wanted) = wanted {
+        faults = shuffled(faults, budget::seed());
+        // Those of long works come last.
+        faults.sort_by_key(|(workload, _)| workloads[*workload].is_long);
+        faults.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
+    }
+    let short = faults.iter().filter(|(workload, _)| !workloads[*workload].is_long).count();
+    let mut done = 0;
+    for some in faults.chunks(TOLD) {
+        on_all_processors(some, |(number, fault)| {
+            let workload = &workloads[*number];
+            check(workload, *fault, &plain(), seen)
+                .and_then(|met| if met { Ok(()) } else { Err("it did not fail".into()) })
+                .map_err(|wrong| format!("{} with {fault:?}: {wrong}", workload.name))
+        })?;
+        done += some.len();
+        if wanted.is_some() {
+            println!("L2: {done} so far, {} of them in long work", done.saturating_sub(short));
+        }
+    }
+    Ok((done, all))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the time that it took is reported")]
+fn run(what: &str, changes: bool) {
+    let (seen, start) = (Seen::default(), std::time::Instant::now());
+    let (faults, all) =
+        everything(changes, &seen).unwrap_or_else(|wrong| panic!("seed {}: {wrong}", budget::seed()));
+    println!(
+        "L2: {faults} of {all} faults of {what}, {} distinct states after them, {} s, 0 violations, seed {}",
+        seen.count(),
+        start.elapsed().as_secs(),
+        budget::seed()
+    );
+}
+
+#[test]
+fn l2_a_kill_after_so_many_operations_leaves_folders_without_files() {
+    let workload =
+        workloads().into_iter().find(|workload| workload.name == "new folders three deep").unwrap();
+    let mut changes = operations(&workload, &plain()).into_iter().filter(Op::changes);
+    let fault = Fault {
+        at: changes.position(|op| op == Op::FlushDir(DATA.into())).unwrap(),
+        changes: true,
+        becomes: Do::FailFlush(FailedFlush::Dropped),
+        for_ever: false,
+        dies_after: Some(WITHOUT_FILES),
+    };
+    let mut scene = (workload.prepare)();
+    let layer = Layer::over(&scene.fs, rule(fault, &scene.fs, &Arc::default()));
+    (workload.work)(&mut scene, Arc::new(layer)).unwrap_err();
+    assert_eq!(scene.fs.list("data/one/two/three").unwrap(), []);
+    assert_eq!(scene.fs.list("data/one/two").unwrap().len(), 1);
+}
+
+#[test]
+fn l2_every_operation_that_changes_something_fails_in_every_way() {
+    run("what changes something", true);
+}
+
+#[test]
+fn l2_every_operation_that_reads_fails_in_every_way() {
+    run("what reads", false);
+}

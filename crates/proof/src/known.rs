@@ -1,0 +1,279 @@
+//! What stores of this shape have got wrong elsewhere, each as a test of its own.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use super::crash::Recorded;
+use super::oracle;
+use super::scene::{self, Edit, Expect, Scene, plain, put};
+use super::workloads;
+use crate::engine::load;
+use crate::error::ErrorKind;
+use crate::format::names::Name;
+use crate::format::pointer::Pointer;
+use crate::fs::op::Op;
+use crate::fs::sim::SimFs;
+use crate::fs::sim::cut::Cut;
+use crate::fs::sim::disk::{Data, Disk, FailedFlush};
+use crate::fs::{Access, Fs};
+use crate::proof::layer::{Do, Layer};
+use crate::revision::Generation;
+use crate::storage::directory::Directory;
+
+const EFFECTS: [FailedFlush; 4] =
+    [FailedFlush::Kept, FailedFlush::Dropped, FailedFlush::Zeroed, FailedFlush::Undecided];
+
+/// A store with two generations: the first is empty, and the second has these files.
+fn begun() -> Scene {
+    Scene::with(&[&[put("a.json", "a"), put("b.json", "b")]])
+}
+
+fn third() -> [Edit; 1] {
+    [put("a.json", "third")]
+}
+
+/// Every disk that a power cut can leave now.
+fn after_a_power_cut(fs: &SimFs) -> Vec<Disk> {
+    let disk = fs.disk();
+    let cut = Cut::new(&disk, 1);
+    cut.picks(4096).iter().map(|pick| cut.image(pick).disk).collect()
+}
+
+/// The bytes of a file.
+fn bytes(disk: &Disk, path: &str) -> Option<Arc<Vec<u8>>> {
+    let node = disk.find(path).ok().flatten()?;
+    disk.files.get(&node).map(|data| Arc::clone(&data.now))
+}
+
+/// The generation that a machine which starts with the disk finds, whole and undamaged, and a save that follows.
+fn starts(disk: &Disk) -> (Generation, Generation) {
+    let store = scene::open(Arc::new(SimFs::start(disk.clone(), 9))).unwrap();
+    assert_eq!(store.recovery(), None);
+    let (head, _) = scene::contents(&store).unwrap();
+    let mut tx = store.begin().unwrap();
+    tx.put("after", "the fault").unwrap();
+    (head, tx.commit("after").unwrap().generation)
+}
+
+/// A save whose first operation of this kind fails like this. Gives the kind of the error.
+fn fails(scene: &mut Scene, becomes: Do, is_it: fn(&Op) -> bool) -> ErrorKind {
+    let due = std::sync::atomic::AtomicBool::new(true);
+    let rule = Arc::new(move |op: &Op| {
+        if is_it(op) && due.swap(false, std::sync::atomic::Ordering::Relaxed) { becomes } else { Do::Asked }
+    });
+    let layer = Layer::over(&scene.fs, rule);
+    let store = scene.open(Arc::new(layer)).unwrap();
+    let error = scene.save(&store, &third()).unwrap_err();
+    // Whatever it was, this handle takes no save for done that is not.
+    if error.kind() == ErrorKind::CommitOutcomeUnknown {
+        assert_eq!(store.begin().map(drop).unwrap_err().kind(), ErrorKind::Poisoned);
+    }
+    error.kind()
+}
+
+/// A store is made, and wherever the power is cut: a pointer that is there names a manifest that is there.
+#[test]
+fn l2_known_a_pointer_names_a_manifest_that_was_never_durable_while_the_store_was_made() {
+    let init = workloads::all().into_iter().find(|workload| workload.name == "init").unwrap();
+    let recorded = Recorded::of(&init, &plain()).unwrap();
+    let mut pointers = 0;
+    for point in recorded.points() {
+        let (disk, _) = recorded.at(point);
+        let cut = Cut::new(disk, point as u64);
+        for pick in cut.picks(4096) {
+            let left = cut.image(&pick).disk;
+            let Some(pointer) = bytes(&left, "CURRENT") else { continue };
+            let pointer = Pointer::decode(&pointer).unwrap();
+            let storage = Directory::new(Arc::new(SimFs::start(left, 2)));
+            let manifest = load::manifest(&storage, pointer.head).unwrap();
+            assert_eq!((manifest.generation, manifest.files), (Generation::FIRST, 0));
+            pointers += 1;
+        }
+    }
+    assert!(pointers > 0);
+}
+
+/// The pointer has its length and holds nothing but NULs, as file systems leave files whose length was durable first.
+#[test]
+fn l2_known_a_pointer_of_nul_bytes() {
+    let scene = begun();
+    let mut disk = scene.fs.disk();
+    let node = disk.find("CURRENT").unwrap().unwrap();
+    let length = disk.files[&node].now.len();
+    disk.files.insert(node, Data::durable(Arc::new(vec![0; length]), false));
+    let fs = SimFs::start(disk, 2);
+    let store = scene::open(Arc::new(fs.clone())).unwrap();
+    let report = store.recovery().unwrap();
+    assert_eq!((report.serving.get(), report.degraded), (2, true));
+    assert!(report.findings.iter().any(|finding| finding.path.as_deref() == Some("CURRENT")), "{report:?}");
+    let (generation, state) = scene::contents(&store).unwrap();
+    assert_eq!((generation.get(), state["a.json"].as_slice()), (2, b"a".as_slice()));
+    // It may be older than the last save that was acknowledged: nothing is saved on top of it, and nothing is lost.
+    let mut tx = store.begin().unwrap();
+    tx.put("a.json", "on top").unwrap();
+    assert_eq!(tx.commit("on top").unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(*bytes(&fs.disk(), "CURRENT").unwrap(), vec![0; length]);
+}
+
+/// The flush of the manifest reports a failure, and the bytes are there all the same: it does not come back.
+#[test]
+fn l2_known_the_flush_of_a_manifest_fails_and_its_bytes_survive() {
+    let is_manifest = |op: &Op| matches!(op, Op::Flush(path) if path.starts_with("manifests/"));
+    for effect in EFFECTS {
+        let mut scene = begun();
+        assert_eq!(fails(&mut scene, Do::FailFlush(effect), is_manifest), ErrorKind::Io, "{effect:?}");
+        for left in after_a_power_cut(&scene.fs) {
+            let (head, next) = starts(&left);
+            assert_eq!(head.get(), 2, "{effect:?}");
+            let was_seen = bytes(&left, "manifests/0000000003.json").is_some();
+            assert!(next.get() > 3 || !was_seen, "{effect:?}: number {next} was used again");
+        }
+        // In the same start of the machine, too: the number was seen, whatever became of it.
+        let store = scene.open(scene.way()).unwrap();
+        assert_eq!(scene.save(&store, &third()).unwrap().generation.get(), 4, "{effect:?}");
+    }
+}
+
+/// The flush of the root fails after the swap, and whoever saved goes back to the state before.
+#[test]
+fn l2_known_the_flush_after_the_swap_fails_and_the_caller_goes_back() {
+    for effect in EFFECTS {
+        let mut scene = begun();
+        let swapped = std::sync::atomic::AtomicBool::new(false);
+        let rule = Arc::new(move |op: &Op| {
+            use std::sync::atomic::Ordering::Relaxed;
+            let is_after = matches!(op, Op::FlushDir(dir) if dir.is_empty()) && swapped.swap(false, Relaxed);
+            swapped.fetch_or(op.swaps() && op.to_string().contains("CURRENT.next"), Relaxed);
+            if is_after { Do::FailFlush(effect) } else { Do::Asked }
+        });
+        let way = Arc::new(Layer::over(&scene.fs, rule));
+        let store = scene.open(Arc::clone(&way) as Arc<dyn Fs>).unwrap();
+        let error = scene.save(&store, &third()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::CommitOutcomeUnknown, "{effect:?}");
+        drop(store);
+        let unknown = scene.fs.disk();
+        for left in after_a_power_cut(&scene.fs) {
+            assert!([2, 3].contains(&starts(&left).0.get()), "{effect:?}");
+        }
+        // The new one is what everybody reads until then. What follows it is a generation of its own.
+        scene.record();
+        let store = scene.open(scene.way()).unwrap();
+        assert_eq!(scene::contents(&store).unwrap().0.get(), 3, "{effect:?}");
+        let back = scene.rollback(&store, Generation::new(2).unwrap()).unwrap();
+        assert_eq!(back.generation.get(), 4, "{effect:?}");
+        for left in after_a_power_cut(&scene.fs) {
+            let store = scene::open(Arc::new(SimFs::start(left, 3))).unwrap();
+            assert_eq!(store.recovery(), None, "{effect:?}");
+            let (head, state) = scene::contents(&store).unwrap();
+            assert_eq!((head.get(), state["a.json"].as_slice()), (4, b"a".as_slice()), "{effect:?}");
+            // Nothing was unlinked on the way back.
+            let (_, third) = scene::state_of(&store.snapshot_at(3).unwrap()).unwrap();
+            assert_eq!(third["a.json"], b"third", "{effect:?}");
+            assert_eq!(
+                bytes(&unknown, "manifests/0000000003.json"),
+                bytes(&scene.fs.disk(), "manifests/0000000003.json")
+            );
+        }
+    }
+}
+
+/// The power is cut during a save, and again during what follows: no number has two contents, ever.
+#[test]
+fn l2_known_a_crash_during_recovery_and_a_number_that_is_used_twice() {
+    let mut scene = begun();
+    scene.record();
+    let store = scene.open(scene.way()).unwrap();
+    scene.save(&store, &third()).unwrap();
+    drop(store);
+    let first = Recorded::ended("a save".into(), &scene);
+    let mut twice = 0;
+    for point in first.points() {
+        let (disk, expect) = first.at(point);
+        let cut = Cut::new(disk, point as u64);
+        for left in cut.picks(4).iter().map(|pick| cut.image(pick).disk) {
+            let mut seen = numbers(&left);
+            let seen_first = oracle::highest(&oracle::numbers(&left));
+            let mut again = Scene::start(left, 2, Expect::clone(expect));
+            again.record();
+            let store = again.open(again.way()).unwrap();
+            again.save(&store, &[put("a.json", "after the first power cut")]).unwrap();
+            drop(store);
+            let second = Recorded::ended("what follows".into(), &again);
+            for point in second.points() {
+                let (disk, _) = second.at(point);
+                let cut = Cut::new(disk, point as u64);
+                for left in cut.picks(2).iter().map(|pick| cut.image(pick).disk) {
+                    let visible = oracle::highest(&oracle::numbers(&left));
+                    let (_, next) = starts(&left);
+                    let highest = visible.max(seen_first);
+                    assert!(next.get() > highest, "{next} after {highest}");
+                    twice += 1;
+                }
+            }
+            // What was seen under a number is what it holds, or is gone: it never holds something else.
+            let now = numbers(&again.fs.disk());
+            seen.retain(|number, _| now.contains_key(number));
+            assert!(seen.iter().all(|(number, bytes)| now[number] == *bytes), "a number has another content");
+        }
+    }
+    assert!(twice > 1000, "{twice}");
+}
+
+/// The manifests, by number.
+fn numbers(disk: &Disk) -> BTreeMap<u64, Arc<Vec<u8>>> {
+    let mut numbers = BTreeMap::new();
+    oracle::walk(disk, &mut |path, data| {
+        if let (Some(Name::Manifest(generation)), Some(data)) = (Name::parse(path), data) {
+            numbers.insert(generation.get(), Arc::clone(&data.now));
+        }
+    });
+    numbers
+}
+
+/// A flush that reports a failure may have done everything, nothing, or have written zeros; and a later one that
+/// reports success promises nothing of it. A simulation that only knows "not written" finds none of what follows from
+/// that.
+#[test]
+fn l2_known_a_failed_flush_is_not_simply_a_flush_that_wrote_nothing() {
+    let flush_twice = |effect| {
+        let fs = SimFs::start(Disk::default(), 1);
+        let mut file = fs.create("file", Access::ReadOnly).unwrap();
+        fs.flush_dir("").unwrap();
+        file.write_all(b"written").unwrap();
+        fs.fail_next_flush(effect);
+        file.flush_durably().unwrap_err();
+        // The system believes that there is nothing left to write.
+        file.flush_durably().unwrap();
+        let mut read = Vec::new();
+        fs.open("file").unwrap().read_to_end(&mut read).unwrap();
+        assert_eq!(read, b"written", "processes go on to see it");
+        let left = after_a_power_cut(&fs);
+        let mut left: Vec<Vec<u8>> = left.iter().map(|disk| bytes(disk, "file").unwrap().to_vec()).collect();
+        left.sort();
+        left
+    };
+    assert_eq!(flush_twice(FailedFlush::Kept), [b"written".to_vec()]);
+    assert_eq!(flush_twice(FailedFlush::Dropped), [b"".to_vec()]);
+    assert_eq!(flush_twice(FailedFlush::Zeroed), [vec![0; 7]]);
+    let undecided = flush_twice(FailedFlush::Undecided);
+    assert!([&b""[..], b"written", &[0; 7]].iter().all(|way| undecided.iter().any(|left| left == way)));
+
+    let rename_twice = |effect| {
+        let fs = SimFs::start(Disk::default(), 1);
+        fs.create("old", Access::ReadOnly).unwrap();
+        fs.flush_dir("").unwrap();
+        fs.rename("old", "new").unwrap();
+        fs.fail_next_flush(effect);
+        fs.flush_dir("").unwrap_err();
+        fs.flush_dir("").unwrap();
+        assert_eq!(fs.list("").unwrap()[0].name, "new", "processes go on to see it");
+        let names = |disk: &Disk| ["old", "new"].map(|name| disk.find(name).unwrap().is_some());
+        let mut left: Vec<[bool; 2]> = after_a_power_cut(&fs).iter().map(names).collect();
+        left.sort_unstable();
+        left
+    };
+    assert_eq!(rename_twice(FailedFlush::Kept), [[false, true]]);
+    assert_eq!(rename_twice(FailedFlush::Dropped), [[true, false]]);
+    assert_eq!(rename_twice(FailedFlush::Undecided), [[false, true], [true, false]]);
+}

@@ -1,0 +1,508 @@
+//! Mutants: the engine over a layer that breaks one rule of the protocol. Each must be caught by the power cuts or the
+//! faults; a mutant that survives would mean that they are blind to that rule.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::crash::{self, Depth, Recorded, Seen};
+use super::faults::{self, Fault};
+use super::oracle::Verdict;
+use super::scene::{self, Scene, Wrap, put};
+use super::work::{self, on_all_processors};
+use super::workloads::{self, Workload};
+use crate::format::checksum;
+use crate::fs::Fs;
+use crate::fs::op::Op;
+use crate::fs::sim::SimFs;
+use crate::fs::sim::disk::FailedFlush;
+use crate::proof::layer::{Beside, Do, Layer, Rule};
+
+/// A rule of the protocol that is broken.
+#[derive(Clone)]
+struct Mutant {
+    name: &'static str,
+    wrap: Wrap,
+    /// The workloads whose names begin like this are run, or all.
+    on: &'static str,
+    by: By,
+}
+
+/// What has to catch a mutant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum By {
+    PowerCuts,
+    /// Power cuts while another writer follows one that broke the rule and was killed.
+    Kills,
+    Faults,
+    FlippedBits,
+}
+
+/// Where a commit is, as far as its operations tell.
+#[derive(Default)]
+struct Place {
+    /// The pointer was swapped and the root not flushed since.
+    swapped: AtomicBool,
+}
+
+impl Place {
+    /// Sees an operation; says whether it is the flush of the second barrier.
+    fn see(&self, op: &Op) -> bool {
+        match op {
+            op if op.swaps() => self.swapped.store(true, Ordering::Relaxed),
+            Op::FlushDir(dir) if dir.is_empty() => return self.swapped.swap(false, Ordering::Relaxed),
+            _ => {}
+        }
+        false
+    }
+}
+
+/// A layer with a rule of its own for each process.
+fn with(rule: impl Fn(&Op, bool) -> Do + Clone + Send + Sync + 'static) -> Wrap {
+    Arc::new(move |way| {
+        let (rule, place) = (rule.clone(), Place::default());
+        let rule: Rule = Arc::new(move |op| rule(op, place.see(op)));
+        Arc::new(Layer::new(way, rule))
+    })
+}
+
+fn asked() -> Rule {
+    Arc::new(|_| Do::Asked)
+}
+
+/// A step that is left out, or that comes after the next one instead of before it.
+fn instead(
+    becomes: Do,
+    name: &'static str,
+    on: &'static str,
+    which: impl Fn(&Op, bool) -> bool + Copy + Send + Sync + 'static,
+) -> Mutant {
+    let rule = move |op: &Op, second| if which(op, second) { becomes } else { Do::Asked };
+    Mutant { name, on, by: By::PowerCuts, wrap: with(rule) }
+}
+
+/// Something that is done besides.
+fn beside(name: &'static str, on: &'static str, what: fn(&dyn Fs, &Op)) -> Mutant {
+    let beside: Beside = Arc::new(what);
+    let wrap: Wrap = Arc::new(move |way| {
+        let mut layer = Layer::new(way, asked());
+        layer.beside = Some(Arc::clone(&beside));
+        Arc::new(layer)
+    });
+    Mutant { name, on, by: By::PowerCuts, wrap }
+}
+
+fn flushes(op: &Op, begins: &str) -> bool {
+    matches!(op, Op::Flush(path) if path.starts_with(begins) && !path.contains("probe"))
+}
+
+fn flushes_dir(op: &Op, is: &str) -> bool {
+    matches!(op, Op::FlushDir(dir) if dir == is)
+}
+
+fn left_out() -> Vec<Mutant> {
+    vec![
+        instead(Do::Pretend, "the manifest is not flushed", "", |op, _| flushes(op, "manifests/")),
+        instead(Do::Pretend, "the files are not flushed", "", |op, _| flushes(op, "data/")),
+        instead(Do::Pretend, "the next pointer is not flushed", "", |op, _| flushes(op, "CURRENT.next")),
+        instead(Do::Pretend, "streamed content is not flushed", "streamed", |op, _| flushes(op, "staging/")),
+        instead(Do::Pretend, "the root is not flushed before the swap", "", |op, second| {
+            flushes_dir(op, "") && !second
+        }),
+        instead(Do::Pretend, "the root is not flushed after the swap", "", |op, second| {
+            flushes_dir(op, "") && second
+        }),
+        instead(Do::Pretend, "the folder of the manifests is not flushed", "", |op, _| {
+            flushes_dir(op, "manifests")
+        }),
+        instead(Do::Pretend, "the folder of the files is not flushed", "", |op, _| flushes_dir(op, "data")),
+        instead(
+            Do::Pretend,
+            "the folders in it are not flushed",
+            "",
+            |op, _| matches!(op, Op::FlushDir(dir) if dir.starts_with("data/")),
+        ),
+        instead(
+            Do::Pretend,
+            "the staging folder is not flushed after files were taken from it",
+            "streamed",
+            |op, _| flushes_dir(op, "staging"),
+        ),
+        instead(
+            Do::Pretend,
+            "the flush of the whole is left out",
+            "commit of 14 files in folders with one",
+            |op, _| *op == Op::FlushWhole,
+        ),
+        instead(Do::Pretend, "a checkpoint is not flushed before it gets its name", "checkpoint", |op, _| {
+            flushes(op, "staging/")
+        }),
+    ]
+}
+
+fn out_of_order() -> Vec<Mutant> {
+    let early: Wrap = Arc::new(|way| {
+        let swapped = Arc::new(AtomicBool::new(false));
+        let is_done = Arc::clone(&swapped);
+        let rule: Rule = Arc::new(move |op| {
+            if op.swaps() && is_done.swap(false, Ordering::Relaxed) { Do::Pretend } else { Do::Asked }
+        });
+        let mut layer = Layer::new(way, rule);
+        layer.beside = Some(Arc::new(move |fs, op| {
+            if flushes(op, "manifests/") && fs.rename("CURRENT.next", "CURRENT").is_ok() {
+                swapped.store(true, Ordering::Relaxed);
+            }
+        }));
+        Arc::new(layer)
+    });
+    vec![
+        instead(Do::Late, "the last flush of the first barrier and the swap change places", "", |op, _| {
+            flushes_dir(op, "manifests")
+        }),
+        instead(Do::Late, "the swap and the flush after it change places", "", |op, _| op.swaps()),
+        instead(Do::Late, "the flush of a checkpoint and its rename change places", "checkpoint", |op, _| {
+            flushes(op, "staging/")
+        }),
+        Mutant {
+            name: "the swap and the first flush of the first barrier change places",
+            wrap: early,
+            on: "",
+            by: By::PowerCuts,
+        },
+        Mutant {
+            name: "what was swapped in is noted as durable before it is",
+            wrap: noting_early(),
+            on: "after a save",
+            by: By::Kills,
+        },
+        Mutant {
+            name: "what was settled is noted as durable before it is",
+            wrap: noting_early(),
+            on: "after a settling",
+            by: By::Kills,
+        },
+    ]
+}
+
+/// The flush after a swap and the note about it change places.
+fn noting_early() -> Wrap {
+    with(|op, second| if second && flushes_dir(op, "") { Do::Late } else { Do::Asked })
+}
+
+fn too_early() -> Vec<Mutant> {
+    vec![
+        beside("the pointer is unlinked before the next one takes its name", "", |fs, op| {
+            if op.swaps() {
+                let _ = fs.remove("CURRENT");
+            }
+        }),
+        beside("the bytes of the generation before are unlinked before the swap", "", |fs, op| {
+            if matches!(op, Op::Create(name) if name == "CURRENT.next") {
+                let _ = fs.remove("data/a.json.g2");
+            }
+        }),
+        beside("the manifest before is unlinked before the swap", "", |fs, op| {
+            if matches!(op, Op::Create(name) if name == "CURRENT.next") {
+                let _ = fs.remove("manifests/0000000003.json");
+            }
+        }),
+    ]
+}
+
+fn numbers() -> Vec<Mutant> {
+    let reusing: Wrap = Arc::new(|way| {
+        let mut layer = Layer::new(way, asked());
+        layer.hides = &["manifests", "data", "data/folder", "data/new", "data/new/deep", "data/again"];
+        layer.beside = Some(Arc::new(|fs, op| {
+            if let Op::Create(name) | Op::RenameNew(_, name) = op
+                && ["manifests/", "data/"].iter().any(|folder| name.starts_with(folder))
+            {
+                let _ = fs.remove(name);
+            }
+        }));
+        Arc::new(layer)
+    });
+    let believing: Wrap = Arc::new(|way| {
+        let layer = Layer::new(way, asked());
+        layer.set_boot("the only one");
+        Arc::new(layer)
+    });
+    let noting_less: Wrap = Arc::new(|way| {
+        let mut layer = Layer::new(way, asked());
+        layer.notes = Some(|note| match serde_json::from_slice::<serde_json::Value>(note) {
+            Ok(mut noted) => {
+                noted["next"] = noted["next"].as_u64().map(|next| next - 1).into();
+                noted.to_string().into_bytes()
+            }
+            Err(_) => note.to_vec(),
+        });
+        Arc::new(layer)
+    });
+    vec![
+        Mutant {
+            name: "the number that is used is noted as free",
+            wrap: noting_less,
+            on: "",
+            by: By::Faults,
+        },
+        Mutant {
+            name: "the name that keeps the number of a failed save is not flushed",
+            wrap: with(|op, _| if flushes_dir(op, "locks") { Do::Pretend } else { Do::Asked }),
+            on: "",
+            by: By::Faults,
+        },
+        Mutant {
+            name: "names that a crash has left are not looked for, and overwritten",
+            wrap: reusing,
+            on: "",
+            by: By::PowerCuts,
+        },
+        Mutant {
+            name: "the note of an earlier start of the machine is believed",
+            wrap: believing,
+            on: "",
+            by: By::PowerCuts,
+        },
+    ]
+}
+
+fn trusting() -> Vec<Mutant> {
+    let reading = |reads: fn(&dyn Fs, &str) -> Option<Vec<u8>>| -> Wrap {
+        Arc::new(move |way| {
+            let mut layer = Layer::new(way, asked());
+            layer.reads = Some(reads);
+            Arc::new(layer)
+        })
+    };
+    fn all(fs: &dyn Fs, path: &str) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        fs.open(path).ok()?.read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+    let next = reading(|fs, path| all(fs, (path == "CURRENT").then_some("CURRENT.next")?));
+    let unchecked = reading(|fs, path| {
+        let bytes = all(fs, (path == "CURRENT").then_some("CURRENT")?)?;
+        let body = bytes.iter().rposition(|byte| *byte == b'{')?;
+        Some(checksum::seal(bytes.get(..body)?.to_vec()))
+    });
+    vec![
+        Mutant {
+            name: "the next pointer is trusted before it is swapped in",
+            wrap: next,
+            on: "",
+            by: By::PowerCuts,
+        },
+        Mutant {
+            name: "the checksum of the pointer is not looked at",
+            wrap: unchecked,
+            on: "",
+            by: By::FlippedBits,
+        },
+    ]
+}
+
+/// A pointer that was found is not swapped in anew: a swap without a manifest of its own is left out. The flush after it
+/// is left or not.
+fn unsettled(flushes: bool) -> Wrap {
+    Arc::new(move |way| {
+        let (made, swapped) = (AtomicBool::new(false), AtomicBool::new(false));
+        let rule: Rule = Arc::new(move |op| match op {
+            Op::Create(name) if name.starts_with("manifests/") => {
+                made.store(true, Ordering::Relaxed);
+                Do::Asked
+            }
+            op if op.swaps() => {
+                let is_own = made.swap(false, Ordering::Relaxed);
+                swapped.store(is_own, Ordering::Relaxed);
+                if is_own { Do::Asked } else { Do::Pretend }
+            }
+            op if flushes_dir(op, "") && !flushes => {
+                let is_own = made.load(Ordering::Relaxed) || swapped.swap(false, Ordering::Relaxed);
+                if is_own { Do::Asked } else { Do::Pretend }
+            }
+            // A commit begins, maybe that of another process.
+            Op::Lock(name) if name == "locks/writer" => {
+                made.store(false, Ordering::Relaxed);
+                swapped.store(false, Ordering::Relaxed);
+                Do::Asked
+            }
+            _ => Do::Asked,
+        });
+        Arc::new(Layer::new(way, rule))
+    })
+}
+
+fn after_failures() -> Vec<Mutant> {
+    let keeping = |folder: &'static str| {
+        with(move |op, _| match op {
+            Op::Rename(from, to) if from.starts_with(folder) || to.starts_with(folder) => Do::Pretend,
+            Op::RemoveDir(dir) if dir.starts_with(folder) => Do::Pretend,
+            _ => Do::Asked,
+        })
+    };
+    let retrying = with(|op, _| if op.flushes() { Do::Retry } else { Do::Asked });
+    let deleting: Wrap = Arc::new(|way| {
+        let last = Arc::new(AtomicUsize::new(0));
+        let mut layer = Layer::new(way, asked());
+        let noted = Arc::clone(&last);
+        layer.beside = Some(Arc::new(move |_, op| {
+            if let Op::Create(name) = op
+                && let Some(number) =
+                    name.strip_prefix("manifests/").and_then(|name| name.strip_suffix(".json"))
+            {
+                noted.store(number.parse().unwrap(), Ordering::Relaxed);
+            }
+        }));
+        layer.after_failure = Some(Arc::new(move |fs, op| {
+            if op.swaps() || flushes_dir(op, "") {
+                let _ = fs.remove(&format!("manifests/{:010}.json", last.load(Ordering::Relaxed)));
+            }
+        }));
+        Arc::new(layer)
+    });
+    vec![
+        Mutant { name: "a flush that failed is tried again", wrap: retrying, on: "", by: By::Faults },
+        Mutant {
+            name: "a folder that a killed save has left is not made anew",
+            wrap: keeping("data/"),
+            on: "",
+            by: By::Faults,
+        },
+        Mutant {
+            name: "the folder of the manifests that a killed making has left is not made anew",
+            wrap: keeping("quarantine/"),
+            on: "",
+            by: By::Faults,
+        },
+        Mutant {
+            name: "what was swapped in is deleted when the flush after it fails",
+            wrap: deleting,
+            on: "",
+            by: By::Faults,
+        },
+        Mutant {
+            name: "an unsettled pointer is only flushed again",
+            wrap: unsettled(true),
+            on: "",
+            by: By::Faults,
+        },
+        Mutant {
+            name: "an unsettled pointer is not made durable",
+            wrap: unsettled(false),
+            on: "a writer is killed",
+            by: By::PowerCuts,
+        },
+    ]
+}
+
+/// Cuts the power in the workloads, few ways at each operation.
+fn cut(mutant: &Mutant) -> Verdict {
+    let seen = Seen::default();
+    let depth = Depth { limit_again: 4, again: 2, ..Depth::up_to(64, 1) };
+    for workload in workloads().filter(|workload| workload.name.starts_with(mutant.on)) {
+        work::caught(|| {
+            let recorded = Recorded::of(&workload, &mutant.wrap)?;
+            crash::cut(&recorded, recorded.points(), depth, &seen)
+        })?;
+    }
+    Ok(())
+}
+
+/// Kills the writer that breaks the rule after each of its operations.
+fn kill(mutant: &Mutant) -> Verdict {
+    kill_through(&mutant.wrap, mutant.on)
+}
+
+fn kill_through(wrap: &Wrap, on: &str) -> Verdict {
+    let seen = Seen::default();
+    let all = (0..workloads::KILLED_MAX)
+        .flat_map(|after| workloads::killed_first(after, wrap).map(|workload| (after, workload)));
+    for (after, workload) in all.filter(|(_, workload)| workload.name.starts_with(on)) {
+        work::caught(|| {
+            let recorded = Recorded::of(&workload, &scene::plain())?;
+            crash::cut(&recorded, recorded.points(), Depth::up_to(16, 1), &seen)
+        })
+        .map_err(|wrong| format!("killed after {after} operations: {wrong}"))?;
+    }
+    Ok(())
+}
+
+fn workloads() -> impl Iterator<Item = Workload> {
+    let is_wanted = |workload: &Workload| {
+        let killed_elsewhere =
+            workload.name.contains("is killed after") && !workload.name.contains("its swap");
+        !killed_elsewhere && !workload.is_long
+    };
+    workloads::all().into_iter().filter(is_wanted)
+}
+
+/// How a flush fails, and when the process is killed after that.
+const FAILURES: [(FailedFlush, Option<usize>); 3] =
+    [(FailedFlush::Dropped, None), (FailedFlush::Undecided, None), (FailedFlush::Dropped, Some(1))];
+
+/// Makes the flushes fail.
+fn fail(mutant: &Mutant) -> Verdict {
+    let seen = Seen::default();
+    for workload in faults::workloads().iter().filter(|workload| workload.name.starts_with(mutant.on)) {
+        let operations = faults::operations(workload, &mutant.wrap).into_iter().filter(Op::changes);
+        for (at, op) in operations.enumerate().filter(|(_, op)| op.flushes()) {
+            for (effect, dies_after) in FAILURES {
+                let fault =
+                    Fault { at, changes: true, becomes: Do::FailFlush(effect), for_ever: false, dies_after };
+                work::caught(|| faults::check(workload, fault, &mutant.wrap, &seen))
+                    .map_err(|wrong| format!("{op:?}: {wrong}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every flipped bit of the pointer must be noticed.
+fn flip(mutant: &Mutant) -> Verdict {
+    let scene = Scene::with(&[&[put("a.json", "1")]]);
+    let disk = scene.fs.disk();
+    let current = disk.dirs[&crate::fs::sim::disk::ROOT]["CURRENT"];
+    let pointer = disk.files[&current].now.clone();
+    for bit in 0..pointer.len() * 8 {
+        let mut flipped = (*pointer).clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let mut disk = disk.clone();
+        disk.files.insert(current, crate::fs::sim::disk::Data::durable(Arc::new(flipped), false));
+        let fs: Arc<dyn Fs> = Arc::new(SimFs::start(disk, 2));
+        if let Ok(store) = scene::open((mutant.wrap)(fs))
+            && store.recovery().is_none()
+        {
+            return Err(format!("bit {bit} of the pointer was flipped, and nobody noticed"));
+        }
+    }
+    Ok(())
+}
+
+/// How a mutant is caught by what has to catch it.
+fn caught(mutant: &Mutant) -> Option<String> {
+    let run = match mutant.by {
+        By::PowerCuts => cut,
+        By::Kills => kill,
+        By::Faults => fail,
+        By::FlippedBits => flip,
+    };
+    run(mutant).err()
+}
+
+/// That the same finds nothing where nothing is broken is what the layers themselves show, or this.
+#[test]
+fn l1m_every_mutant_is_caught() {
+    assert_eq!(kill_through(&scene::plain(), ""), Ok(()));
+    let mutants = [left_out(), out_of_order(), too_early(), numbers(), trusting(), after_failures()].concat();
+    let survivors = std::sync::Mutex::new(Vec::new());
+    let run = on_all_processors(&mutants, |mutant| {
+        match caught(mutant) {
+            Some(how) => println!("{}: {:?}: {how}", mutant.name, mutant.by),
+            None => survivors.lock().unwrap().push(mutant.name),
+        }
+        Ok(())
+    });
+    assert_eq!(run, Ok(()));
+    let survivors = survivors.into_inner().unwrap();
+    assert!(survivors.is_empty(), "survived: {survivors:#?}");
+    println!("L1m: {} mutants, all caught", mutants.len());
+}

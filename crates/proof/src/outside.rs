@@ -1,0 +1,372 @@
+//! What is made outside a store, in directories that may have to be made: the place of a new store, and an export.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::io::Errno;
+
+use super::faults::{self, Fault};
+use super::oracle::{self, Verdict, hold};
+use super::scene::{Scene, State, put, stream};
+use super::work::on_all_processors;
+use crate::error::{ErrorKind, Result};
+use crate::export::Export;
+use crate::fs::op::Op;
+use crate::fs::outside::{self, Outside};
+use crate::fs::sim::SimFs;
+use crate::fs::sim::cut::Cut;
+use crate::fs::sim::disk::Disk;
+use crate::fs::{Access, FileKind, Fs};
+use crate::proof::layer::{Do, Layer};
+use crate::snapshot::Snapshot;
+
+/// The ways that are tried at each point, and after each fault. The points that matter have fewer.
+const LIMIT: u64 = 512;
+const LIMIT_FAULT: u64 = 24;
+
+/// A disk as the whole system sees it, and the directory that the process works in.
+#[derive(Debug)]
+struct Simulated {
+    fs: Layer,
+    works_in: &'static str,
+}
+
+fn relative(path: &Path) -> &str {
+    path.to_str().unwrap().trim_start_matches('/')
+}
+
+impl Outside for Simulated {
+    fn is_dir(&self, dir: &Path) -> bool {
+        // The root has no name.
+        let is_root = relative(dir).is_empty();
+        is_root || matches!(self.fs.stat(relative(dir)), Ok(Some(stat)) if stat.kind == FileKind::Directory)
+    }
+
+    fn make_dir(&self, dir: &Path) -> io::Result<bool> {
+        self.fs.make_dir(relative(dir))
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        self.fs.remove_dir(relative(dir))
+    }
+
+    fn real(&self, dir: &Path) -> io::Result<PathBuf> {
+        Ok(dir.to_owned())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.fs.rename(relative(from), relative(to))
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.fs.rename_new(relative(from), relative(to))
+    }
+
+    fn names(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(self.fs.list(relative(dir))?.into_iter().map(|listed| listed.name.into()).collect())
+    }
+
+    fn flush_dir(&self, dir: &Path) -> io::Result<()> {
+        self.fs.flush_dir(relative(dir))
+    }
+
+    fn is_worked_in(&self, dir: &Path) -> bool {
+        relative(dir) == self.works_in
+    }
+}
+
+/// One thing that is made outside, and what must be there when it was.
+struct Work {
+    name: &'static str,
+    /// What is there before, each directory made by somebody who did not wait.
+    dirs: &'static [&'static str],
+    /// Where it is made, from the root on.
+    target: &'static str,
+    /// Whether the process works there.
+    is_worked_in: bool,
+    /// What is exported; nothing for the place of a store.
+    snapshot: Option<Snapshot>,
+    /// The files that are there then.
+    expected: State,
+    whole: bool,
+}
+
+const UNFINISHED: &str = ".unfinished";
+
+impl Work {
+    fn disk(&self, is_durable: bool) -> SimFs {
+        let fs = SimFs::start(Disk::default(), 1);
+        fs.offer_whole(self.whole);
+        self.dirs.iter().for_each(|dir| assert!(fs.make_dir(dir).unwrap()));
+        if is_durable {
+            fs.settle();
+        }
+        fs
+    }
+
+    fn run(&self, layer: &Layer) -> Result<()> {
+        let works_in = if self.is_worked_in { self.target } else { "elsewhere" };
+        let (outside, dir) = (Simulated { fs: layer.clone(), works_in }, format!("/{}", self.target));
+        let Some(snapshot) = &self.snapshot else {
+            return outside::make_dirs(&outside, dir.as_ref());
+        };
+        layer.make_dir(UNFINISHED).map_err(|error| crate::Error::io("cannot make", UNFINISHED, error))?;
+        let (unfinished, target) = (format!("/{UNFINISHED}"), Arc::new(layer.below(UNFINISHED)));
+        snapshot
+            .export_through(unfinished.as_ref(), target, &outside, dir.as_ref(), &Export::default())
+            .map(drop)
+    }
+
+    /// What is at the target, `None` where no directory is.
+    fn found(&self, disk: &Disk) -> Option<State> {
+        disk.dir(self.target).ok()?;
+        let mut files = State::new();
+        oracle::walk(disk, &mut |path, data| {
+            let path = path.strip_prefix(self.target).and_then(|path| path.strip_prefix('/'));
+            files.extend(path.zip(data).map(|(path, data)| (path.to_owned(), data.now.to_vec())));
+        });
+        Some(files)
+    }
+
+    /// Whether it is there, as a whole, or not begun.
+    fn check(&self, disk: &Disk) -> Verdict<bool> {
+        let Some(found) = self.found(disk) else { return Ok(false) };
+        if self.is_worked_in {
+            // Name by name.
+            let wrong = found.iter().find(|(path, bytes)| self.expected.get(*path) != Some(bytes));
+            hold!(wrong.is_none(), "it holds {wrong:?}");
+            return Ok(found.len() == self.expected.len());
+        }
+        let was_there = self.dirs.contains(&self.target);
+        hold!(
+            found == self.expected || (was_there && found.is_empty()),
+            "it is there in part: {:?}",
+            found.keys()
+        );
+        Ok(found.len() == self.expected.len())
+    }
+
+    /// The same after a power cut, in so many ways: whether it is there in each.
+    fn check_cut(&self, disk: &Disk, limit: u64) -> Verdict<BTreeSet<bool>> {
+        let cut = Cut::new(disk, 1);
+        cut.picks(limit).iter().map(|pick| self.check(&cut.image(pick).disk)).collect()
+    }
+
+    fn check_lasts(&self, disk: &Disk) -> Verdict {
+        hold!(self.check_cut(disk, LIMIT)? == BTreeSet::from([true]), "it does not last");
+        Ok(())
+    }
+}
+
+fn works() -> Vec<Work> {
+    let numbered = |number: usize| put(&format!("other/f{number}.json"), &format!("file {number}"));
+    let mut edits = vec![put("a.json", "a"), put("folder/deep/er/c.json", "c"), stream("other/d.json", "d")];
+    edits.extend((0..9).map(numbered));
+    let scene = Scene::with(&[&edits]);
+    let store = super::scene::open(scene.way()).unwrap();
+    let (_, expected) = super::scene::contents(&store).unwrap();
+    let place = Work {
+        name: "the place of a store",
+        dirs: &["there"],
+        target: "there/new/deep/store",
+        is_worked_in: false,
+        snapshot: None,
+        expected: State::new(),
+        whole: false,
+    };
+    let mut works = vec![place];
+    for whole in [false, true] {
+        let export = |name, dirs, target, is_worked_in| {
+            let (snapshot, expected) = (Some(store.snapshot().unwrap()), expected.clone());
+            Work { name, dirs, target, is_worked_in, snapshot, expected, whole }
+        };
+        works.push(export("an export", &["there"], "there/new/deep/out", false));
+        works.push(export("an export to an empty directory", &["there", "there/out"], "there/out", false));
+        works.push(export("an export to where the process works", &["here"], "here", true));
+    }
+    works
+}
+
+impl Work {
+    fn describe(&self) -> String {
+        format!(
+            "{} {}",
+            self.name,
+            if self.whole { "with one flush of the whole" } else { "with a flush for each" }
+        )
+    }
+}
+
+fn over(fs: &SimFs, rule: impl Fn(&Op) -> Do + Send + Sync + 'static) -> Layer {
+    Layer::over(fs, Arc::new(rule))
+}
+
+/// The operations, and what each found.
+fn trace(work: &Work) -> (SimFs, Vec<Op>) {
+    let fs = work.disk(false);
+    let layer = over(&fs, |_| Do::Asked);
+    fs.record();
+    work.run(&layer).unwrap();
+    (fs, layer.take_trace())
+}
+
+#[test]
+fn l1_what_is_made_outside_is_whole_or_not_there() {
+    let works = works();
+    for work in &works {
+        let (fs, ops) = trace(work);
+        let wholes = ops.iter().filter(|op| **op == Op::FlushWhole).count();
+        assert_eq!(wholes, usize::from(work.whole), "{}", work.describe());
+        work.check_lasts(&fs.disk()).unwrap_or_else(|wrong| panic!("{}: {wrong}", work.describe()));
+        if work.snapshot.is_none() {
+            continue;
+        }
+        for (number, step) in fs.recording().iter().enumerate() {
+            work.check_cut(&step.before, LIMIT).unwrap_or_else(|wrong| {
+                panic!("{} before operation {number}, {}: {wrong}", work.describe(), step.op)
+            });
+        }
+    }
+}
+
+#[test]
+fn l1m_each_flush_of_what_is_made_outside_is_noticed_when_it_is_left_out() {
+    let works = works();
+    for work in &works {
+        let (_, ops) = trace(work);
+        let named = ops.iter().position(|op| matches!(op, Op::Rename(..) | Op::RenameNew(..)));
+        let mut noticed = 0;
+        for (without, op) in ops.iter().enumerate().filter(|(_, op)| op.flushes()) {
+            let is_redundant = match op {
+                // What was there before was flushed with the whole.
+                Op::FlushDir(dir) if dir.is_empty() => work.whole,
+                // The directory in it gets another name, or is emptied name by name.
+                Op::FlushDir(dir) if dir == UNFINISHED => work.is_worked_in || Some(without) < named,
+                // What is moved out of it name by name is flushed after that.
+                Op::FlushDir(dir) if *dir == format!("{UNFINISHED}/files") => {
+                    work.is_worked_in && Some(without) < named
+                }
+                _ => false,
+            };
+            if is_redundant {
+                continue;
+            }
+            let (fs, seen) = (work.disk(false), AtomicUsize::new(0));
+            let leave_out = move |_: &Op| {
+                if seen.fetch_add(1, Ordering::Relaxed) == without { Do::Pretend } else { Do::Asked }
+            };
+            work.run(&over(&fs, leave_out)).unwrap();
+            assert!(work.check_lasts(&fs.disk()).is_err(), "{} without {op}", work.describe());
+            noticed += 1;
+        }
+        assert!(noticed >= 3, "{}: {noticed}", work.describe());
+    }
+}
+
+/// That of a directory in which something was made must not fail. That of one which was there must not fail, but may be
+/// refused.
+#[test]
+fn l2_a_directory_that_was_there_is_flushed_unless_the_system_refuses() {
+    let works = works();
+    for work in &works {
+        let run = |dir: &'static str, errno: Errno| {
+            let fail = move |op: &Op| match op {
+                Op::FlushDir(flushed) if flushed == dir => Do::Fail(errno.raw_os_error()),
+                _ => Do::Asked,
+            };
+            work.run(&over(&work.disk(true), fail)).map_err(|error| error.kind())
+        };
+        for errno in [Errno::IO, Errno::NOSPC, Errno::MFILE, Errno::NOENT] {
+            assert_eq!(run("", errno), Err(ErrorKind::Io), "{}: {errno:?}", work.describe());
+        }
+        for errno in [Errno::ACCESS, Errno::PERM, Errno::ROFS, Errno::INVAL, Errno::NOTSUP, Errno::NOTTY] {
+            assert_eq!(run("", errno), Ok(()), "{}: {errno:?}", work.describe());
+            assert_eq!(run(work.dirs[0], errno), Err(ErrorKind::Io), "{}: {errno:?}", work.describe());
+        }
+    }
+}
+
+#[test]
+fn l2_what_is_made_outside_lasts_or_fails_as_a_whole() {
+    let works = works();
+    let mut faults = Vec::new();
+    for (number, work) in works.iter().enumerate() {
+        let ops = trace(work).1;
+        for (at, op) in ops.iter().filter(|op| op.changes()).enumerate() {
+            for becomes in faults::ways(op) {
+                let fault = |for_ever| Fault { at, changes: true, becomes, for_ever, dies_after: None };
+                faults.extend([false, true].map(|for_ever| (number, fault(for_ever))));
+            }
+        }
+    }
+    on_all_processors(&faults, |(number, fault)| {
+        let work = &works[*number];
+        check_fault(work, *fault).map_err(|wrong| format!("{} with {fault:?}: {wrong}", work.describe()))
+    })
+    .unwrap();
+    println!("L2: {} faults of what is made outside a store, 0 violations", faults.len());
+}
+
+fn check_fault(work: &Work, fault: Fault) -> Verdict {
+    let fs = work.disk(true);
+    let before = names(&fs);
+    let fired = Arc::default();
+    let layer = Layer::over(&fs, faults::rule(fault, &fs, &fired));
+    let outcome = work.run(&layer);
+    hold!(fired.get().is_some(), "it did not fail");
+    let Err(error) = outcome else { return work.check_lasts(&fs.disk()) };
+    let (is_export, is_belated) = (work.snapshot.is_some(), matches!(fault.becomes, Do::Belated(_)));
+    let is_there = work.check(&fs.disk())?;
+    let is_said = error.to_string().contains("is there, but may not last");
+    hold!(!is_export || is_belated || is_there == is_said, "there: {is_there}, but: {error}");
+    work.check_cut(&fs.disk(), LIMIT_FAULT)?;
+    // What the value of the unfinished directory does when it goes.
+    clear(&fs, UNFINISHED);
+    work.check_cut(&fs.disk(), LIMIT_FAULT)?;
+    // Names that were given stay.
+    if is_export && (is_there || work.is_worked_in) {
+        return Ok(());
+    }
+    let may_leave = fault.for_ever || is_belated;
+    hold!(may_leave || names(&fs) == before, "it leaves {:?}", names(&fs));
+    work.run(&over(&fs, |_| Do::Asked)).map_err(|error| format!("it cannot be tried again: {error}"))?;
+    work.check_lasts(&fs.disk()).map_err(|wrong| format!("tried again, {wrong}"))
+}
+
+fn names(fs: &SimFs) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    oracle::walk(&fs.disk(), &mut |path, _| names.extend([path.to_owned()]));
+    names
+}
+
+fn clear(fs: &SimFs, dir: &str) {
+    for listed in fs.list(dir).unwrap_or_default() {
+        let path = format!("{dir}/{}", listed.name);
+        if listed.is_directory {
+            clear(fs, &path);
+        } else {
+            fs.remove(&path).unwrap();
+        }
+    }
+    let _ = fs.remove_dir(dir);
+}
+
+#[test]
+fn what_others_put_where_the_process_works_is_not_replaced() {
+    let works = works();
+    for work in works.iter().filter(|work| work.is_worked_in) {
+        let fs = work.disk(true);
+        let mut layer = over(&fs, |_| Do::Asked);
+        layer.beside = Some(Arc::new(|fs, op| {
+            if matches!(op, Op::RenameNew(_, to) if to == "here/a.json") {
+                let mut file = fs.create("here/a.json", Access::Writable).unwrap();
+                file.write_all(b"theirs").unwrap();
+            }
+        }));
+        assert_eq!(work.run(&layer).map_err(|error| error.kind()), Err(ErrorKind::Io));
+        assert_eq!(work.found(&fs.disk()).unwrap()["a.json"], b"theirs");
+    }
+}

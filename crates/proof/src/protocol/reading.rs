@@ -1,0 +1,103 @@
+//! What cannot be read once and then can is not damaged.
+
+use std::fs;
+
+use rustix::io::Errno;
+
+use super::Bed;
+use crate::error::ErrorKind;
+use crate::fs::op::Op;
+use crate::proof::fault::Plan;
+use crate::snapshot::Provenance;
+use crate::store::Store;
+
+/// A store in which `a` was saved twice, and once more by a save that failed at the swap: all of it is on the disk, and it was
+/// never committed.
+fn interrupted() -> Bed {
+    let (bed, store) = Bed::store();
+    let save = |content: &str| {
+        let mut tx = store.begin().unwrap();
+        tx.put("a", content).unwrap();
+        tx.commit("save")
+    };
+    save("first").unwrap();
+    save("second").unwrap();
+    fail(&bed, 0, false, Op::swaps);
+    assert_eq!(save("third").unwrap_err().kind(), ErrorKind::CommitOutcomeUnknown);
+    bed.fs.plan(None);
+    bed
+}
+
+/// An input error of what `matches`, after so many, once or for ever.
+fn fail(bed: &Bed, after: usize, for_ever: bool, matches: fn(&Op) -> bool) {
+    let errno = Errno::IO.raw_os_error();
+    bed.fs.plan(Some(Plan { after, errno, for_ever, matches, takes_effect: false }));
+}
+
+fn reads_pointer(op: &Op) -> bool {
+    *op == Op::Read("CURRENT".into())
+}
+
+fn reads_newest_file(op: &Op) -> bool {
+    *op == Op::Read("data/a.g3".into())
+}
+
+/// The generation that `open` found, and whether it found damage.
+fn found(store: &Store) -> (u64, bool) {
+    let known = store.engine.known();
+    (known.link.generation.get(), known.recovery.is_some())
+}
+
+#[test]
+fn a_pointer_or_manifest_does_not_show_what_was_never_committed() {
+    let bed = interrupted();
+    // A file is read with two calls: its bytes, and then its end.
+    for after in 0..2 {
+        for matches in [reads_pointer, |op: &Op| *op == Op::Read("manifests/0000000003.json".into())] {
+            fail(&bed, after, false, matches);
+            assert_eq!(found(&bed.open().unwrap()), (3, false));
+            assert!(bed.fs.seen() > after + 1, "it was read once more");
+        }
+    }
+    bed.fs.plan(None);
+    let serves = |store: &Store| (store.snapshot().unwrap().generation().get(), store.recovery().is_some());
+    let store = bed.open().unwrap();
+    fail(&bed, 0, false, reads_pointer);
+    assert_eq!(serves(&store), (3, false));
+    fail(&bed, 0, true, reads_pointer);
+    assert_eq!(serves(&store), (4, true), "for want of a pointer, whatever is whole");
+}
+
+#[test]
+fn a_file_is_not_replaced_by_an_older_version() {
+    let bed = interrupted();
+    let store = bed.open().unwrap();
+    let snapshot = store.snapshot().unwrap();
+    let read = || snapshot.get_or_recover("a", b"the default").unwrap();
+    let at = |generation: u64| Provenance::Recovered { generation: generation.try_into().unwrap() };
+    for after in 0..2 {
+        fail(&bed, after, false, reads_newest_file);
+        assert_eq!(read(), (b"second".to_vec(), Provenance::Current));
+        fail(&bed, after, false, reads_newest_file);
+        assert_eq!(snapshot.get("a").unwrap(), b"second");
+    }
+    fail(&bed, 0, true, reads_newest_file);
+    assert_eq!(read(), (b"first".to_vec(), at(2)));
+}
+
+/// With a damaged pointer, the newest that is whole is served, also where it takes two tries to see that it is.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test puts something past the store")]
+fn recovery_does_not_pass_over_the_newest() {
+    let bed = interrupted();
+    for name in ["CURRENT", "manifests/0000000004.json"] {
+        fs::write(bed.path().join(name), "damaged").unwrap();
+    }
+    for matches in [reads_newest_file, |op: &Op| *op == Op::List("manifests".into())] {
+        fail(&bed, 0, false, matches);
+        assert_eq!(found(&bed.open().unwrap()), (3, true));
+        assert!(bed.fs.seen() > 1, "it was tried once more");
+    }
+    fail(&bed, 0, true, reads_newest_file);
+    assert_eq!(found(&bed.open().unwrap()), (2, true), "it cannot be seen to be whole");
+}

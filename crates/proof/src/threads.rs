@@ -1,0 +1,174 @@
+//! The threads of a process, in many orders: every use of a lock, of an atomic and of the disk is a moment at which
+//! another thread may go on. `docs/testing.md` says how it is run.
+
+mod reads;
+mod saves;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler, ReplayScheduler, RoundRobinScheduler};
+use shuttle::{Config, Runner};
+
+use super::scene::{State, contents};
+use crate::engine::create::{create_on, open_on};
+use crate::error::Result;
+use crate::format::names::{LOCKS, STAGING};
+use crate::fs::Fs;
+use crate::fs::sim::SimFs;
+use crate::fs::sim::cut::Cut;
+use crate::fs::sim::disk::Disk;
+use crate::proof::budget;
+use crate::revision::Generation;
+use crate::store::{OpenOptions, Store};
+use crate::sync::Mutex;
+use crate::transaction::Commit;
+use crate::verify::{VerifyOptions, VerifyScope};
+
+/// In how many orders each scenario is run.
+const ORDERS: u64 = 1_000;
+/// How many times the PCT scheduler takes the turn from a thread that could go on.
+const TURNS_TAKEN: usize = 4;
+
+fn config() -> Config {
+    let mut config = Config::new();
+    // Hashing and JSON use more of the stack than `shuttle` gives a thread unless told.
+    config.stack_size = 1 << 19;
+    config.silence_warnings = true;
+    config
+}
+
+/// Runs a scenario in so many orders of its threads, half of them chosen at random at each moment and half by few
+/// changes of who goes first. With a schedule in the environment it runs in that order only.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time that it took is reported, and tests may be told what to repeat"
+)]
+fn explore(name: &str, scenario: impl Fn() + Send + Sync + 'static) {
+    if let Ok(schedule) = std::env::var("GENSTORE_PROVE_SCHEDULE") {
+        Runner::new(ReplayScheduler::new_from_encoded(&schedule), config()).run(scenario);
+        return;
+    }
+    let (runs, seed, start) = (budget::runs(ORDERS), budget::seed(), std::time::Instant::now());
+    let told = Told(format!("seed {seed}, {runs} runs: {name}"));
+    let each = usize::try_from(runs.div_ceil(2)).unwrap();
+    let scenario = Arc::new(scenario);
+    let again = Arc::clone(&scenario);
+    Runner::new(RandomScheduler::new_from_seed(seed, each), config()).run(move || scenario());
+    Runner::new(PctScheduler::new_from_seed(seed, TURNS_TAKEN, each), config()).run(move || again());
+    std::mem::forget(told);
+    let seconds = start.elapsed().as_secs();
+    println!("threads: {name}: {} orders, {seconds} s, 0 violations, seed {seed}", 2 * each);
+}
+
+/// Runs a scenario of few moments in every order of its threads, of which there must be more than `least`.
+#[expect(clippy::disallowed_methods, reason = "the time that it took is reported")]
+fn explore_all(name: &str, least: usize, scenario: impl Fn() + Send + Sync + 'static) {
+    let start = std::time::Instant::now();
+    let orders = Runner::new(DfsScheduler::new(None, false), config()).run(scenario);
+    println!("threads: {name}: all {orders} orders, {} s, 0 violations", start.elapsed().as_secs());
+    assert!(orders > least, "{orders} orders");
+}
+
+/// Says what was going on when a scenario failed.
+struct Told(String);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        println!("threads: violation, {}", self.0);
+    }
+}
+
+/// Makes a disk once, with which every order begins.
+fn prepared(make: impl Fn() -> SimFs + Send + Sync + 'static) -> Disk {
+    // Outside of what is scheduled, so not of `sync`.
+    let disk = Arc::new(std::sync::Mutex::new(None));
+    let made = Arc::clone(&disk);
+    Runner::new(RoundRobinScheduler::new(1), config()).run(move || {
+        let fs = make();
+        *made.lock().unwrap() = Some(fs.disk());
+    });
+    disk.lock().unwrap().take().unwrap()
+}
+
+fn options() -> OpenOptions {
+    OpenOptions::default().author("proof").lock_wait(Duration::from_secs(86_400))
+}
+
+fn open_with(fs: &SimFs, options: OpenOptions) -> Store {
+    let way: Arc<dyn Fs> = Arc::new(fs.clone());
+    open_on(way, std::path::Path::new("simulated"), options.into()).unwrap().into()
+}
+
+fn open(fs: &SimFs) -> Store {
+    open_with(fs, options())
+}
+
+/// Saves these paths with this content.
+fn save(store: &Store, paths: &[&str], content: &str) -> Result<Commit> {
+    let mut tx = store.begin()?;
+    paths.iter().try_for_each(|path| tx.put(path, content))?;
+    tx.commit("save")
+}
+
+/// A disk with a store in which everything was saved that is given, in that order.
+fn saved(saves: &'static [(&'static [&'static str], &'static str)]) -> Disk {
+    prepared(move || {
+        let fs = SimFs::start(Disk::default(), 1);
+        let way: Arc<dyn Fs> = Arc::new(fs.clone());
+        let engine =
+            create_on(way, std::path::Path::new("simulated"), options().checkpoint_thread(false).into());
+        let store = Store::from(engine.unwrap().0);
+        for (paths, content) in saves {
+            save(&store, paths, content).unwrap();
+        }
+        fs
+    })
+}
+
+fn names(fs: &SimFs, folder: &str) -> Vec<String> {
+    fs.list(folder).unwrap().into_iter().map(|listed| listed.name).collect()
+}
+
+/// What was acknowledged, with the disk as it was at that moment.
+type Acknowledged = Arc<Mutex<Vec<(Generation, &'static str, String, Disk)>>>;
+
+fn acknowledge(all: &Acknowledged, fs: &SimFs, commit: &Commit, path: &'static str, content: &str) {
+    let disk = fs.disk();
+    all.lock().unwrap().push((commit.generation, path, content.to_owned(), disk));
+}
+
+/// No two saves were acknowledged under one number, and each was durable when it was.
+fn check_acknowledged(all: &Acknowledged) {
+    let all = std::mem::take(&mut *all.lock().unwrap());
+    let numbers: BTreeSet<Generation> = all.iter().map(|(generation, ..)| *generation).collect();
+    assert_eq!(numbers.len(), all.len(), "two saves have one number");
+    for (generation, path, content, disk) in all {
+        let cut = Cut::new(&disk, 0);
+        let left = SimFs::start(cut.image(&cut.nothing_kept()).disk, 9);
+        let store = open(&left);
+        assert_eq!(store.recovery(), None, "after a power cut after generation {generation}");
+        let snapshot = store.snapshot_at(generation).unwrap();
+        assert_eq!(snapshot.get(path).unwrap(), content.as_bytes(), "generation {generation}");
+    }
+}
+
+/// Everything that holds once all threads have ended, whatever they did.
+fn check_quiet(fs: &SimFs) -> State {
+    let mut locks = names(fs, LOCKS);
+    locks.retain(|name| !name.starts_with("used-"));
+    assert_eq!(locks, ["writer"], "pins are left");
+    assert_eq!(names(fs, STAGING), [""; 0], "staging files are left");
+    let store = open(fs);
+    let report = store.verify(&VerifyOptions { scope: VerifyScope::All, threads: 1, ..Default::default() });
+    let report = report.unwrap();
+    assert!(report.ok && report.findings.is_empty(), "{:?}", report.findings);
+    let state = contents(&store).unwrap().1;
+    drop(store);
+    state
+}
+
+fn text<'a>(state: &'a State, path: &str) -> &'a str {
+    std::str::from_utf8(&state[path]).unwrap()
+}

@@ -1,0 +1,311 @@
+//! Threads that save.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use shuttle::rand::{Rng as _, thread_rng};
+
+use super::reads::verify;
+use super::{
+    Acknowledged, acknowledge, check_acknowledged, check_quiet, explore, explore_all, names, open, open_with,
+    options, save, saved, text,
+};
+use crate::engine::Engine;
+use crate::engine::create::{create_on, open_on};
+use crate::error::{ErrorKind, Result};
+use crate::format::names::{CHECKPOINTS, MANIFESTS};
+use crate::fs::Fs;
+use crate::fs::op::Op;
+use crate::fs::sim::SimFs;
+use crate::fs::sim::disk::Disk;
+use crate::proof::fault::{FaultFs, Plan};
+use crate::storage::directory::Directory;
+use crate::store::Store;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::thread::scope;
+use crate::transaction::Commit;
+
+/// Two threads save different files, through one handle or through one each, while a third looks at what is known.
+fn different_files(disk: &Disk, is_shared: bool) {
+    let fs = SimFs::start(disk.clone(), 2);
+    let one = open(&fs);
+    let other = if is_shared { one.clone() } else { open(&fs) };
+    let before = one.engine.known().link.generation;
+    let all = Acknowledged::default();
+    scope(|scope| {
+        for (store, path) in [(&one, "a"), (&other, "b")] {
+            let (all, fs) = (&all, &fs);
+            scope.spawn(move || {
+                for content in ["1", "2"] {
+                    let commit = save(store, &[path], content).unwrap();
+                    assert!(commit.changed);
+                    acknowledge(all, fs, &commit, path, content);
+                }
+            });
+        }
+        let one = &one;
+        scope.spawn(move || {
+            let mut known = before;
+            for _ in 0..4 {
+                let now = one.engine.known().link.generation;
+                assert!(now >= known, "{now} is known after {known}");
+                known = now;
+            }
+        });
+    });
+    let newest = before.get() + 4;
+    let is_newest = |store: &Store| store.engine.known().link.generation.get() == newest;
+    let is_known = if is_shared { is_newest(&one) } else { is_newest(&one) || is_newest(&other) };
+    assert!(is_known, "{} is known", one.engine.known().link.generation);
+    drop((one, other));
+    check_acknowledged(&all);
+    let state = check_quiet(&fs);
+    assert_eq!((text(&state, "a"), text(&state, "b")), ("2", "2"));
+}
+
+#[test]
+fn saves_of_different_files_through_one_handle_all_land() {
+    let disk = saved(&[(&["a", "b"], "0")]);
+    explore("different files, one handle", move || different_files(&disk, true));
+}
+
+#[test]
+fn saves_of_different_files_through_two_handles_all_land() {
+    let disk = saved(&[(&["a", "b"], "0")]);
+    explore("different files, two handles", move || different_files(&disk, false));
+}
+
+#[test]
+fn a_thread_that_is_late_does_not_bring_an_older_state_back_in_any_order() {
+    let disk = saved(&[(&["a"], "0"), (&["a"], "1")]);
+    explore_all("a late thread", 10, move || {
+        let fs = SimFs::start(disk.clone(), 2);
+        let store = open(&fs);
+        let [first, second, third] =
+            [1_u64, 2, 3].map(|number| store.engine.state_at(store.find(number).unwrap()).unwrap());
+        let storage = Arc::new(Directory::new(Arc::new(fs)));
+        let dir = store.engine.dir().clone();
+        let engine = Arc::new(Engine::new(storage, dir, store.id(), options().into(), first));
+        let late = [second, third].map(|head| {
+            let engine = Arc::clone(&engine);
+            shuttle::thread::spawn(move || drop(engine.remember(head)))
+        });
+        let [(), ()] = late.map(|thread| thread.join().unwrap());
+        assert_eq!(engine.known().link.generation.get(), 3, "an older state is known again");
+    });
+}
+
+#[test]
+fn saves_of_the_same_file_conflict_or_follow_each_other() {
+    let disk = saved(&[(&["a"], "0")]);
+    explore("the same file", move || {
+        let fs = SimFs::start(disk.clone(), 2);
+        let store = open(&fs);
+        let all = Acknowledged::default();
+        let conflicts = Mutex::new(0);
+        scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    // Each adds one twice. What it was told of another's save it does again.
+                    let mut left = 2;
+                    while left > 0 {
+                        let mut tx = store.begin().unwrap();
+                        let content = String::from_utf8(tx.get("a").unwrap()).unwrap();
+                        let content = (content.parse::<u32>().unwrap() + 1).to_string();
+                        tx.put("a", content.as_str()).unwrap();
+                        let base = tx.base();
+                        match tx.commit("add one") {
+                            Ok(commit) => {
+                                acknowledge(&all, &fs, &commit, "a", &content);
+                                left -= 1;
+                            }
+                            Err(error) => {
+                                assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+                                let [conflict] = error.conflicts() else { panic!("{error}") };
+                                assert_eq!(conflict.path.as_str(), "a");
+                                assert!(conflict.generation > base);
+                                *conflicts.lock().unwrap() += 1;
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        drop(store);
+        assert!(*conflicts.lock().unwrap() <= 4, "a conflict with nobody");
+        check_acknowledged(&all);
+        assert_eq!(text(&check_quiet(&fs), "a"), "4", "an addition was lost");
+    });
+}
+
+/// Two threads save through one handle, and the end of the first save fails; or, as the first save of a start makes
+/// the pointer of the one before durable, the end of that.
+fn unknown_outcome(disk: &Disk, plan: Plan, is_settled: bool) {
+    let fs = SimFs::start(disk.clone(), 2);
+    let faulty = FaultFs::new(Arc::new(fs.clone()));
+    let engine = open_on(faulty.way(), std::path::Path::new("simulated"), options().into());
+    let store = Store::from(engine.unwrap());
+    if is_settled {
+        save(&store, &["c"], "0").unwrap();
+    }
+    let before = store.engine.known().link.generation;
+    faulty.take_trace();
+    faulty.plan(Some(plan));
+    let outcomes = Mutex::new(Vec::new());
+    scope(|scope| {
+        for path in ["a", "b"] {
+            let (store, outcomes) = (&store, &outcomes);
+            scope.spawn(move || {
+                let outcome = save(store, &[path], "1").map_err(|error| error.kind());
+                outcomes.lock().unwrap().push((path, outcome));
+            });
+        }
+    });
+    faulty.plan(None);
+    let outcomes = outcomes.into_inner().unwrap();
+    let with =
+        |kind| outcomes.iter().filter(move |(_, outcome)| *outcome == Err(kind)).map(|(path, _)| *path);
+    let unknown: Vec<&str> = with(ErrorKind::CommitOutcomeUnknown).collect();
+    assert!(unknown.len() == 1 && with(ErrorKind::Poisoned).count() == 1, "{outcomes:?}");
+    assert_eq!(faulty.take_trace().iter().filter(|op| op.swaps()).count(), 1, "it saved although poisoned");
+    assert_eq!(store.begin().unwrap_err().kind(), ErrorKind::Poisoned);
+    drop(store);
+    // Here whatever the outcome is unknown of has happened. Whoever opens the store again can go on from it.
+    let store = open(&fs);
+    assert_eq!(store.engine.known().link.generation.get(), before.get() + u64::from(is_settled));
+    save(&store, &["c"], "1").unwrap();
+    drop(store);
+    let state = check_quiet(&fs);
+    for path in ["a", "b"] {
+        assert_eq!(text(&state, path), if is_settled && unknown == [path] { "1" } else { "0" });
+    }
+}
+
+#[test]
+fn an_unknown_outcome_of_one_thread_keeps_the_others_from_saving() {
+    let disk = saved(&[(&["a", "b"], "0")]);
+    const EIO: i32 = 5;
+    explore("an unknown outcome", move || {
+        let plan = Plan { after: 0, errno: EIO, for_ever: false, matches: Op::swaps, takes_effect: true };
+        // The first flush of the root is that of everything that the pointer leads to, the second the one after the swap.
+        let is_flush: fn(&Op) -> bool = |op| matches!(op, Op::FlushDir(dir) if dir.is_empty());
+        let flush = Plan { after: 1, matches: is_flush, takes_effect: false, ..plan };
+        for (plan, is_settled) in [(plan, true), (flush, true), (plan, false), (flush, false)] {
+            unknown_outcome(&disk, plan, is_settled);
+        }
+    });
+}
+
+#[test]
+fn a_checkpoint_is_whole_when_the_last_handle_has_gone() {
+    // The next save makes a checkpoint due.
+    let disk =
+        saved(&[(&["a"], "1"), (&["a"], "2"), (&["a"], "3"), (&["a"], "4"), (&["a"], "5"), (&["b"], "6")]);
+    explore("checkpoints", move || {
+        let fs = SimFs::start(disk.clone(), 2);
+        assert_eq!(names(&fs, CHECKPOINTS), [""; 0]);
+        let one = open(&fs);
+        let two = one.clone();
+        scope(|scope| {
+            for (store, path) in [(one, "a"), (two, "b")] {
+                let fs = &fs;
+                scope.spawn(move || {
+                    save(&store, &[path], "7").unwrap();
+                    // Whoever opens it meanwhile finds it whole.
+                    assert_eq!(open(fs).recovery(), None);
+                    drop(store);
+                });
+            }
+        });
+        assert!(!names(&fs, CHECKPOINTS).is_empty(), "no checkpoint was made");
+        let state = check_quiet(&fs);
+        assert_eq!((text(&state, "a"), text(&state, "b")), ("7", "7"));
+    });
+}
+
+#[test]
+fn a_flag_that_is_set_meanwhile_leaves_all_or_nothing() {
+    let disk = saved(&[(&["a", "b", "c"], "0")]);
+    explore("the flag", move || {
+        let fs = SimFs::start(disk.clone(), 2);
+        let flag = Arc::new(AtomicBool::new(false));
+        let store = open_with(&fs, options().cancel(Arc::clone(&flag)));
+        let before = store.engine.known().link.generation;
+        let (mut saved, mut checked) = (None, None);
+        scope(|scope| {
+            scope.spawn(|| saved = Some(stream(&store)));
+            scope.spawn(|| checked = Some(verify(&store)));
+            scope.spawn(|| {
+                // Each look at the flag is a moment, so that it is set as often late as early.
+                for _ in 0..thread_rng().gen_range(0..150) {
+                    assert!(!flag.load(Ordering::Relaxed));
+                }
+                flag.store(true, Ordering::Relaxed);
+            });
+        });
+        drop(store);
+        let state = check_quiet(&fs);
+        let now = open(&fs).engine.known().link.generation;
+        match saved.unwrap() {
+            Ok(commit) => {
+                assert!(now == commit.generation && now > before);
+                assert_eq!((text(&state, "a"), text(&state, "b")), ("1", "1"));
+            }
+            Err(error) => {
+                assert!(error.is_interrupted(), "{error}");
+                assert_eq!((now, text(&state, "a"), text(&state, "b")), (before, "0", "0"));
+                assert_eq!(names(&fs, MANIFESTS).len(), 2, "something of the save is left");
+            }
+        }
+        match checked.unwrap() {
+            Ok(report) => assert!(report.ok, "{report:?}"),
+            Err(error) => assert!(error.is_interrupted(), "{error}"),
+        }
+    });
+}
+
+/// Saves one file through a staging file and one without.
+fn stream(store: &Store) -> Result<Commit> {
+    let mut tx = store.begin()?;
+    tx.put_reader("a", &b"1"[..])?;
+    tx.put("b", "1")?;
+    tx.commit("save")
+}
+
+/// As `Store::open_or_create`, on a simulated disk.
+fn open_or_create(fs: &SimFs) -> Store {
+    let (way, dir) = (|| -> Arc<dyn Fs> { Arc::new(fs.clone()) }, std::path::Path::new("simulated"));
+    match open_on(way(), dir, options().into()) {
+        Err(error) if error.is_vacant() => {}
+        other => return other.unwrap().into(),
+    }
+    match create_on(way(), dir, options().into()) {
+        Err(error) if error.is_taken() => open_on(way(), dir, options().into()).unwrap().into(),
+        other => other.unwrap().0.into(),
+    }
+}
+
+#[test]
+fn of_threads_that_open_or_make_a_store_one_makes_it_and_all_use_it() {
+    explore("making a store", || {
+        let fs = SimFs::start(Disk::default(), 1);
+        let (all, ids) = (Acknowledged::default(), Mutex::new(BTreeSet::new()));
+        scope(|scope| {
+            for path in ["a", "b"] {
+                let (fs, all, ids) = (&fs, &all, &ids);
+                scope.spawn(move || {
+                    let store = open_or_create(fs);
+                    assert_eq!(store.recovery(), None);
+                    ids.lock().unwrap().insert(store.id().to_string());
+                    let commit = save(&store, &[path], "1").unwrap();
+                    acknowledge(all, fs, &commit, path, "1");
+                });
+            }
+        });
+        assert_eq!(ids.into_inner().unwrap().len(), 1, "two stores were made");
+        check_acknowledged(&all);
+        let state = check_quiet(&fs);
+        assert_eq!((text(&state, "a"), text(&state, "b")), ("1", "1"));
+    });
+}

@@ -1,0 +1,252 @@
+//! The command, killed at random moments: the store is then at the last acknowledged generation, or at the one that was
+//! being saved, whole; and whoever comes next is not kept from anything.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::panic,
+    clippy::disallowed_methods
+)]
+
+#[path = "../../src/budget.rs"]
+mod budget;
+#[path = "../../../cli/tests/sandbox/mod.rs"]
+mod common;
+mod flight;
+mod holder;
+mod making;
+mod model;
+#[path = "../../../../tests/support/mod.rs"]
+mod support;
+mod work;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use budget::{runs, seed};
+use common::Sandbox;
+use flight::{Ended, Flight, From, HALF_EXPORT, Pace, end_all};
+use genstore::Store;
+use model::{Left, Model, assert_same_files};
+use work::{State, Work};
+
+const ROUNDS: u64 = 200;
+/// The rounds on one store. The check of everything costs what the history costs, so a long run makes new stores.
+const ROUNDS_OF_LIFE: u64 = 50;
+/// One store in so many is on the disk, the others are in memory, where that is to be had.
+const ON_DISK: u64 = 4;
+/// The rounds between two checks of every byte of every generation.
+const VERIFY_EVERY: u64 = 20;
+
+/// Tells where a test that failed had come to.
+struct Where(String);
+
+impl Drop for Where {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("failed: {}", self.0);
+        }
+    }
+}
+
+/// What all rounds have come to.
+#[derive(Default, Debug)]
+struct Tally {
+    kills: u64,
+    /// Kills of a process that was running.
+    in_time: u64,
+    /// Interrupted saves that were left.
+    interrupted: u64,
+    /// Generations that were there although the command did not say so any more.
+    unacknowledged: u64,
+    /// Half exports that were left, under names of their own.
+    half_exports: u64,
+}
+
+#[test]
+fn killed_commands_leave_the_last_acknowledged_generation_or_the_next() {
+    let (rounds, seed, start) = (runs(ROUNDS), seed(), Instant::now());
+    let (mut pace, mut tally) = (Pace::default(), Tally::default());
+    for life in 0..rounds.div_ceil(ROUNDS_OF_LIFE) {
+        let rounds = ROUNDS_OF_LIFE.min(rounds - life * ROUNDS_OF_LIFE);
+        Life::new(seed, life, &mut pace, &mut tally).live(rounds);
+    }
+    let Tally { kills, in_time, interrupted, unacknowledged, half_exports } = tally;
+    println!(
+        "L4: {rounds} rounds, {} s, 0 violations, seed {seed}; {kills} kills, {in_time} of a running process; left \
+         {interrupted} interrupted saves, {unacknowledged} whole generations of which nobody was told, and \
+         {half_exports} directories of killed exports under names of their own",
+        start.elapsed().as_secs()
+    );
+    println!("L4: moments are spread over: {}", pace.told());
+    // Kills that come too early or too late show nothing.
+    assert!(in_time * 2 > kills, "too few kills met a process that was running: {in_time} of {kills}");
+    assert!(
+        interrupted * 50 > rounds,
+        "too few kills left an interrupted save: {interrupted} in {rounds} rounds"
+    );
+}
+
+/// The place of a store. On a disk most of a save is waiting for flushes, and so are most of the moments. In memory they
+/// are spread over the writes.
+fn sandbox(number: u64) -> Sandbox {
+    match support::memory().filter(|_| !number.is_multiple_of(ON_DISK)) {
+        Some(memory) => Sandbox::new_in(memory),
+        None => Sandbox::new(),
+    }
+}
+
+/// One store and what happens to it.
+struct Life<'a> {
+    sandbox: Sandbox,
+    random: fastrand::Rng,
+    /// A handle that stays open all the while.
+    handle: Store,
+    model: Model,
+    pace: &'a mut Pace,
+    tally: &'a mut Tally,
+    place: Where,
+}
+
+impl<'a> Life<'a> {
+    fn new(seed: u64, life: u64, pace: &'a mut Pace, tally: &'a mut Tally) -> Self {
+        let sandbox = sandbox(life);
+        sandbox.ok(&["init"]);
+        let handle = Store::open(sandbox.store()).unwrap();
+        let model = Model::new(handle.dir());
+        let random = fastrand::Rng::with_seed(seed ^ (life << 32));
+        let place = Where(format!("seed {seed}, store {life}"));
+        let mut this = Self { sandbox, random, handle, model, pace, tally, place };
+        this.measure();
+        this
+    }
+
+    /// Lets one command of each kind end, and notes how long it took.
+    fn measure(&mut self) {
+        let put = Work::Put { path: "first".into(), bytes: b"1".as_slice().into() };
+        let files: State = (0..20).map(|n| (n.to_string(), Arc::from(n.to_string().as_bytes()))).collect();
+        let commit = Work::Commit { into: None, prune: false, files };
+        let export = Work::Export { at: 1, into_empty: false };
+        for work in [put, commit, Work::Rollback { to: 2 }, export, Work::Verify] {
+            let (start, message) = (Instant::now(), format!("first {}", work.name()));
+            let ended = Flight::start(&self.sandbox, work, 0, message, &[]).end();
+            self.pace.measured(&ended.work, From::Start, start.elapsed());
+            self.settle(&[ended]);
+        }
+    }
+
+    fn live(mut self, rounds: u64) {
+        let told = self.place.0.clone();
+        for round in 0..rounds {
+            self.place.0 = format!("{told}, round {round}");
+            self.round(round);
+            if (round + 1) % VERIFY_EVERY == 0 {
+                self.model.verify(&self.sandbox);
+            }
+        }
+        self.model.verify(&self.sandbox);
+    }
+
+    fn round(&mut self, round: u64) {
+        let alone = self.random.u32(0..4) > 0;
+        let processes = if alone { 1 } else { self.random.usize(2..6) };
+        let (mut flights, mut kinds) = (Vec::new(), Vec::new());
+        for index in 0..processes {
+            let work = Work::choose(&mut self.random, &self.model.states, index, alone);
+            let from = match alone {
+                false => From::StartAmongOthers,
+                // The greater part of a run is spent on the way to its work, and the lesser matters more.
+                true if !matches!(work, Work::Verify) && self.random.bool() => From::Work,
+                true => From::Start,
+            };
+            let is_killed = alone || self.random.u32(0..4) > 0;
+            let moment = self.pace.moment(&mut self.random, &work, from);
+            let mut flight =
+                Flight::start(&self.sandbox, work, index, format!("round {round} process {index}"), &[]);
+            let waited =
+                if from == From::Work { flight.wait_for_work(&self.sandbox) } else { Duration::ZERO };
+            flights.push((flight, is_killed.then(|| waited + moment)));
+            kinds.push(is_killed.then_some(from));
+        }
+        let ended = end_all(flights);
+        let done = self.settle(&ended);
+        for (ended, from) in ended.iter().zip(kinds) {
+            let Some(from) = from else { continue };
+            self.tally.kills += 1;
+            self.tally.in_time += u64::from(ended.was_killed);
+            let in_time = if from == From::Work { !done.contains(&ended.index) } else { ended.was_killed };
+            self.pace.killed(&ended.work, from, in_time);
+        }
+        self.model.check_any(&mut self.random, &self.handle);
+        // Now and then the next one to be killed finds what this one left.
+        if self.random.u32(0..4) > 0 {
+            let work = Work::Put { path: "probe".into(), bytes: round.to_string().into_bytes().into() };
+            let message = format!("probe {round}");
+            let next = Flight::start(&self.sandbox, work, 0, message, &["--lock-wait", "0"]).end();
+            self.settle(&[next]);
+        }
+    }
+
+    /// Compares everything with what these commands may have done, and gives those that have done it.
+    fn settle(&mut self, ended: &[Ended]) -> BTreeSet<usize> {
+        let Left { mut done, interrupted, unacknowledged } = self.model.check(&self.handle, ended);
+        self.tally.interrupted += interrupted;
+        self.tally.unacknowledged += unacknowledged;
+        self.model.check_status(&self.sandbox);
+        for ended in ended {
+            if let Work::Export { at, into_empty } = ended.work
+                && self.check_export(ended, at, into_empty)
+            {
+                done.insert(ended.index);
+            }
+        }
+        for name in self.sandbox.names() {
+            if name.starts_with(HALF_EXPORT) {
+                fs::remove_dir_all(self.sandbox.path(name)).unwrap();
+                self.tally.half_exports += 1;
+            } else {
+                assert!(name == "store" || name.starts_with("source-"), "{name} was left");
+            }
+        }
+        done
+    }
+
+    /// The directory of an export is whole, which is told, or as it was before. Then the same export works at once.
+    fn check_export(&self, ended: &Ended, at: u64, into_empty: bool) -> bool {
+        let target = self.sandbox.path(format!("target-{}", ended.index));
+        let expected = &self.model.states[&at];
+        let check = |found| assert_same_files(&found, expected, &format!("export of {at}"));
+        let is_whole = match read_dir(&target) {
+            Some(found) if !into_empty || !found.is_empty() => {
+                check(found);
+                true
+            }
+            found => {
+                assert_eq!(found.is_some(), into_empty, "{ended:?}");
+                assert!(ended.was_killed || expected.is_empty(), "nothing was exported: {ended:?}");
+                self.sandbox.ok(&["export", target.to_str().unwrap(), "--at", &at.to_string()]);
+                check(read_dir(&target).unwrap());
+                false
+            }
+        };
+        fs::remove_dir_all(target).unwrap();
+        is_whole
+    }
+}
+
+/// Path and content of all files below a directory; `None` when it is not there.
+fn read_dir(dir: &Path) -> Option<State> {
+    let tree = dir.exists().then(|| common::tree(dir))?;
+    let files: BTreeMap<_, _> = tree.into_iter().filter_map(|(name, bytes)| Some((name, bytes?))).collect();
+    Some(
+        files
+            .into_iter()
+            .map(|(name, bytes)| (name.into_os_string().into_string().unwrap(), bytes.into()))
+            .collect(),
+    )
+}

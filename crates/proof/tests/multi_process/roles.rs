@@ -1,0 +1,126 @@
+//! What each process of the crowd does until all saves are made.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use genstore::{Blake3, HistoryEntry, Store};
+use serde_json::json;
+
+use crate::budget::seed;
+use crate::state::{COUNTER, Own, Seen, count_up, own, retry, transfer};
+use crate::{failed, finished, tell};
+
+/// How much of the history is read each time.
+const NEWEST: usize = 50;
+/// How often an old snapshot is read again before it is let go of.
+const LOOKS_AT_OLD: u32 = 30;
+/// The longest pause of a reader, in microseconds: readers that never rest leave nothing to the writers where there are
+/// few cores.
+const PAUSE_MAX: u64 = 200_000;
+
+/// Saves so often, each time its own file, and now and then also what others save.
+pub(crate) fn write(dir: &Path, writer: usize, saves: u64) {
+    let store = Store::open(dir).unwrap();
+    let mut random = fastrand::Rng::with_seed(seed() ^ ((writer as u64 + 1) << 32));
+    let (mut now, mut last, mut conflicts) = (Own::default(), 0, 0);
+    while now.saves < saves {
+        let (kind, amount) = (random.u32(0..4), random.i64(1..10));
+        now.saves += 1;
+        now.counted += u64::from(kind == 0);
+        let (generation, tries) = retry(&store, &format!("{writer}"), |tx| {
+            tx.put_json(&own(writer), &now).unwrap();
+            match kind {
+                0 => count_up(tx),
+                1 => transfer(tx, amount),
+                _ => {}
+            }
+        });
+        assert!(generation > last, "{generation} after {last}");
+        assert!(tries == 0 || kind < 2, "nobody else writes to its own file");
+        (last, conflicts) = (generation, conflicts + tries);
+    }
+    tell(&json!({ "own": now, "last": last, "conflicts": conflicts }));
+}
+
+/// Looks at the newest generation: with a handle that stays open and with a new one each time. And at an old one.
+pub(crate) fn watch(dir: &Path, number: usize) {
+    let store = Store::open(dir).unwrap();
+    let mut random = reader_random(number);
+    let (mut old, mut looks) = (store.snapshot().unwrap(), 0);
+    let (mut then, mut newest) = (Seen::of(&old), Seen::of(&old));
+    let mut generations = BTreeSet::new();
+    loop {
+        let is_last = finished(dir).exists();
+        for store in [&store, &Store::open(dir).unwrap()] {
+            let seen = Seen::of(&store.snapshot().unwrap());
+            assert_eq!(store.recovery(), None);
+            seen.check_not_before(&newest);
+            generations.insert(seen.generation);
+            newest = seen;
+        }
+        assert_eq!(Seen::of(&old), then, "a snapshot stays what it is");
+        looks += 1;
+        if looks % LOOKS_AT_OLD == 0 {
+            old = store.snapshot().unwrap();
+            then = Seen::of(&old);
+        }
+        if is_last {
+            return tell(&json!({ "last": newest.generation, "generations": generations.len() }));
+        }
+        assert!(!failed(dir).exists(), "another process failed");
+        std::thread::sleep(Duration::from_micros(random.u64(0..PAUSE_MAX)));
+    }
+}
+
+/// Reads the newest part of the history and something of it, and the whole each time it has grown by half.
+pub(crate) fn read_history(dir: &Path, number: usize) {
+    let store = Store::open(dir).unwrap();
+    let mut random = reader_random(number);
+    let mut known: Option<(u64, Blake3)> = None;
+    let (mut whole, mut generations) = (0, BTreeSet::new());
+    loop {
+        let is_last = finished(dir).exists();
+        let entries: Vec<HistoryEntry> = store.history().unwrap().take(NEWEST).map(Result::unwrap).collect();
+        check_run(&entries);
+        let newest = entries[0].generation.get();
+        if let Some((known, hash)) = known {
+            assert!(newest >= known, "{newest} after {known}");
+            let again = entries.iter().find(|entry| entry.generation.get() == known);
+            assert!(again.is_none_or(|again| again.manifest == hash), "another history: {again:?}");
+        }
+        known = Some((newest, entries[0].manifest));
+        generations.insert(newest);
+        let any = random.choice(&entries).unwrap().generation;
+        if any.get() > 1 {
+            assert_eq!(Seen::of(&store.snapshot_at(any).unwrap()).generation, any.get());
+        }
+        let counted = store.history_of(COUNTER).unwrap().take(3).map(Result::unwrap);
+        assert!(counted.map(|entry| entry.generation).is_sorted_by(|newer, older| newer > older));
+        if is_last || newest > whole + whole / 2 {
+            let all: Vec<HistoryEntry> = store.history().unwrap().map(Result::unwrap).collect();
+            check_run(&all);
+            assert_eq!(all.last().unwrap().generation.get(), 1);
+            assert_eq!(all.len() as u64, all[0].generation.get(), "no number is left out");
+            whole = all[0].generation.get();
+        }
+        if is_last {
+            return tell(&json!({ "last": newest, "generations": generations.len() }));
+        }
+        assert!(!failed(dir).exists(), "another process failed");
+        std::thread::sleep(Duration::from_micros(random.u64(0..PAUSE_MAX)));
+    }
+}
+
+fn reader_random(number: usize) -> fastrand::Rng {
+    fastrand::Rng::with_seed(seed() ^ ((number as u64 + 1) << 48))
+}
+
+/// Each follows the one below it.
+fn check_run(entries: &[HistoryEntry]) {
+    for pair in entries.windows(2) {
+        let [newer, older] = pair else { unreachable!() };
+        assert!(newer.generation > older.generation && newer.time >= older.time, "{newer:?} {older:?}");
+        assert_eq!(newer.parent, Some(older.generation), "{newer:?}");
+    }
+}
