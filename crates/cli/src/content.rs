@@ -7,7 +7,8 @@ use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use crate::jsondiff::{self, PATIENCE};
-use crate::output::{MARK, MINUS, Out, PLUS, clean, count};
+use crate::output::{MARK, MINUS, Out, PLUS};
+use crate::term::{clean, count};
 
 /// Aligning lines takes memory and patience; above this, size and hash say enough.
 const TEXT_LIMIT: u64 = 1 << 20;

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::args::{Global, Writer};
 use crate::failure::Failure;
-use crate::output::{clean, note};
-use crate::{signal, witness};
+use crate::term::{clean, note};
+use crate::{exit, signal, witness};
 
 pub(crate) struct Context {
     store: Option<PathBuf>,
@@ -58,7 +58,7 @@ impl Context {
 
     /// From here on a signal stops the work cleanly instead of ending the program.
     pub(crate) fn options(&self, writer: &Writer) -> OpenOptions {
-        signal::watch(&self.stop, self.json);
+        self.watch_signals();
         let options = Store::options()
             .author(&author(writer))
             .cancel(Arc::clone(&self.stop))
@@ -71,6 +71,11 @@ impl Context {
 
     pub(crate) fn stop(&self) -> &Arc<AtomicBool> {
         &self.stop
+    }
+
+    pub(crate) fn watch_signals(&self) {
+        let json = self.json;
+        signal::watch(&self.stop, exit::INTERRUPTED, move || Failure::stopped_at_once().print(json));
     }
 
     pub(crate) fn was_interrupted(&self) -> bool {

@@ -5,7 +5,7 @@ use std::io;
 use serde_json::{Value, json};
 
 use crate::exit;
-use crate::output::{clean, note};
+use crate::term::{clean, note};
 
 pub(crate) enum Failure {
     /// The library refused or failed, and knows why.

@@ -27,6 +27,7 @@ mod output;
 mod progress;
 mod signal;
 mod stdin;
+mod term;
 mod witness;
 
 use std::process::ExitCode;

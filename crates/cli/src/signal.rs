@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::failure::Failure;
-
 /// Signals that come together count as one: `timeout` sends its signal to the command and then to all that run with it.
 const TOGETHER: Duration = Duration::from_secs(1);
 const TELLING_MAX: Duration = Duration::from_millis(200);
 
-/// Installed by the commands that write only; for the others the usual sudden end is right.
+/// Sets `stop` at the first signal. At a second one it calls `tell` and ends the process with `code`.
+///
+/// Only commands that write install this; for the others the usual sudden end is right.
 #[expect(clippy::disallowed_methods, reason = "how far apart two signals are is no matter of the library")]
-pub(crate) fn watch(stop: &Arc<AtomicBool>, json: bool) {
+pub(crate) fn watch(stop: &Arc<AtomicBool>, code: u8, tell: impl Fn() + Clone + Send + 'static) {
     let stop = Arc::clone(stop);
     let mut first = None;
     // Where no handler can be installed, a signal ends the program at once. A commit survives that too:
@@ -21,11 +21,11 @@ pub(crate) fn watch(stop: &Arc<AtomicBool>, json: bool) {
     let _ = ctrlc::set_handler(move || {
         stop.store(true, Ordering::SeqCst);
         if first.get_or_insert_with(Instant::now).elapsed() >= TOGETHER {
-            let code = Failure::stopped_at_once().code();
             // Whoever holds standard error may be waiting for somebody to read it.
             let (told, wait) = mpsc::channel();
+            let tell = tell.clone();
             std::thread::spawn(move || {
-                Failure::stopped_at_once().print(json);
+                tell();
                 let _ = told.send(());
             });
             let _ = wait.recv_timeout(TELLING_MAX);

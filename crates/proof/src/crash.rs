@@ -23,8 +23,8 @@ const SAMPLES_LONG: u64 = 16;
 const SHALLOW: u64 = 12;
 /// The same for the second power cut.
 const LIMIT_AGAIN: u64 = 2;
-/// The distinct states that are looked at unless more are asked for.
-const STATES: u64 = 1_000_000;
+/// The most combinations that are all tried in a run before each change.
+const LIMIT_IN_CI: u64 = 64;
 
 /// Disks, each with what is expected of it.
 #[derive(Default)]
@@ -226,11 +226,19 @@ fn tree(disk: &Disk) -> String {
     text
 }
 
-/// What is tried of all points with one seed, in this order: a few ways of each, everything that can be tried in every
-/// way, some samples of each other point, and then all samples, of long work last.
+/// A few ways of each point, and a second power cut after two of them.
+fn shallow(seed: u64) -> Depth {
+    Depth { limit_again: LIMIT_AGAIN, again: 2, ..Depth::up_to(SHALLOW, seed) }
+}
+
+/// The points that have at most `limit` ways, in every way. The others are counted.
+fn every_way(limit: u64, seed: u64) -> Depth {
+    Depth { samples: 0, samples_long: 0, ..Depth::up_to(limit, seed) }
+}
+
+/// What a long run tries of all points with one seed, in this order: a few ways of each, everything that can be tried in
+/// every way, some samples of each other point, and then all samples, of long work last.
 fn depths(seed: u64) -> [Depth; 5] {
-    let shallow = Depth { limit_again: LIMIT_AGAIN, again: 2, ..Depth::up_to(SHALLOW, seed) };
-    let every_way = Depth { samples: 0, samples_long: 0, ..Depth::up_to(LIMIT, seed) };
     let sampled = |samples, samples_long| Depth {
         done: true,
         samples,
@@ -239,7 +247,13 @@ fn depths(seed: u64) -> [Depth; 5] {
         again: 1,
         ..Depth::up_to(LIMIT, seed)
     };
-    [shallow, every_way, sampled(SAMPLES, SAMPLES_LONG), sampled(LIMIT, SAMPLES_LONG), sampled(LIMIT, LIMIT)]
+    [
+        shallow(seed),
+        every_way(LIMIT, seed),
+        sampled(SAMPLES, SAMPLES_LONG),
+        sampled(LIMIT, SAMPLES_LONG),
+        sampled(LIMIT, LIMIT),
+    ]
 }
 
 /// Every workload at every point, on all processors, in an order that the seed decides; samples only until `wanted`
@@ -261,14 +275,18 @@ fn everything(recorded: &[Recorded], depth: Depth, wanted: u64, seen: &Seen) -> 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the time that it took is reported")]
 fn l1_the_power_is_cut_at_every_operation() {
-    let (wanted, seed, start) = (budget::runs(STATES), budget::seed(), std::time::Instant::now());
+    let (wanted, seed, start) = (budget::runs(0), budget::seed(), std::time::Instant::now());
     let all = workloads::all();
     let recorded: Vec<Recorded> =
         all.iter().map(|workload| Recorded::of(workload, &plain()).unwrap()).collect();
     let operations: usize = recorded.iter().map(|recorded| recorded.steps.len()).sum();
     let points = recorded.iter().map(|recorded| recorded.points().count()).sum::<usize>();
     let (seen, mut complete) = (Seen::default(), 0);
-    for depth in (0..).flat_map(|round| depths(seed.wrapping_add(round))) {
+    let long = (0..).flat_map(|round| depths(seed.wrapping_add(round)));
+    let in_ci = [shallow(seed), every_way(LIMIT_IN_CI, seed)];
+    let depths: Box<dyn Iterator<Item = Depth>> =
+        if wanted == 0 { Box::new(in_ci.into_iter()) } else { Box::new(long) };
+    for depth in depths {
         if let Err(wrong) = everything(&recorded, depth, wanted, &seen) {
             panic!("seed {}: {wrong}", depth.seed);
         }

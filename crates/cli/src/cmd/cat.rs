@@ -24,13 +24,13 @@ pub(crate) fn run(args: &args::Cat, context: &Context, out: &mut Out) -> Result<
         ));
     };
     let entry = snapshot.entry(&args.path);
-    out.json(&json!({
+    Ok(out.json(&json!({
         "path": args.path,
         "bytes": text.len(),
         "blake3": entry.as_ref().map(|entry| entry.blake3.to_string()),
         "generation": entry.as_ref().map(|entry| entry.generation.get()),
         "text": text,
-    }))
+    }))?)
 }
 
 /// Unlike `io::copy`, tells a failing store from a failing output.

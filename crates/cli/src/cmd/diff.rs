@@ -10,7 +10,8 @@ use crate::content::Content;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::jsondiff;
-use crate::output::{MINUS, Out, PLUS, STRONG, bytes, clean};
+use crate::output::{MINUS, Out, PLUS, STRONG};
+use crate::term::{bytes, clean};
 
 pub(crate) fn run(args: args::Diff, context: &Context, out: &mut Out) -> Result<(), Failure> {
     let store = context.open()?;

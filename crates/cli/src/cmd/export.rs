@@ -9,14 +9,14 @@ use serde_json::json;
 use crate::args;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Out, bytes, count};
+use crate::output::Out;
 use crate::progress::Bar;
-use crate::signal;
+use crate::term::{bytes, count};
 
 pub(crate) fn run(args: &args::Export, context: &Context, out: &mut Out) -> Result<(), Failure> {
     let store = context.open()?;
     let snapshot = store.snapshot_at(args.at.at.as_str())?;
-    signal::watch(context.stop(), context.json);
+    context.watch_signals();
     let bar = Bar::new(context, "writing");
     let options = Export {
         skip_damaged: args.skip_damaged,
@@ -32,12 +32,12 @@ pub(crate) fn run(args: &args::Export, context: &Context, out: &mut Out) -> Resu
         context.report_damage();
     }
     if context.json {
-        return out.json(&json!({
+        return Ok(out.json(&json!({
             "generation": generation.get(),
             "files": report.files,
             "bytes": report.bytes,
             "damaged": damaged.iter().map(Failure::facts).collect::<Vec<_>>(),
-        }));
+        }))?);
     }
     damaged.iter().for_each(|failure| failure.print(false));
     if !context.quiet {

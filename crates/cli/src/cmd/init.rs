@@ -15,11 +15,11 @@ pub(crate) fn run(args: &args::Init, context: &Context, out: &mut Out) -> Result
     context.tell_medium(store.medium());
     let generation = store.snapshot()?.generation();
     if context.json {
-        return out.json(&json!({
+        return Ok(out.json(&json!({
             "store": store.id().to_string(),
             "generation": generation.get(),
             "medium": store.medium(),
-        }));
+        }))?);
     }
     if !context.quiet {
         writeln!(out, "generation {generation}: an empty store, {}", store.id())?;

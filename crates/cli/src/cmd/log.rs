@@ -8,7 +8,8 @@ use serde_json::json;
 use crate::args;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{MARK, Out, clean, columns, fit, time};
+use crate::output::{MARK, Out};
+use crate::term::{clean, columns, fit, time};
 
 pub(crate) fn run(args: &args::Log, context: &Context, out: &mut Out) -> Result<(), Failure> {
     let store = context.open()?;

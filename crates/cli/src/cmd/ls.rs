@@ -5,7 +5,8 @@ use std::io::Write;
 use crate::args;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Out, clean};
+use crate::output::Out;
+use crate::term::clean;
 
 pub(crate) fn run(args: &args::Ls, context: &Context, out: &mut Out) -> Result<(), Failure> {
     let store = context.open()?;

@@ -21,5 +21,5 @@ pub(crate) fn run(args: &args::Put, context: &Context, out: &mut Out) -> Result<
         }
     }
     let commit = transaction.commit(&args.save.message)?;
-    out.commit(context, &commit)
+    Ok(super::report(&commit, context, out)?)
 }

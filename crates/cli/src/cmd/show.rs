@@ -8,14 +8,15 @@ use serde_json::json;
 use crate::args;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{MINUS, Out, PLUS, STRONG, bytes, clean, count, time};
+use crate::output::{MINUS, Out, PLUS, STRONG};
+use crate::term::{bytes, clean, count, time};
 
 pub(crate) fn run(args: &args::Show, context: &Context, out: &mut Out) -> Result<(), Failure> {
     let store = context.open()?;
     let entry = store.entry(args.revision.as_str())?;
     let names = |paths: &[StorePath]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
     if context.json {
-        return out.json(&json!({
+        return Ok(out.json(&json!({
             "generation": entry.generation.get(),
             "kind": entry.kind,
             "time": entry.time.to_string(),
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &args::Show, context: &Context, out: &mut Out) -> Result
             "manifest": entry.manifest.to_string(),
             "files": entry.files,
             "bytes": entry.bytes,
-        }));
+        }))?);
     }
     let parent = entry.parent.map_or_else(|| "none".to_owned(), |parent| parent.to_string());
     let title = format!("generation {} ({})", entry.generation, entry.kind);

@@ -7,7 +7,8 @@ use genstore::Health;
 use super::verify;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{MINUS, Out, PLUS, bytes, clean, count, time};
+use crate::output::{MINUS, Out, PLUS};
+use crate::term::{bytes, clean, count, time};
 
 pub(crate) fn run(context: &Context, out: &mut Out) -> Result<(), Failure> {
     let store = context.open()?;
@@ -17,7 +18,7 @@ pub(crate) fn run(context: &Context, out: &mut Out) -> Result<(), Failure> {
         context.report_damage();
     }
     if context.json {
-        return out.json(&status);
+        return Ok(out.json(&status)?);
     }
     let health = if healthy { out.paint(PLUS, "ok") } else { out.paint(MINUS, "degraded") };
     writeln!(out, "store       {}", status.store)?;

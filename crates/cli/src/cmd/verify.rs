@@ -7,8 +7,9 @@ use genstore::{Finding, Severity, VerifyOptions, VerifyScope};
 use crate::args;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{MARK, MINUS, Out, PLUS, bytes, clean, count};
+use crate::output::{MARK, MINUS, Out, PLUS};
 use crate::progress::Bar;
+use crate::term::{bytes, clean, count};
 
 pub(crate) fn run(args: &args::Verify, context: &Context, out: &mut Out) -> Result<(), Failure> {
     let store = context.open()?;
@@ -26,7 +27,7 @@ pub(crate) fn run(args: &args::Verify, context: &Context, out: &mut Out) -> Resu
         context.report_damage();
     }
     if context.json {
-        return out.json(&report);
+        return Ok(out.json(&report)?);
     }
     for finding in &report.findings {
         line(finding, out)?;
