@@ -35,7 +35,7 @@ use genstore::Store;
 use model::{Left, Model, assert_same_files};
 use work::{State, Work};
 
-const ROUNDS: u64 = 200;
+const ROUNDS: u64 = 60;
 /// The rounds on one store. The check of everything costs what the history costs, so a long run makes new stores.
 const ROUNDS_OF_LIFE: u64 = 50;
 /// One store in so many is on the disk, the others are in memory, where that is to be had.

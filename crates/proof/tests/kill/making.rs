@@ -10,7 +10,7 @@ use crate::common::{Sandbox, json_lines};
 
 #[test]
 fn a_store_whose_making_was_killed_can_be_made() {
-    let (rounds, seed) = (runs(200).div_ceil(5), seed());
+    let (rounds, seed) = (runs(60).div_ceil(5), seed());
     let mut random = fastrand::Rng::with_seed(seed);
     let start = Instant::now();
     Sandbox::new().ok(&["init"]);

@@ -37,7 +37,7 @@ const TOLD: &str = "told: ";
 const READERS: [&str; 4] = ["watch", "watch", "history", "history"];
 /// The commits in all, unless told otherwise: the greater part on a store in memory, as durability is not what this is
 /// about, and one in so many on the disk, where a save takes its real course.
-const COMMITS: u64 = 20_000;
+const COMMITS: u64 = 2_000;
 const ON_DISK: u64 = 40;
 /// The most commits on one store.
 const COMMITS_OF_STORE: u64 = 100_000;
