@@ -151,7 +151,7 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
     // Another process may have made the store while this one waited.
     check_vacant(&*storage, dir)?;
     make_folders(&*fs)?;
-    let medium = medium::probe(&*fs, dir, options.force_medium, options.lock_witness.as_deref())?;
+    let medium = medium::probe(&*fs, dir, options.force_medium)?;
     let found = serde_json::to_value(&medium).unwrap_or_default();
     let draft = Draft {
         kind: Kind::Commit,

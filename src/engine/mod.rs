@@ -46,7 +46,6 @@ pub(crate) struct Options {
     pub(crate) validators: Validators,
     pub(crate) cancel: Option<Arc<AtomicBool>>,
     pub(crate) force_medium: bool,
-    pub(crate) lock_witness: Option<Arc<crate::fs::medium::LockWitness>>,
     /// Whether checkpoints are written by a thread of their own.
     pub(crate) checkpoint_thread: bool,
 }

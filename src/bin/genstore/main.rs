@@ -27,7 +27,6 @@ mod output;
 mod progress;
 mod signal;
 mod stdin;
-mod witness;
 
 use std::process::ExitCode;
 
@@ -38,10 +37,6 @@ use failure::Failure;
 use output::Out;
 
 fn main() -> ExitCode {
-    let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == witness::COMMAND) {
-        return ExitCode::from(witness::answer(words.next()));
-    }
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(stop) => return refuse(&stop),

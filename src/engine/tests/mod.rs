@@ -4,6 +4,7 @@ mod barriers;
 mod faults;
 mod folders;
 mod numbers;
+mod probing;
 mod reading;
 
 use std::collections::BTreeMap;
