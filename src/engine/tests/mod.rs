@@ -4,6 +4,7 @@ mod barriers;
 mod faults;
 mod folders;
 mod numbers;
+mod pins;
 mod probing;
 mod reading;
 

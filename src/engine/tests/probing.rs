@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Bed;
+use crate::engine::Options;
 use crate::engine::create::create_on;
 use crate::error::ErrorKind;
 use crate::fs::layer::{Do, Layer};
@@ -25,7 +26,7 @@ fn a_lock_that_a_second_descriptor_gets_too_is_no_lock() {
     let error = create_on(without_locks(&bed), bed.path(), Bed::options()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     assert!(error.to_string().contains("a lock that is held"), "{error}");
-    let forced = super::super::Options { force_medium: true, ..Bed::options() };
+    let forced = Options { force_medium: true, ..Bed::options() };
     let (_, medium) = create_on(without_locks(&bed), bed.path(), forced).unwrap();
     assert_eq!(medium.lock_excludes, "nobody");
     assert_eq!(medium.warnings.last().unwrap(), "a lock that is held does not keep others out");
