@@ -4,6 +4,7 @@
 //! implementation of the two traits here.
 
 pub(crate) mod directory;
+pub(crate) mod export_dir;
 pub(crate) mod round;
 
 use std::fmt::Debug;
