@@ -4,8 +4,6 @@
 //! links are never followed, and only regular files are opened: whoever plants a link in a store cannot lead it out.
 
 #[cfg(test)]
-pub(crate) mod fault;
-#[cfg(test)]
 pub(crate) mod layer;
 pub(crate) mod lock;
 pub(crate) mod medium;

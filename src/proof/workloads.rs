@@ -7,8 +7,7 @@ use super::scene::{self, Edit, Expect, Scene, State, Wrap, plain, put, staged, s
 use crate::error::ErrorKind;
 use crate::format::names::MANIFESTS;
 use crate::fs::Fs;
-use crate::fs::fault::{FaultFs, Plan};
-use crate::fs::layer::{Do, Layer, Rule};
+use crate::fs::layer::{Do, Layer, Plan, Rule};
 use crate::fs::op::Op;
 use crate::fs::sim::disk::{Disk, FailedFlush};
 use crate::revision::Generation;
@@ -410,20 +409,17 @@ fn first_save() -> Vec<Edit> {
     vec![put("a.json", "third a"), put("new/deep/e.json", "third e"), stream("folder/d.json", "third d")]
 }
 
-/// A layer of faults whose flushes are done.
-fn waiting(way: Arc<dyn Fs>) -> FaultFs {
-    let fault = FaultFs::new(way);
-    fault.wait_for_the_disk();
-    fault
+/// A layer without a rule so far.
+fn waiting(way: Arc<dyn Fs>) -> Layer {
+    Layer::new(way, Arc::new(|_| Do::Asked))
 }
 
 /// From then on nothing can be done.
 fn dies_after(after: usize) -> Plan {
     Plan {
         after,
-        errno: rustix::io::Errno::IO.raw_os_error(),
+        becomes: Do::Fail(rustix::io::Errno::IO.raw_os_error()),
         for_ever: true,
         matches: Op::changes,
-        takes_effect: false,
     }
 }

@@ -14,21 +14,21 @@ use std::sync::Arc;
 
 use crate::engine::create::{create_on, open_on};
 use crate::error::Result;
-use crate::fs::fault::FaultFs;
+use crate::fs::layer::Layer;
 use crate::fs::real::RealFs;
 use crate::store::{OpenOptions, Store};
 
 /// A directory, and the faulty way to it.
 struct Bed {
     dir: tempfile::TempDir,
-    fs: FaultFs,
+    fs: Layer,
 }
 
 impl Bed {
     /// An empty directory.
     fn empty() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let fs = FaultFs::new(Arc::new(RealFs::open(dir.path()).unwrap()));
+        let fs = Layer::skipping_syncs(Arc::new(RealFs::open(dir.path()).unwrap()));
         Self { dir, fs }
     }
 

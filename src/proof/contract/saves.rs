@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::workloads::{self, Workload};
 use super::{Tree, copy, tree};
 use crate::fs::Fs;
-use crate::fs::fault::FaultFs;
+use crate::fs::layer::Layer;
 use crate::fs::op::Op;
 use crate::fs::real::RealFs;
 
@@ -23,11 +23,11 @@ fn run(workload: &Workload, dir: Option<&std::path::Path>) -> (Vec<Op>, Tree) {
             real
         }
     };
-    let mut fault = FaultFs::new(Arc::clone(&below));
-    fault.layer.host = Some(simulated);
-    fault.layer.offer_whole(whole);
+    let mut fault = Layer::skipping_syncs(Arc::clone(&below));
+    fault.host = Some(simulated);
+    fault.offer_whole(whole);
     // The simulated clock counts operations, and there are fewer of them where the files are elsewhere.
-    fault.layer.set_now("2026-06-01T12:00:00Z");
+    fault.set_now("2026-06-01T12:00:00Z");
     (workload.work)(&mut scene, fault.way()).unwrap_or_else(|error| panic!("{}: {error}", workload.name));
     (fault.take_trace(), tree(&*below))
 }
