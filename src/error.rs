@@ -102,6 +102,8 @@ pub(crate) enum Problem {
     NotADirectory(PathBuf),
     #[error("{} is not empty", .0.display())]
     DirectoryNotEmpty(PathBuf),
+    #[error("{} is the directory that this process works in, which cannot be replaced", .0.display())]
+    WorkingDirectory(PathBuf),
     #[error("{} lies in the store", .0.display())]
     InStore(PathBuf),
     #[error("{} is a store already", .0.display())]
@@ -250,6 +252,7 @@ impl Error {
             | P::NoSuchRevision { .. } => ErrorKind::NotFound,
             P::NotADirectory(_)
             | P::DirectoryNotEmpty(_)
+            | P::WorkingDirectory(_)
             | P::AlreadyAStore(_)
             | P::InStore(_)
             | P::BadPath { .. }
@@ -338,6 +341,7 @@ impl Error {
             P::DirectoryNotEmpty(_) | P::InStore(_) => {
                 "name a directory outside the store that is empty or does not exist".into()
             }
+            P::WorkingDirectory(_) => "name a new directory".into(),
             P::AlreadyAStore(_) => "open it, or name another directory".into(),
             P::BadPath { .. } => "correct the path".into(),
             P::PathsCollide { .. } => "rename one of them".into(),
@@ -413,6 +417,7 @@ impl Error {
             | P::UnfinishedInit(path)
             | P::NotADirectory(path)
             | P::DirectoryNotEmpty(path)
+            | P::WorkingDirectory(path)
             | P::AlreadyAStore(path)
             | P::InStore(path)
             | P::SourceChanged(path)

@@ -5,17 +5,10 @@ use std::sync::Arc;
 
 use crate::engine::content::{self, Failed};
 use crate::error::{Error, Problem, Result};
-use crate::fs::outside::{self, Outside, Place, System};
-use crate::fs::real::RealFs;
-use crate::fs::{Access, Fs};
 use crate::import::{Progress, ProgressFn};
 use crate::snapshot::Snapshot;
-use crate::storage::Round as _;
-use crate::storage::round::DirectoryRound;
+use crate::storage::export_dir::ExportDir;
 use crate::sync::atomic::{AtomicBool, Ordering};
-
-/// What the directory with the files is called until it gets its name.
-const FILES: &str = "files";
 
 /// How a snapshot is exported.
 #[derive(Clone, Default)]
@@ -54,72 +47,42 @@ pub struct ExportReport {
 impl Snapshot {
     /// Writes every file into `dir`, which must not exist or be empty, and checks each on the way.
     ///
-    /// All or nothing: the directory gets its name once everything in it is durable. Only the directory that the
-    /// process works in is filled name by name, as it cannot be replaced under it.
+    /// All or nothing: the directory gets its name once everything in it is durable. It cannot be the directory that
+    /// the process works in, as that one would be replaced under it.
     ///
     /// # Errors
-    /// `Invalid` when the directory is not empty; `Corrupt` when a file is damaged, unless those are to be left out;
-    /// `Io`. Nothing is left behind then, but where something has already got its name: if only the last flush fails, the
-    /// error says so, and the directory is there as a whole until a power cut may take it away; and of the directory
-    /// that the process works in, the names that it has got stay.
+    /// `Invalid` when the directory is not empty, or is the working directory; `Corrupt` when a file is damaged, unless
+    /// those are to be left out; `Io`. Nothing is left behind then, but where the directory has already got its name: if
+    /// only the last flush fails, the error says so, and the directory is there as a whole until a power cut may take
+    /// it away.
     pub fn export(&self, dir: impl AsRef<Path>, options: &Export) -> Result<ExportReport> {
-        let dir = &outside::resolve(dir.as_ref())?;
-        match outside::place(dir)? {
-            Place::Occupied => return Err(Problem::DirectoryNotEmpty(dir.into()).into()),
-            Place::NotADirectory => return Err(Problem::NotADirectory(dir.into()).into()),
-            Place::Empty | Place::Missing => {}
-        }
-        outside::check_not_in(dir, self.engine.dir())?;
-        let failed = |error| Error::io("cannot export to", dir.display().to_string(), error);
-        let unfinished = outside::unfinished_dir(dir).map_err(failed)?;
-        let target = Arc::new(RealFs::open(unfinished.path()).map_err(failed)?);
-        self.export_through(unfinished.path(), target, &System, dir, options)
+        self.export_to(ExportDir::begin(dir.as_ref(), self.engine.dir())?, options)
     }
 
-    /// The same by way of an unfinished directory, which is also the root of `target`.
-    pub(crate) fn export_through(
-        &self,
-        unfinished: &Path,
-        target: Arc<dyn Fs>,
-        outside: &dyn Outside,
-        dir: &Path,
-        options: &Export,
-    ) -> Result<ExportReport> {
-        let report = self.export_into(target, dir, options)?;
-        outside::publish(outside, unfinished, FILES, dir)?;
-        Ok(report)
-    }
-
-    /// Writes the files into a new directory [`FILES`] in `target`. Everything in it is durable when this returns, and
-    /// its own name need not be. `dir` is what it is to become.
-    fn export_into(&self, target: Arc<dyn Fs>, dir: &Path, options: &Export) -> Result<ExportReport> {
-        let failed = |error| Error::io("cannot export to", dir.display().to_string(), error);
+    /// Writes the files into a directory that has begun, and finishes it.
+    pub(crate) fn export_to(&self, mut target: ExportDir, options: &Export) -> Result<ExportReport> {
         let entries = self.head.table.list(&options.prefix);
         let mut report = ExportReport { files: 0, bytes: 0, damaged: Vec::new() };
         let mut progress = Progress::of(entries.iter().map(|entry| entry.bytes));
-        target.make_dir(FILES).map_err(failed)?;
-        let mut round = DirectoryRound::new(Arc::clone(&target)).map_err(failed)?;
         for entry in entries {
             if options.cancel.as_ref().is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
                 return Err(Problem::Cancelled.into());
             }
-            let path = &format!("{FILES}/{}", entry.path.as_str());
-            let mut file = round.create(path, Access::Writable).map_err(failed)?;
+            let mut file = target.create(&entry.path)?;
             match content::copy(self.engine.storage(), entry, &mut file) {
                 Ok(()) => {
-                    round.written(file).map_err(failed)?;
+                    target.written(file)?;
                     report.files += 1;
                     report.bytes = report.bytes.saturating_add(entry.bytes);
                 }
-                Err(Failed::Sink(error)) => return Err(failed(error)),
+                Err(Failed::Sink(error)) => return Err(target.failed(error)),
                 Err(damage) => {
                     let is_damage = matches!(damage, Failed::Damaged(_));
                     let error = self.engine.failed(entry, self.head.link, damage);
                     if !(is_damage && options.skip_damaged) {
                         return Err(error);
                     }
-                    drop(file);
-                    target.remove(path).map_err(failed)?;
+                    target.leave_out(&entry.path, file)?;
                     report.damaged.push(error);
                 }
             }
@@ -128,7 +91,7 @@ impl Snapshot {
                 tell(&progress);
             }
         }
-        round.flush().map_err(failed)?;
+        target.publish()?;
         Ok(report)
     }
 }

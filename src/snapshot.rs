@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::engine::content::{self, Failed};
+use crate::engine::pins::SharedPin;
 use crate::engine::{Engine, Head};
 use crate::error::{Error, Problem, Result};
 use crate::format::entry::Entry;
@@ -15,7 +16,6 @@ use crate::fs::FsFile;
 use crate::hash::Blake3;
 use crate::path::StorePath;
 use crate::revision::Generation;
-use crate::storage::directory::Pin;
 
 /// One generation, to be read as often and as long as wanted: what others save meanwhile does not show in it.
 ///
@@ -25,7 +25,7 @@ use crate::storage::directory::Pin;
 pub struct Snapshot {
     pub(crate) engine: Arc<Engine>,
     pub(crate) head: Arc<Head>,
-    pin: Option<Arc<Pin>>,
+    pin: Option<Arc<SharedPin>>,
 }
 
 /// One file of a generation.
@@ -79,12 +79,8 @@ impl fmt::Display for Provenance {
 
 impl Snapshot {
     pub(crate) fn of(engine: &Arc<Engine>, head: Arc<Head>) -> Result<Self> {
-        let generation = head.link.generation;
-        let pin = engine
-            .storage()
-            .pin(generation)
-            .map_err(|error| Error::io("cannot pin", format!("generation {generation}"), error))?;
-        Ok(Self { engine: Arc::clone(engine), head, pin: pin.map(Arc::new) })
+        let pin = engine.pin(head.link.generation)?;
+        Ok(Self { engine: Arc::clone(engine), head, pin })
     }
 
     /// The generation that is seen.
@@ -239,7 +235,7 @@ pub struct FileReader {
     hasher: blake3::Hasher,
     expected: Blake3,
     /// Keeps the file from being removed while it is read.
-    _pin: Option<Arc<Pin>>,
+    _pin: Option<Arc<SharedPin>>,
 }
 
 impl Read for FileReader {

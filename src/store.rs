@@ -250,19 +250,9 @@ pub struct OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        let (author, validators, cancel, lock_witness) = Default::default();
+        let (author, validators, cancel) = Default::default();
         let (lock_wait, force_medium, checkpoint_thread) = (LOCK_WAIT, false, true);
-        Self {
-            options: Options {
-                lock_wait,
-                author,
-                validators,
-                cancel,
-                force_medium,
-                lock_witness,
-                checkpoint_thread,
-            },
-        }
+        Self { options: Options { lock_wait, author, validators, cancel, force_medium, checkpoint_thread } }
     }
 }
 
@@ -317,18 +307,6 @@ impl OpenOptions {
     #[must_use]
     pub const fn force_medium(mut self, force: bool) -> Self {
         self.options.force_medium = force;
-        self
-    }
-
-    /// Lends a second process to the test of the medium's locks: told the path of a file that this process holds
-    /// locked, it says whether that second process was refused the lock. Without one, a second descriptor of this
-    /// process stands in.
-    #[must_use]
-    pub fn lock_witness(
-        mut self,
-        witness: impl Fn(&Path) -> std::io::Result<bool> + Send + Sync + 'static,
-    ) -> Self {
-        self.options.lock_witness = Some(Arc::new(witness));
         self
     }
 

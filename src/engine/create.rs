@@ -108,10 +108,8 @@ fn look(storage: &dyn Storage, dir: &Path) -> Result<Nothing> {
         list(MANIFESTS)?.into_iter().filter_map(|found| found.name?.generation()).collect();
     let holds_files = !list(DATA)?.is_empty() || !list(CHECKPOINTS)?.is_empty();
     // Last: another process may be making the store just now, and what it has made by then is under one of these.
-    let names = storage
-        .system()
-        .list("")
-        .map_err(|error| Error::io("cannot list", dir.display().to_string(), error))?;
+    let names =
+        storage.list_root().map_err(|error| Error::io("cannot list", dir.display().to_string(), error))?;
     if holds_files {
         return Ok(if names.iter().any(|listed| listed.name == MANIFESTS) {
             Nothing::Damaged
@@ -151,7 +149,7 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
     // Another process may have made the store while this one waited.
     check_vacant(&*storage, dir)?;
     make_folders(&*fs)?;
-    let medium = medium::probe(&*fs, dir, options.force_medium, options.lock_witness.as_deref())?;
+    let medium = medium::probe(&*fs, dir, options.force_medium)?;
     let found = serde_json::to_value(&medium).unwrap_or_default();
     let draft = Draft {
         kind: Kind::Commit,
@@ -205,10 +203,8 @@ fn check_vacant(storage: &dyn Storage, dir: &Path) -> Result<()> {
         Ok(Some(_)) => return Err(Problem::AlreadyAStore(dir.into()).into()),
         Err(error) => return Err(Error::io("cannot read", Name::Pointer.to_string(), error)),
     }
-    let names = storage
-        .system()
-        .list("")
-        .map_err(|error| Error::io("cannot list", dir.display().to_string(), error))?;
+    let names =
+        storage.list_root().map_err(|error| Error::io("cannot list", dir.display().to_string(), error))?;
     if names.is_empty() {
         return Ok(());
     }

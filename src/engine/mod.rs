@@ -9,6 +9,7 @@ pub(crate) mod finding;
 mod folders;
 pub(crate) mod load;
 pub(crate) mod lock;
+pub(crate) mod pins;
 pub(crate) mod poison;
 pub(crate) mod publish;
 pub(crate) mod recover;
@@ -31,6 +32,7 @@ use crate::sync::{Mutex, PoisonError, RwLock};
 use crate::time::Timestamp;
 use finding::{Finding, RecoveryReport};
 use load::Fault;
+use pins::{Pins, SharedPin};
 use poison::Poison;
 use table::Table;
 use validate::Validators;
@@ -43,7 +45,6 @@ pub(crate) struct Options {
     pub(crate) validators: Validators,
     pub(crate) cancel: Option<Arc<AtomicBool>>,
     pub(crate) force_medium: bool,
-    pub(crate) lock_witness: Option<Arc<crate::fs::medium::LockWitness>>,
     /// Whether checkpoints are written by a thread of their own.
     pub(crate) checkpoint_thread: bool,
 }
@@ -77,6 +78,7 @@ pub(crate) struct Engine {
     id: StoreId,
     options: Options,
     poison: Poison,
+    pins: Pins,
     head: RwLock<Arc<Head>>,
     checkpointer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -95,8 +97,8 @@ impl Engine {
         options: Options,
         head: Head,
     ) -> Self {
-        let (poison, checkpointer) = (Poison::default(), Mutex::new(None));
-        Self { storage, dir, id, options, poison, head: RwLock::new(Arc::new(head)), checkpointer }
+        let (poison, pins, checkpointer) = (Poison::default(), Pins::default(), Mutex::new(None));
+        Self { storage, dir, id, options, poison, pins, head: RwLock::new(Arc::new(head)), checkpointer }
     }
 
     /// A handle on a store that has no generation yet, for the commit of its first.
@@ -140,6 +142,12 @@ impl Engine {
 
     pub(crate) const fn poison(&self) -> &Poison {
         &self.poison
+    }
+
+    /// Holds the files of a generation, together with the other snapshots that this handle has of it. `None` where
+    /// nothing can be held.
+    pub(crate) fn pin(&self, generation: Generation) -> Result<Option<Arc<SharedPin>>> {
+        self.pins.pin(self.storage(), generation)
     }
 
     /// The newest state that this handle has seen, without looking at the disk.

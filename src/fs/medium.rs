@@ -37,8 +37,7 @@ pub struct Medium {
     pub creates_exclusively: bool,
     /// Whether a directory can be flushed.
     pub flushes_directories: bool,
-    /// Who was refused a lock that was held: `second process`, `second descriptor` (of this process, when nobody
-    /// offered a second process), or `nobody`.
+    /// Who was refused a lock that was held: `second descriptor` (of the same process), or `nobody`.
     pub lock_excludes: String,
     /// What weakens a promise, in words for a person.
     pub warnings: Vec<String>,
@@ -61,10 +60,6 @@ pub(crate) enum Verdict {
     Weak(&'static str),
     Refused(&'static str),
 }
-
-/// A second process, lent by the application: told the path of a file that is locked, it says whether it was
-/// refused the lock.
-pub(crate) type LockWitness = dyn Fn(&Path) -> io::Result<bool> + Send + Sync;
 
 const NETWORK: &str = "over a network, locks may not reach other machines and a rename may be reported wrongly, so two \
      writers could both believe that they were alone";
@@ -185,7 +180,7 @@ pub(crate) fn boot_id() -> Option<String> {
 ///
 /// # Errors
 /// `Unsupported` when the medium lacks something, unless `force` turns that into a warning.
-pub(crate) fn probe(fs: &dyn Fs, dir: &Path, force: bool, witness: Option<&LockWitness>) -> Result<Medium> {
+pub(crate) fn probe(fs: &dyn Fs, dir: &Path, force: bool) -> Result<Medium> {
     let io = |error| Error::io("cannot probe the medium under", dir.display().to_string(), error);
     let carrier = fs.carrier().map_err(io)?;
     let mut medium = Medium {
@@ -198,7 +193,7 @@ pub(crate) fn probe(fs: &dyn Fs, dir: &Path, force: bool, witness: Option<&LockW
         lock_excludes: "nobody".into(),
         warnings: warnings(&carrier),
     };
-    let tried = try_out(fs, dir, witness, &mut medium);
+    let tried = try_out(fs, &mut medium);
     let cleared = clear(fs);
     tried.and(cleared).map_err(io)?;
     let lacks = [
@@ -245,7 +240,7 @@ fn warnings(carrier: &Carrier) -> Vec<String> {
     warnings
 }
 
-fn try_out(fs: &dyn Fs, dir: &Path, witness: Option<&LockWitness>, medium: &mut Medium) -> io::Result<()> {
+fn try_out(fs: &dyn Fs, medium: &mut Medium) -> io::Result<()> {
     clear(fs)?;
     write(fs, PROBE, b"old")?;
     medium.creates_exclusively = match fs.create(PROBE, Access::ReadOnly) {
@@ -261,14 +256,12 @@ fn try_out(fs: &dyn Fs, dir: &Path, witness: Option<&LockWitness>, medium: &mut 
     fs.open(PROBE)?.read_to_end(&mut new)?;
     medium.replaces_open_files = replaced && old == b"old" && new == b"new";
     medium.flushes_directories = works(fs.flush_dir("staging"))?;
-    if let Some(_held) = fs.try_lock(PROBE_LOCK, Mode::Exclusive)? {
-        let second = fs.try_lock(PROBE_LOCK, Mode::Exclusive)?.is_none();
-        medium.lock_excludes = match witness {
-            Some(witness) if second && witness(&dir.join(PROBE_LOCK))? => "second process",
-            None if second => "second descriptor",
-            _ => "nobody",
-        }
-        .into();
+    // A lock belongs to the open file, not to the process. So a second process would learn no more than a second
+    // descriptor does.
+    if let Some(_held) = fs.try_lock(PROBE_LOCK, Mode::Exclusive)?
+        && fs.try_lock(PROBE_LOCK, Mode::Exclusive)?.is_none()
+    {
+        medium.lock_excludes = "second descriptor".into();
     }
     Ok(())
 }
@@ -335,19 +328,14 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_the_witness_can_take_is_no_lock() {
+    fn the_probe_finds_what_this_system_has_and_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let fs = super::super::real::RealFs::open(dir.path()).unwrap();
         fs.make_dir("staging").unwrap();
         fs.make_dir("locks").unwrap();
-        let excluded = probe(&fs, dir.path(), false, Some(&|path| Ok(path.exists()))).unwrap();
-        assert_eq!(excluded.lock_excludes, "second process");
-        assert!(excluded.replaces_open_files && excluded.creates_exclusively && excluded.flushes_directories);
-        let error = probe(&fs, dir.path(), false, Some(&|_| Ok(false))).unwrap_err();
-        assert!(error.to_string().contains("a lock that is held"), "{error}");
-        let forced = probe(&fs, dir.path(), true, Some(&|_| Ok(false))).unwrap();
-        assert_eq!(forced.warnings.last().unwrap(), "a lock that is held does not keep others out");
-        assert_eq!(probe(&fs, dir.path(), false, None).unwrap().lock_excludes, "second descriptor");
+        let found = probe(&fs, dir.path(), false).unwrap();
+        assert_eq!(found.lock_excludes, "second descriptor");
+        assert!(found.replaces_open_files && found.creates_exclusively && found.flushes_directories);
         assert_eq!(fs.list("staging").unwrap(), []);
         assert_eq!(fs.list("locks").unwrap(), []);
     }

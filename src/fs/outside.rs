@@ -6,10 +6,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs as sys;
 use rustix::io::Errno;
 
-use super::real;
 use crate::error::{Error, Problem, Result};
 
 /// What changes directories outside a store, by their absolute names: these may be or contain links, and need not be
@@ -25,14 +23,8 @@ pub(crate) trait Outside: Debug {
     fn real(&self, dir: &Path) -> io::Result<PathBuf>;
     /// Gives a directory another name, which may be that of an empty one.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Gives a file or directory another name; fails when a file, or a directory that is not empty, has it.
-    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// The names in a directory.
-    fn names(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
     /// Returns once the names in the directory are durable.
     fn flush_dir(&self, dir: &Path) -> io::Result<()>;
-    /// Whether the process works in this directory.
-    fn is_worked_in(&self, dir: &Path) -> bool;
 }
 
 /// The operating system.
@@ -64,22 +56,8 @@ impl Outside for System {
         fs::canonicalize(dir)
     }
 
-    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
-        // A directory replaces nothing but an empty one anyway.
-        if from.is_dir() { self.rename(from, to) } else { real::rename_new(sys::CWD, from, sys::CWD, to) }
-    }
-
-    fn names(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().into())).collect()
-    }
-
     fn flush_dir(&self, dir: &Path) -> io::Result<()> {
         File::options().read(true).open(dir)?.sync_all()
-    }
-
-    fn is_worked_in(&self, dir: &Path) -> bool {
-        let place = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
-        place(dir).is_some_and(|dir| Some(dir) == place(Path::new(".")))
     }
 }
 
@@ -131,6 +109,12 @@ pub(crate) fn check_not_in(dir: &Path, store: &Path) -> Result<()> {
         return Err(Problem::InStore(dir.into()).into());
     }
     Ok(())
+}
+
+/// Whether the process works in this directory.
+pub(crate) fn is_working_directory(dir: &Path) -> bool {
+    let place = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+    place(dir).is_some_and(|dir| Some(dir) == place(Path::new(".")))
 }
 
 /// The nearest directory at or above a name that is there.
@@ -218,30 +202,18 @@ fn remove(outside: &dyn Outside, made: &[&Path]) {
 /// Gives a finished directory, which is `name` in `unfinished` and of which everything is durable, the name `to`, and
 /// makes that durable. What has that name already must be an empty directory.
 ///
-/// The directory that the process works in is filled instead of replaced, as whoever works in it would be left in
-/// one that is gone.
-///
 /// Nothing that has got its name is taken back, whatever fails after that: somebody may have seen it, or put something
 /// of their own there.
 pub(crate) fn publish(outside: &dyn Outside, unfinished: &Path, name: &str, to: &Path) -> Result<()> {
-    let (from, export) = (&unfinished.join(name), |error| failed("cannot export to", to, error));
     let flush = |dir: &Path| {
         let failed = |error| failed("what was exported is there, but may not last: cannot flush", dir, error);
         outside.flush_dir(dir).map_err(failed)
     };
-    if outside.is_worked_in(to) {
-        flush_above(outside, to, 0)?;
-        for name in outside.names(from).map_err(|error| failed("cannot read", from, error))? {
-            outside.rename_new(&from.join(&name), &to.join(&name)).map_err(export)?;
-        }
-        flush(to)?;
-        return flush(from);
-    }
     let beside = to.parent().unwrap_or(to);
     let made = make_all(outside, beside)?;
-    if let Err(error) = outside.rename(from, to) {
+    if let Err(error) = outside.rename(&unfinished.join(name), to) {
         remove(outside, &made);
-        return Err(export(error));
+        return Err(failed("cannot export to", to, error));
     }
     flush(beside)?;
     // A rename is durable once both directories are.

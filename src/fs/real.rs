@@ -298,12 +298,7 @@ impl Fs for RealFs {
 }
 
 /// Renames a file and replaces nothing.
-pub(super) fn rename_new<D: AsFd + Copy, P: Arg + Copy>(
-    from_dir: D,
-    from: P,
-    to_dir: D,
-    to: P,
-) -> io::Result<()> {
+fn rename_new<D: AsFd + Copy, P: Arg + Copy>(from_dir: D, from: P, to_dir: D, to: P) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     match sys::renameat_with(from_dir, from, to_dir, to, sys::RenameFlags::NOREPLACE) {
         // Older kernels and some file systems do not know the flag.

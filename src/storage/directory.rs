@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::round::DirectoryRound;
-use super::{Round, Scanned, Storage};
+use super::{Pin, Round, Scanned, Storage};
 use crate::format::names::{DATA, LOCKS, Name};
 use crate::fs::lock::Mode;
-use crate::fs::{FileKind, Fs, FsFile, FsLock, not_a_file};
+use crate::fs::{FileKind, Fs, FsFile, FsLock, Listed, not_a_file};
 use crate::path::PATH_MAX;
 use crate::revision::Generation;
 
@@ -81,6 +81,10 @@ impl Storage for Directory {
         Ok(found)
     }
 
+    fn list_root(&self) -> io::Result<Vec<Listed>> {
+        self.fs.list("")
+    }
+
     fn delete(&self, name: &Name) -> io::Result<()> {
         self.fs.remove(&name.to_string())
     }
@@ -116,11 +120,14 @@ impl Storage for Directory {
         Ok(note)
     }
 
-    fn pin(&self, generation: Generation) -> io::Result<Option<Pin>> {
+    fn pin(&self, generation: Generation) -> io::Result<Option<Box<dyn Pin>>> {
         let path = Name::Pin(generation).to_string();
         for _ in 0..PIN_TRIES {
             match self.try_lock(&path, Mode::Shared) {
-                Ok(Some(lock)) => return Ok(Some(Pin { fs: Arc::clone(&self.fs), path, lock })),
+                Ok(Some(lock)) => {
+                    let fs = Arc::clone(&self.fs);
+                    return Ok(Some(Box::new(LockedPin { fs, path, lock })));
+                }
                 Ok(None) => self.fs.pause(Duration::from_millis(1)),
                 Err(error) if cannot_write(&error) => return Ok(None),
                 Err(error) => return Err(error),
@@ -152,16 +159,18 @@ fn cannot_write(error: &io::Error) -> bool {
     )
 }
 
-/// Holds the files of a generation. The system lets go of it with the process; the last holder to drop it takes the
-/// name away.
+/// A lock that is shared by all who hold the generation. The system lets go of it with the process; the last holder to
+/// drop it removes the name.
 #[derive(Debug)]
-pub(crate) struct Pin {
+struct LockedPin {
     fs: Arc<dyn Fs>,
     path: String,
     lock: Box<dyn FsLock>,
 }
 
-impl Drop for Pin {
+impl Pin for LockedPin {}
+
+impl Drop for LockedPin {
     fn drop(&mut self) {
         if self.lock.is_last_holder() {
             let _ = self.fs.remove_locked(&self.path, &*self.lock);

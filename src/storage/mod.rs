@@ -4,15 +4,15 @@
 //! implementation of the two traits here.
 
 pub(crate) mod directory;
+pub(crate) mod export_dir;
 pub(crate) mod round;
 
 use std::fmt::Debug;
 use std::io;
 
 use crate::format::names::Name;
-use crate::fs::{Fs, FsFile, FsLock};
+use crate::fs::{Fs, FsFile, FsLock, Listed};
 use crate::revision::Generation;
-use directory::Pin;
 
 /// A thing found in a store.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +34,8 @@ pub(crate) trait Storage: Send + Sync + Debug {
     /// Everything in one of the folders of `format::names`, or in a folder of files, sorted by path. A folder that is not
     /// there is empty.
     fn scan(&self, folder: &str) -> io::Result<Vec<Scanned>>;
+    /// The names at the top of the place, sorted, also those that are none of the store's.
+    fn list_root(&self) -> io::Result<Vec<Listed>>;
     /// Removes a thing.
     fn delete(&self, name: &Name) -> io::Result<()>;
     /// Begins to write things that are to be made durable together.
@@ -50,12 +52,15 @@ pub(crate) trait Storage: Send + Sync + Debug {
     fn writer_note(&self) -> io::Result<Vec<u8>>;
     /// Holds the files of a generation against retention until the pin is dropped. `None` where nothing can be
     /// written, so that nothing can be held either.
-    fn pin(&self, generation: Generation) -> io::Result<Option<Pin>>;
+    fn pin(&self, generation: Generation) -> io::Result<Option<Box<dyn Pin>>>;
     /// Whether the place is still the one that was opened.
     fn is_in_place(&self) -> io::Result<bool>;
     /// The clock, the randomness and the facts about the machine.
     fn system(&self) -> &dyn Fs;
 }
+
+/// Holds the files of a generation until it is dropped or the process ends.
+pub(crate) trait Pin: Send + Sync + Debug {}
 
 /// Things that are written now and made durable together. Dropping a round leaves what it wrote.
 pub(crate) trait Round: Send + Debug {

@@ -198,7 +198,7 @@ fn unnamed(storage: &dyn Storage, followed: &Followed, work: &Work) -> Result<Ve
             findings.push(stray(found.path, found.name.and_then(|name| name.generation()), detail));
         }
     }
-    for listed in storage.system().list("").map_err(|error| Error::io("cannot list", "the store", error))? {
+    for listed in storage.list_root().map_err(|error| Error::io("cannot list", "the store", error))? {
         let detail = match listed.name.as_str() {
             "CURRENT" => continue,
             name if FOLDERS.contains(&name) && listed.is_directory => continue,

@@ -109,6 +109,8 @@ fn only_an_empty_or_a_missing_directory_is_filled() {
     refused(snapshot.export(place.inside("staging"), &Export::default()), ErrorKind::Invalid);
     refused(snapshot.export(place.inside("new"), &Export::default()), ErrorKind::Invalid);
     assert!(!place.inside("new").exists());
+    let error = refused(snapshot.export(".", &Export::default()), ErrorKind::Invalid);
+    assert_eq!(error.advice(), "name a new directory", "{error}");
 }
 
 #[test]

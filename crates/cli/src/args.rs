@@ -80,7 +80,7 @@ pub(crate) enum Command {
     Ls(Ls),
     /// Write a generation's files into a directory
     ///
-    /// The directory must be missing or empty; it appears whole or not at all.
+    /// The directory must be missing or empty, and not the one that you are in. It appears whole or not at all.
     #[command(after_long_help = "Example:\n  genstore export ./settings-yesterday --at 2026-11-21")]
     Export(Export),
     /// Show the history, newest first

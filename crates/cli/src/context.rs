@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::args::{Global, Writer};
 use crate::failure::Failure;
 use crate::term::{clean, note};
-use crate::{exit, signal, witness};
+use crate::{exit, signal};
 
 pub(crate) struct Context {
     store: Option<PathBuf>,
@@ -59,10 +59,7 @@ impl Context {
     /// From here on a signal stops the work cleanly instead of ending the program.
     pub(crate) fn options(&self, writer: &Writer) -> OpenOptions {
         self.watch_signals();
-        let options = Store::options()
-            .author(&author(writer))
-            .cancel(Arc::clone(&self.stop))
-            .lock_witness(|file: &Path| witness::ask(file));
+        let options = Store::options().author(&author(writer)).cancel(Arc::clone(&self.stop));
         match writer.lock_wait {
             Some(wait) => options.lock_wait(wait),
             None => options,

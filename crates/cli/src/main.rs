@@ -28,7 +28,6 @@ mod progress;
 mod signal;
 mod stdin;
 mod term;
-mod witness;
 
 use std::process::ExitCode;
 
@@ -39,10 +38,6 @@ use failure::Failure;
 use output::Out;
 
 fn main() -> ExitCode {
-    let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == witness::COMMAND) {
-        return ExitCode::from(witness::answer(words.next()));
-    }
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(stop) => return refuse(&stop),

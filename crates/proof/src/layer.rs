@@ -1,5 +1,5 @@
-//! [`Fs`] that takes down what is asked of it and does something else where a rule says so: a disk that fails, or a
-//! mutant of the code above.
+//! An [`Fs`] that records every call and does something else where a rule says so: a disk that fails, or a mutant of
+//! the code above. It is the only fault injector. A [`Rule`] decides for each operation; a [`Plan`] is a rule that counts.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use crate::fs::op::Op;
 use crate::fs::sim::SimFs;
 use crate::fs::sim::disk::FailedFlush;
 use crate::fs::{Access, Fs, FsFile, FsLock, Listed, Process, Stat, WholeFlush};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::time::Timestamp;
 
@@ -38,6 +39,41 @@ pub(crate) enum Do {
 
 /// What is to become of an operation.
 pub(crate) type Rule = Arc<dyn Fn(&Op) -> Do + Send + Sync>;
+
+/// A rule for the operations that match: they succeed so many times, then one of them becomes something else.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// The number of matching operations that succeed first.
+    pub(crate) after: usize,
+    /// What becomes of the next one. A write that fails has written the first half.
+    pub(crate) becomes: Do,
+    /// Whether the same becomes of every later matching operation.
+    pub(crate) for_ever: bool,
+    pub(crate) matches: fn(&Op) -> bool,
+}
+
+impl Plan {
+    /// Counts the operations that match.
+    pub(crate) const fn count(matches: fn(&Op) -> bool) -> Self {
+        Self { after: usize::MAX, becomes: Do::Asked, for_ever: false, matches }
+    }
+
+    fn rule(self, seen: Arc<AtomicUsize>) -> Rule {
+        Arc::new(move |op| {
+            if !(self.matches)(op) {
+                return Do::Asked;
+            }
+            let number = seen.fetch_add(1, Ordering::SeqCst);
+            let is_due = number == self.after || (self.for_ever && number > self.after);
+            match (op, self.becomes) {
+                _ if !is_due => Do::Asked,
+                (Op::Write(_), Do::Fail(errno)) => Do::HalfAndFail(errno),
+                (_, becomes) => becomes,
+            }
+        })
+    }
+}
+
 /// What is done on the disk beside an operation, before it.
 pub(crate) type Beside = Arc<dyn Fn(&dyn Fs, &Op) + Send + Sync>;
 
@@ -54,7 +90,6 @@ type Late = Box<dyn FnOnce() + Send>;
 pub(crate) struct Layer {
     inner: Arc<dyn Fs>,
     sim: Option<SimFs>,
-    rule: Rule,
     /// The directory of the tree below that is the root here.
     root: String,
     pub(crate) beside: Option<Beside>,
@@ -70,8 +105,12 @@ pub(crate) struct Layer {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Default)]
 struct State {
+    rule: Rule,
+    /// How many operations matched the plan.
+    seen: Arc<AtomicUsize>,
+    /// Whether syncs that the rule does not speak of are only recorded.
+    skips_syncs: bool,
     trace: Vec<Op>,
     late: Vec<Late>,
     now: Option<Timestamp>,
@@ -88,10 +127,19 @@ impl std::fmt::Debug for Layer {
 
 impl Layer {
     pub(crate) fn new(inner: Arc<dyn Fs>, rule: Rule) -> Self {
+        let state = State {
+            rule,
+            seen: Arc::default(),
+            skips_syncs: false,
+            trace: Vec::new(),
+            late: Vec::new(),
+            now: None,
+            boot: None,
+            whole: None,
+        };
         Self {
             inner,
             sim: None,
-            rule,
             root: String::new(),
             beside: None,
             after_failure: None,
@@ -99,8 +147,40 @@ impl Layer {
             notes: None,
             hides: &[],
             host: None,
-            state: Arc::default(),
+            state: Arc::new(Mutex::new(state)),
         }
+    }
+
+    /// Without a rule so far. Syncs are only recorded: nothing survives a power cut in most tests, and waiting would only
+    /// make them slow.
+    pub(crate) fn skipping_syncs(inner: Arc<dyn Fs>) -> Self {
+        let layer = Self::new(inner, Arc::new(|_| Do::Asked));
+        layer.state().skips_syncs = true;
+        layer
+    }
+
+    /// Syncs are done from now on.
+    pub(crate) fn wait_for_the_disk(&self) {
+        self.state().skips_syncs = false;
+    }
+
+    /// The way through it.
+    pub(crate) fn way(&self) -> Arc<dyn Fs> {
+        Arc::new(self.clone())
+    }
+
+    /// Begins to count operations for this plan, in place of the rule; without one, nothing is changed any more.
+    pub(crate) fn plan(&self, plan: Option<Plan>) {
+        let seen = Arc::<AtomicUsize>::default();
+        let rule =
+            plan.map_or_else(|| -> Rule { Arc::new(|_| Do::Asked) }, |plan| plan.rule(Arc::clone(&seen)));
+        let mut state = self.state();
+        (state.rule, state.seen) = (rule, seen);
+    }
+
+    /// How many operations matched the plan so far.
+    pub(crate) fn seen(&self) -> usize {
+        self.state().seen.load(Ordering::SeqCst)
     }
 
     /// Over a simulated disk, which can be told what a failed flush does.
@@ -168,7 +248,14 @@ impl Layer {
         }
         let ends_waiting = op.changes() && !matches!(op, Op::MakeDir(_));
         let waiting = if ends_waiting { std::mem::take(&mut self.state().late) } else { Vec::new() };
-        let becomes = (self.rule)(&op);
+        let (rule, skips_syncs) = {
+            let state = self.state();
+            (Arc::clone(&state.rule), state.skips_syncs)
+        };
+        let becomes = match rule(&op) {
+            Do::Asked if skips_syncs && op.flushes() => Do::Pretend,
+            becomes => becomes,
+        };
         let done = match becomes {
             Do::Asked | Do::Short | Do::HalfAndFail(_) => act(becomes),
             Do::Pretend => Ok(nothing()),

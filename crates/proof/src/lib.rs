@@ -16,8 +16,6 @@ mod crash;
 #[cfg(test)]
 mod each;
 #[cfg(test)]
-mod fault;
-#[cfg(test)]
 mod faults;
 pub mod hostile;
 #[cfg(test)]

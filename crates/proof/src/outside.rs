@@ -1,7 +1,7 @@
 //! What is made outside a store, in directories that may have to be made: the place of a new store, and an export.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,20 +19,18 @@ use crate::fs::outside::{self, Outside};
 use crate::fs::sim::SimFs;
 use crate::fs::sim::cut::Cut;
 use crate::fs::sim::disk::Disk;
-use crate::fs::{Access, FileKind, Fs};
+use crate::fs::{FileKind, Fs};
 use crate::proof::layer::{Do, Layer};
 use crate::snapshot::Snapshot;
+use crate::storage::export_dir::ExportDir;
 
 /// The ways that are tried at each point, and after each fault. The points that matter have fewer.
 const LIMIT: u64 = 512;
 const LIMIT_FAULT: u64 = 24;
 
-/// A disk as the whole system sees it, and the directory that the process works in.
+/// A disk as the whole system sees it.
 #[derive(Debug)]
-struct Simulated {
-    fs: Layer,
-    works_in: &'static str,
-}
+struct Simulated(Layer);
 
 fn relative(path: &Path) -> &str {
     path.to_str().unwrap().trim_start_matches('/')
@@ -42,15 +40,15 @@ impl Outside for Simulated {
     fn is_dir(&self, dir: &Path) -> bool {
         // The root has no name.
         let is_root = relative(dir).is_empty();
-        is_root || matches!(self.fs.stat(relative(dir)), Ok(Some(stat)) if stat.kind == FileKind::Directory)
+        is_root || matches!(self.0.stat(relative(dir)), Ok(Some(stat)) if stat.kind == FileKind::Directory)
     }
 
     fn make_dir(&self, dir: &Path) -> io::Result<bool> {
-        self.fs.make_dir(relative(dir))
+        self.0.make_dir(relative(dir))
     }
 
     fn remove_dir(&self, dir: &Path) -> io::Result<()> {
-        self.fs.remove_dir(relative(dir))
+        self.0.remove_dir(relative(dir))
     }
 
     fn real(&self, dir: &Path) -> io::Result<PathBuf> {
@@ -58,23 +56,11 @@ impl Outside for Simulated {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.fs.rename(relative(from), relative(to))
-    }
-
-    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.fs.rename_new(relative(from), relative(to))
-    }
-
-    fn names(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        Ok(self.fs.list(relative(dir))?.into_iter().map(|listed| listed.name.into()).collect())
+        self.0.rename(relative(from), relative(to))
     }
 
     fn flush_dir(&self, dir: &Path) -> io::Result<()> {
-        self.fs.flush_dir(relative(dir))
-    }
-
-    fn is_worked_in(&self, dir: &Path) -> bool {
-        relative(dir) == self.works_in
+        self.0.flush_dir(relative(dir))
     }
 }
 
@@ -85,8 +71,6 @@ struct Work {
     dirs: &'static [&'static str],
     /// Where it is made, from the root on.
     target: &'static str,
-    /// Whether the process works there.
-    is_worked_in: bool,
     /// What is exported; nothing for the place of a store.
     snapshot: Option<Snapshot>,
     /// The files that are there then.
@@ -108,16 +92,14 @@ impl Work {
     }
 
     fn run(&self, layer: &Layer) -> Result<()> {
-        let works_in = if self.is_worked_in { self.target } else { "elsewhere" };
-        let (outside, dir) = (Simulated { fs: layer.clone(), works_in }, format!("/{}", self.target));
+        let (outside, dir) = (Simulated(layer.clone()), PathBuf::from(format!("/{}", self.target)));
         let Some(snapshot) = &self.snapshot else {
-            return outside::make_dirs(&outside, dir.as_ref());
+            return outside::make_dirs(&outside, &dir);
         };
         layer.make_dir(UNFINISHED).map_err(|error| crate::Error::io("cannot make", UNFINISHED, error))?;
-        let (unfinished, target) = (format!("/{UNFINISHED}"), Arc::new(layer.below(UNFINISHED)));
-        snapshot
-            .export_through(unfinished.as_ref(), target, &outside, dir.as_ref(), &Export::default())
-            .map(drop)
+        let (unfinished, target) = (format!("/{UNFINISHED}").into(), Arc::new(layer.below(UNFINISHED)));
+        let target = ExportDir::begin_on(target, unfinished, Box::new(outside), dir)?;
+        snapshot.export_to(target, &Export::default()).map(drop)
     }
 
     /// What is at the target, `None` where no directory is.
@@ -134,12 +116,6 @@ impl Work {
     /// Whether it is there, as a whole, or not begun.
     fn check(&self, disk: &Disk) -> Verdict<bool> {
         let Some(found) = self.found(disk) else { return Ok(false) };
-        if self.is_worked_in {
-            // Name by name.
-            let wrong = found.iter().find(|(path, bytes)| self.expected.get(*path) != Some(bytes));
-            hold!(wrong.is_none(), "it holds {wrong:?}");
-            return Ok(found.len() == self.expected.len());
-        }
         let was_there = self.dirs.contains(&self.target);
         hold!(
             found == self.expected || (was_there && found.is_empty()),
@@ -172,20 +148,18 @@ fn works() -> Vec<Work> {
         name: "the place of a store",
         dirs: &["there"],
         target: "there/new/deep/store",
-        is_worked_in: false,
         snapshot: None,
         expected: State::new(),
         whole: false,
     };
     let mut works = vec![place];
     for whole in [false, true] {
-        let export = |name, dirs, target, is_worked_in| {
+        let export = |name, dirs, target| {
             let (snapshot, expected) = (Some(store.snapshot().unwrap()), expected.clone());
-            Work { name, dirs, target, is_worked_in, snapshot, expected, whole }
+            Work { name, dirs, target, snapshot, expected, whole }
         };
-        works.push(export("an export", &["there"], "there/new/deep/out", false));
-        works.push(export("an export to an empty directory", &["there", "there/out"], "there/out", false));
-        works.push(export("an export to where the process works", &["here"], "here", true));
+        works.push(export("an export", &["there"], "there/new/deep/out"));
+        works.push(export("an export to an empty directory", &["there", "there/out"], "there/out"));
     }
     works
 }
@@ -237,18 +211,14 @@ fn l1m_each_flush_of_what_is_made_outside_is_noticed_when_it_is_left_out() {
     let works = works();
     for work in &works {
         let (_, ops) = trace(work);
-        let named = ops.iter().position(|op| matches!(op, Op::Rename(..) | Op::RenameNew(..)));
+        let named = ops.iter().position(|op| matches!(op, Op::Rename(..)));
         let mut noticed = 0;
         for (without, op) in ops.iter().enumerate().filter(|(_, op)| op.flushes()) {
             let is_redundant = match op {
                 // What was there before was flushed with the whole.
                 Op::FlushDir(dir) if dir.is_empty() => work.whole,
-                // The directory in it gets another name, or is emptied name by name.
-                Op::FlushDir(dir) if dir == UNFINISHED => work.is_worked_in || Some(without) < named,
-                // What is moved out of it name by name is flushed after that.
-                Op::FlushDir(dir) if *dir == format!("{UNFINISHED}/files") => {
-                    work.is_worked_in && Some(without) < named
-                }
+                // The directory in it gets another name.
+                Op::FlushDir(dir) if dir == UNFINISHED => Some(without) < named,
                 _ => false,
             };
             if is_redundant {
@@ -327,7 +297,7 @@ fn check_fault(work: &Work, fault: Fault) -> Verdict {
     clear(&fs, UNFINISHED);
     work.check_cut(&fs.disk(), LIMIT_FAULT)?;
     // Names that were given stay.
-    if is_export && (is_there || work.is_worked_in) {
+    if is_export && is_there {
         return Ok(());
     }
     let may_leave = fault.for_ever || is_belated;
@@ -352,21 +322,4 @@ fn clear(fs: &SimFs, dir: &str) {
         }
     }
     let _ = fs.remove_dir(dir);
-}
-
-#[test]
-fn what_others_put_where_the_process_works_is_not_replaced() {
-    let works = works();
-    for work in works.iter().filter(|work| work.is_worked_in) {
-        let fs = work.disk(true);
-        let mut layer = over(&fs, |_| Do::Asked);
-        layer.beside = Some(Arc::new(|fs, op| {
-            if matches!(op, Op::RenameNew(_, to) if to == "here/a.json") {
-                let mut file = fs.create("here/a.json", Access::Writable).unwrap();
-                file.write_all(b"theirs").unwrap();
-            }
-        }));
-        assert_eq!(work.run(&layer).map_err(|error| error.kind()), Err(ErrorKind::Io));
-        assert_eq!(work.found(&fs.disk()).unwrap()["a.json"], b"theirs");
-    }
 }

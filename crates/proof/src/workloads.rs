@@ -9,8 +9,7 @@ use crate::format::names::MANIFESTS;
 use crate::fs::Fs;
 use crate::fs::op::Op;
 use crate::fs::sim::disk::{Disk, FailedFlush};
-use crate::proof::fault::{FaultFs, Plan};
-use crate::proof::layer::{Do, Layer, Rule};
+use crate::proof::layer::{Do, Layer, Plan, Rule};
 use crate::revision::Generation;
 
 /// What is done in a scene, through a process's way to the disk.
@@ -410,20 +409,17 @@ fn first_save() -> Vec<Edit> {
     vec![put("a.json", "third a"), put("new/deep/e.json", "third e"), stream("folder/d.json", "third d")]
 }
 
-/// A layer of faults whose flushes are done.
-fn waiting(way: Arc<dyn Fs>) -> FaultFs {
-    let fault = FaultFs::new(way);
-    fault.wait_for_the_disk();
-    fault
+/// A layer without a rule so far.
+fn waiting(way: Arc<dyn Fs>) -> Layer {
+    Layer::new(way, Arc::new(|_| Do::Asked))
 }
 
 /// From then on nothing can be done.
 fn dies_after(after: usize) -> Plan {
     Plan {
         after,
-        errno: rustix::io::Errno::IO.raw_os_error(),
+        becomes: Do::Fail(rustix::io::Errno::IO.raw_os_error()),
         for_ever: true,
         matches: Op::changes,
-        takes_effect: false,
     }
 }

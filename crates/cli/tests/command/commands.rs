@@ -149,6 +149,29 @@ fn export_gives_back_the_directory_and_overwrites_nothing() {
 }
 
 #[test]
+fn export_refuses_the_directory_that_you_are_in() {
+    let sandbox = three_generations();
+    let here = sandbox.path("here");
+    fs::create_dir(&here).unwrap();
+    std::os::unix::fs::symlink("here", sandbox.path("link")).unwrap();
+    let before = sandbox.names();
+    for dir in [".", "", "../here", "../link/"].map(|name| here.join(name)).iter().chain([&".".into()]) {
+        let run = finish(sandbox.command(&["export"]).arg(dir).current_dir(&here));
+        assert_eq!(run.code, 7, "{dir:?}: {}", run.stderr);
+        assert!(
+            run.stderr.contains("works in") && run.stderr.contains("name a new directory"),
+            "{}",
+            run.stderr
+        );
+        assert!(tree(&here).is_empty(), "{dir:?}");
+        assert_eq!(sandbox.names(), before, "{dir:?}");
+    }
+    let run = finish(sandbox.command(&["export", "new"]).current_dir(&here));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(tree(&here.join("new")), tree(&sandbox.path("in")));
+}
+
+#[test]
 fn log_is_one_line_for_each_generation() {
     let sandbox = three_generations();
     let log = sandbox.ok(&["log"]);

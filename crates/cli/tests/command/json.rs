@@ -38,8 +38,7 @@ fn init() {
     let medium = &made["medium"];
     assert!(medium["filesystem"].is_string() && medium["free_bytes"].is_u64(), "{medium}");
     assert!(medium["case_sensitive"].is_boolean() && medium["warnings"].is_array(), "{medium}");
-    // The command lends a process of its own to the probe.
-    assert_eq!(medium["lock_excludes"], "second process");
+    assert_eq!(medium["lock_excludes"], "second descriptor");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{Tree, copy, tree};
 use crate::fs::Fs;
 use crate::fs::op::Op;
 use crate::fs::real::RealFs;
-use crate::proof::fault::FaultFs;
+use crate::proof::layer::Layer;
 
 /// What a piece of work asks for, and what it leaves. With `dir`, it is done in that directory, in a machine that is
 /// otherwise simulated: randomness, process and medium are the same in each run.
@@ -23,11 +23,11 @@ fn run(workload: &Workload, dir: Option<&std::path::Path>) -> (Vec<Op>, Tree) {
             real
         }
     };
-    let mut fault = FaultFs::new(Arc::clone(&below));
-    fault.layer.host = Some(simulated);
-    fault.layer.offer_whole(whole);
+    let mut fault = Layer::skipping_syncs(Arc::clone(&below));
+    fault.host = Some(simulated);
+    fault.offer_whole(whole);
     // The simulated clock counts operations, and there are fewer of them where the files are elsewhere.
-    fault.layer.set_now("2026-06-01T12:00:00Z");
+    fault.set_now("2026-06-01T12:00:00Z");
     (workload.work)(&mut scene, fault.way()).unwrap_or_else(|error| panic!("{}: {error}", workload.name));
     (fault.take_trace(), tree(&*below))
 }

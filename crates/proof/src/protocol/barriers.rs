@@ -43,7 +43,7 @@ fn trace_on(bed: &Bed, store: &Store, paths: &[String], input: Input) -> Vec<Op>
 
 fn trace_of(paths: &[String], whole: bool) -> Vec<Op> {
     let (bed, store) = Bed::store();
-    bed.fs.layer.offer_whole(whole);
+    bed.fs.offer_whole(whole);
     trace_on(&bed, &store, paths, Input::Both)
 }
 
@@ -182,7 +182,7 @@ fn one_three_and_a_hundred_files_and_new_folders() {
         {
             println!("{} files, the first {}, {input:?}, whole: {whole}", paths.len(), paths[0]);
             let (bed, store) = Bed::store();
-            bed.fs.layer.offer_whole(whole);
+            bed.fs.offer_whole(whole);
             bed.fs.wait_for_the_disk();
             assert_order(&paths, input, &trace_on(&bed, &store, &paths, input));
         }

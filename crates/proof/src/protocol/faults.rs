@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use super::{Bed, contents};
 use crate::error::{ErrorKind, Result};
 use crate::fs::op::Op;
-use crate::proof::fault::Plan;
+use crate::proof::layer::{Do, Plan};
 use crate::store::Store;
 use crate::transaction::Commit;
 
@@ -68,8 +68,8 @@ fn second() -> State {
 /// The number of operations of a save that match.
 fn operations(matches: fn(&Op) -> bool, whole: bool) -> usize {
     let (bed, store) = begun();
-    bed.fs.layer.offer_whole(whole);
-    bed.fs.plan(Some(Plan { after: usize::MAX, errno: 0, for_ever: false, matches, takes_effect: false }));
+    bed.fs.offer_whole(whole);
+    bed.fs.plan(Some(Plan::count(matches)));
     assert_eq!(save(&store).unwrap().generation.get(), 3);
     bed.fs.seen()
 }
@@ -78,7 +78,7 @@ fn operations(matches: fn(&Op) -> bool, whole: bool) -> usize {
 fn check(plan: Plan, whole: bool) {
     let case = format!("{plan:?}");
     let (bed, store) = begun();
-    bed.fs.layer.offer_whole(whole);
+    bed.fs.offer_whole(whole);
     let before = bed.tree();
     bed.fs.take_trace();
     bed.fs.plan(Some(plan));
@@ -155,10 +155,7 @@ fn no_space_no_quota_no_descriptors_once_and_for_ever() {
     ] {
         for for_ever in [false, true] {
             for after in 0..operations(matches, false) {
-                check(
-                    Plan { after, errno: errno.raw_os_error(), for_ever, matches, takes_effect: false },
-                    false,
-                );
+                check(Plan { after, becomes: Do::Fail(errno.raw_os_error()), for_ever, matches }, false);
             }
         }
     }
@@ -171,13 +168,7 @@ fn input_and_output_errors_once_and_for_ever() {
         for for_ever in [false, true] {
             for after in 0..operations(Op::changes, false) {
                 check(
-                    Plan {
-                        after,
-                        errno: errno.raw_os_error(),
-                        for_ever,
-                        matches: Op::changes,
-                        takes_effect: false,
-                    },
+                    Plan { after, becomes: Do::Fail(errno.raw_os_error()), for_ever, matches: Op::changes },
                     false,
                 );
             }
@@ -191,13 +182,7 @@ fn a_flush_of_the_whole_fails() {
     for for_ever in [false, true] {
         for after in 0..operations(is_whole, true).max(1) {
             check(
-                Plan {
-                    after,
-                    errno: Errno::IO.raw_os_error(),
-                    for_ever,
-                    matches: is_whole,
-                    takes_effect: false,
-                },
+                Plan { after, becomes: Do::Fail(Errno::IO.raw_os_error()), for_ever, matches: is_whole },
                 true,
             );
         }
@@ -212,10 +197,9 @@ fn the_process_dies_at_every_operation_of_a_save() {
         let (bed, store) = begun();
         bed.fs.plan(Some(Plan {
             after,
-            errno: Errno::IO.raw_os_error(),
+            becomes: Do::Fail(Errno::IO.raw_os_error()),
             for_ever: true,
             matches: any,
-            takes_effect: false,
         }));
         let acknowledged = save(&store).is_ok();
         drop(store);
@@ -235,13 +219,7 @@ fn settle_either(bed: &Bed, acknowledged: bool) {
 #[test]
 fn the_process_dies_at_every_operation_of_init() {
     let bed = Bed::empty();
-    bed.fs.plan(Some(Plan {
-        after: usize::MAX,
-        errno: 0,
-        for_ever: false,
-        matches: all_but_notes,
-        takes_effect: false,
-    }));
+    bed.fs.plan(Some(Plan::count(all_but_notes)));
     bed.create().unwrap();
     let operations = bed.fs.seen();
     let mut made_at_once = 0;
@@ -249,10 +227,9 @@ fn the_process_dies_at_every_operation_of_init() {
         let bed = Bed::empty();
         bed.fs.plan(Some(Plan {
             after,
-            errno: Errno::IO.raw_os_error(),
+            becomes: Do::Fail(Errno::IO.raw_os_error()),
             for_ever: true,
             matches: all_but_notes,
-            takes_effect: false,
         }));
         assert!(bed.create().is_err(), "the crash after {after} operations was not noticed");
         bed.fs.plan(None);
@@ -276,18 +253,12 @@ fn the_process_dies_at_every_operation_of_init() {
 #[test]
 fn a_disk_that_fills_up_during_init_leaves_something_that_can_be_made() {
     let bed = Bed::empty();
-    bed.fs.plan(Some(Plan {
-        after: usize::MAX,
-        errno: 0,
-        for_ever: false,
-        matches: allocates,
-        takes_effect: false,
-    }));
+    bed.fs.plan(Some(Plan::count(allocates)));
     bed.create().unwrap();
     for after in 0..bed.fs.seen() {
         let bed = Bed::empty();
         let errno = Errno::NOSPC.raw_os_error();
-        bed.fs.plan(Some(Plan { after, errno, for_ever: true, matches: allocates, takes_effect: false }));
+        bed.fs.plan(Some(Plan { after, becomes: Do::Fail(errno), for_ever: true, matches: allocates }));
         let error = bed.create().unwrap_err();
         let is_known =
             matches!(error.kind(), ErrorKind::Io | ErrorKind::CommitOutcomeUnknown | ErrorKind::Unsupported);
@@ -304,10 +275,9 @@ fn a_checkpoint_that_fails_does_not_fail_the_commit() {
     let is_checkpoint = |op: &Op| matches!(op, Op::Rename(_, to) if to.starts_with("checkpoints/"));
     bed.fs.plan(Some(Plan {
         after: 0,
-        errno: Errno::NOSPC.raw_os_error(),
+        becomes: Do::Fail(Errno::NOSPC.raw_os_error()),
         for_ever: true,
         matches: is_checkpoint,
-        takes_effect: false,
     }));
     for round in 0..40 {
         let mut tx = store.begin().unwrap();
@@ -329,7 +299,8 @@ fn a_rename_that_fails_leaves_the_outcome_unknown() {
     for takes_effect in [false, true] {
         let (bed, store) = begun();
         let errno = Errno::IO.raw_os_error();
-        bed.fs.plan(Some(Plan { after: 0, errno, for_ever: false, matches: Op::swaps, takes_effect }));
+        let becomes = if takes_effect { Do::Belated(errno) } else { Do::Fail(errno) };
+        bed.fs.plan(Some(Plan { after: 0, becomes, for_ever: false, matches: Op::swaps }));
         let error = save(&store).unwrap_err();
         bed.fs.plan(None);
         assert_eq!(error.kind(), ErrorKind::CommitOutcomeUnknown);
@@ -346,7 +317,7 @@ fn is_root(op: &Op) -> bool {
 
 fn root_flush_fails(after: usize) -> Plan {
     let errno = Errno::IO.raw_os_error();
-    Plan { after, errno, for_ever: false, matches: is_root, takes_effect: false }
+    Plan { after, becomes: Do::Fail(errno), for_ever: false, matches: is_root }
 }
 
 /// A store whose last save failed in barrier 2. The first flush of the root belongs to barrier 1.

@@ -175,7 +175,7 @@ fn where_every_save_has_ended_well_no_folder_is_looked_at() {
     }
     // Nor after another start of the machine, but for numbers.
     save_killed(&bed, "killed/d");
-    bed.fs.layer.set_boot("the next start");
+    bed.fs.set_boot("the next start");
     save(&store, "killed/first").unwrap();
     assert!(looks());
     save(&store, "killed/second").unwrap();

@@ -4,6 +4,8 @@ mod barriers;
 mod faults;
 mod folders;
 mod numbers;
+mod pins;
+mod probing;
 mod reading;
 
 use std::collections::BTreeMap;
@@ -13,20 +15,20 @@ use std::sync::Arc;
 use crate::engine::create::{create_on, open_on};
 use crate::error::Result;
 use crate::fs::real::RealFs;
-use crate::proof::fault::FaultFs;
+use crate::proof::layer::Layer;
 use crate::store::{OpenOptions, Store};
 
 /// A directory, and the faulty way to it.
 struct Bed {
     dir: tempfile::TempDir,
-    fs: FaultFs,
+    fs: Layer,
 }
 
 impl Bed {
     /// An empty directory.
     fn empty() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let fs = FaultFs::new(Arc::new(RealFs::open(dir.path()).unwrap()));
+        let fs = Layer::skipping_syncs(Arc::new(RealFs::open(dir.path()).unwrap()));
         Self { dir, fs }
     }
 

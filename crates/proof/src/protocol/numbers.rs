@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::Bed;
 use crate::engine::create::open_on;
 use crate::fs::op::Op;
-use crate::proof::layer::{Do, Layer, Rule};
+use crate::proof::layer::{Do, Layer, Plan, Rule};
 use crate::store::Store;
 
 fn save(store: &Store, path: &str) -> u64 {
@@ -50,7 +50,7 @@ fn after_the_machine_has_stopped_every_name_is_looked_at() {
     assert_eq!(save(&store, "a"), 2);
     // The crash lost the manifest and kept one file, of a path that the next save does not touch.
     plant(&bed, "data/other/path.g7");
-    bed.fs.layer.set_boot("the next start");
+    bed.fs.set_boot("the next start");
     assert_eq!(save(&bed.open().unwrap(), "b"), 8);
     let trace_is_long =
         |bed: &Bed| bed.fs.take_trace().iter().any(|op| matches!(op, Op::List(dir) if dir == "data"));
@@ -65,7 +65,7 @@ fn a_save_of_nothing_after_a_start_does_not_stand_in_for_the_look() {
     assert_eq!(save(&store, "a"), 2);
     // The crash lost the manifest of 3 and kept one file, of a path that the next save does not touch.
     plant(&bed, "data/other/path.g3");
-    bed.fs.layer.set_boot("the next start");
+    bed.fs.set_boot("the next start");
     assert_eq!(save(&bed.open().unwrap(), "a"), 2, "the same content is there already");
     assert_eq!(save(&bed.open().unwrap(), "b"), 4);
 }
@@ -75,13 +75,7 @@ fn a_number_that_a_failed_save_began_to_use_is_not_used_again() {
     let (bed, store) = Bed::store();
     let enospc = rustix::io::Errno::NOSPC.raw_os_error();
     let is_pointer = |op: &Op| matches!(op, Op::Create(name) if name == "CURRENT.next");
-    bed.fs.plan(Some(crate::proof::fault::Plan {
-        after: 0,
-        errno: enospc,
-        for_ever: false,
-        matches: is_pointer,
-        takes_effect: false,
-    }));
+    bed.fs.plan(Some(Plan { after: 0, becomes: Do::Fail(enospc), for_ever: false, matches: is_pointer }));
     let mut tx = store.begin().unwrap();
     tx.put("a", "1").unwrap();
     tx.commit("fails").unwrap_err();
@@ -93,12 +87,11 @@ fn a_number_that_a_failed_save_began_to_use_is_not_used_again() {
 fn fail(bed: &Bed, times: u32) {
     let is_swap = |op: &Op| matches!(op, Op::Flush(name) if name == "CURRENT.next");
     for _ in 0..times {
-        bed.fs.plan(Some(crate::proof::fault::Plan {
+        bed.fs.plan(Some(Plan {
             after: 0,
-            errno: rustix::io::Errno::NOSPC.raw_os_error(),
+            becomes: Do::Fail(rustix::io::Errno::NOSPC.raw_os_error()),
             for_ever: false,
             matches: is_swap,
-            takes_effect: false,
         }));
         let mut tx = bed.open().unwrap().begin().unwrap();
         tx.put("failed", "1").unwrap();
@@ -129,10 +122,10 @@ fn the_number_of_a_failed_save_is_not_used_again_after_another_start() {
     assert_eq!(store.status().unwrap().interrupted, []);
     let report = store.verify(&crate::VerifyOptions::default()).unwrap();
     assert_eq!(report.findings, []);
-    bed.fs.layer.set_boot("the next start");
+    bed.fs.set_boot("the next start");
     assert_eq!(save(&bed.open().unwrap(), "b"), 6);
     assert_eq!(used(&bed), ["used-5"], "it is looked at once after a start");
-    bed.fs.layer.set_boot("the one after that");
+    bed.fs.set_boot("the one after that");
     assert_eq!(save(&bed.open().unwrap(), "c"), 7);
     assert_eq!(used(&bed), [""; 0], "the head says more");
 }
@@ -206,7 +199,7 @@ fn a_name_beyond_belief_hides_no_other() {
     assert_eq!(save(&store, "a"), 2);
     plant(&bed, "locks/used-9999999999");
     fail(&bed, 1);
-    bed.fs.layer.set_boot("the next start");
+    bed.fs.set_boot("the next start");
     assert_eq!(save(&bed.open().unwrap(), "b"), 4);
 }
 
@@ -215,7 +208,7 @@ fn a_name_is_believed_as_far_above_other_names_as_above_the_head() {
     let (bed, store) = Bed::store();
     assert_eq!(save(&store, "a"), 2);
     plant(&bed, "manifests/0005000000.json");
-    bed.fs.layer.set_boot("the next start");
+    bed.fs.set_boot("the next start");
     // Saves nothing, and makes the pointer durable.
     save(&bed.open().unwrap(), "a");
     fail(&bed, 1);
@@ -252,7 +245,7 @@ fn a_clock_that_goes_backwards_makes_no_generation_older_than_its_parent() {
         ("2038-01-19T03:14:08Z", "2038-01-19T03:14:08.000Z"),
         ("1901-01-01T00:00:00Z", "2038-01-19T03:14:08.000Z"),
     ] {
-        bed.fs.layer.set_now(now);
+        bed.fs.set_now(now);
         save(&store, now.split('T').next().unwrap());
         assert_eq!(store.entry("latest").unwrap().time.to_string(), time, "{now}");
     }
@@ -262,7 +255,7 @@ fn a_clock_that_goes_backwards_makes_no_generation_older_than_its_parent() {
 fn at_the_end_of_the_range_nothing_is_saved() {
     let (bed, store) = Bed::store();
     plant(&bed, "manifests/9999999999.json");
-    bed.fs.layer.set_boot("the next start");
+    bed.fs.set_boot("the next start");
     let mut tx = store.begin().unwrap();
     tx.put("a", "1").unwrap();
     let error = tx.commit("too late").unwrap_err();

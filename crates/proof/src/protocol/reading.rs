@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use super::Bed;
 use crate::error::ErrorKind;
 use crate::fs::op::Op;
-use crate::proof::fault::Plan;
+use crate::proof::layer::{Do, Plan};
 use crate::snapshot::Provenance;
 use crate::store::Store;
 
@@ -31,7 +31,7 @@ fn interrupted() -> Bed {
 /// An input error of what `matches`, after so many, once or for ever.
 fn fail(bed: &Bed, after: usize, for_ever: bool, matches: fn(&Op) -> bool) {
     let errno = Errno::IO.raw_os_error();
-    bed.fs.plan(Some(Plan { after, errno, for_ever, matches, takes_effect: false }));
+    bed.fs.plan(Some(Plan { after, becomes: Do::Fail(errno), for_ever, matches }));
 }
 
 fn reads_pointer(op: &Op) -> bool {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{check_quiet, explore, explore_all, names, open, save, saved, text};
 use crate::engine::finding::FindingKind;
+use crate::engine::pins::Pins;
 use crate::error::Result;
 use crate::format::names::{DATA, LOCKS};
 use crate::fs::Fs;
@@ -105,6 +106,26 @@ fn of_two_pins_that_are_dropped_at_once_one_takes_the_name_away_in_every_order()
         let pin = || storage.pin(Generation::FIRST).unwrap().unwrap();
         let dropping = [pin(), pin()].map(|pin| shuttle::thread::spawn(move || drop(pin)));
         let [(), ()] = dropping.map(|thread| thread.join().unwrap());
+        assert_eq!(names(&fs, LOCKS), [""; 0], "the pin is left");
+    });
+}
+
+#[test]
+fn a_generation_that_one_thread_lets_go_and_another_takes_is_held() {
+    explore("a shared pin", || {
+        let fs = SimFs::start(Disk::default(), 1);
+        fs.make_dir(LOCKS).unwrap();
+        let storage = Arc::new(Directory::new(Arc::new(fs.clone())));
+        let pins = Arc::new(Pins::default());
+        let held = pins.pin(&*storage, Generation::FIRST).unwrap().unwrap();
+        let dropping = shuttle::thread::spawn(move || drop(held));
+        let again = pins.pin(&*storage, Generation::FIRST).unwrap().unwrap();
+        check_held(&fs, Generation::FIRST);
+        dropping.join().unwrap();
+        check_held(&fs, Generation::FIRST);
+        assert_eq!(pins.len(), 1, "it is not remembered");
+        drop(again);
+        assert_eq!(pins.len(), 0, "it is remembered");
         assert_eq!(names(&fs, LOCKS), [""; 0], "the pin is left");
     });
 }

@@ -18,7 +18,7 @@ use crate::fs::Fs;
 use crate::fs::op::Op;
 use crate::fs::sim::SimFs;
 use crate::fs::sim::disk::Disk;
-use crate::proof::fault::{FaultFs, Plan};
+use crate::proof::layer::{Do, Layer, Plan};
 use crate::storage::directory::Directory;
 use crate::store::Store;
 use crate::sync::Mutex;
@@ -143,7 +143,7 @@ fn saves_of_the_same_file_conflict_or_follow_each_other() {
 /// the pointer of the one before durable, the end of that.
 fn unknown_outcome(disk: &Disk, plan: Plan, is_settled: bool) {
     let fs = SimFs::start(disk.clone(), 2);
-    let faulty = FaultFs::new(Arc::new(fs.clone()));
+    let faulty = Layer::skipping_syncs(Arc::new(fs.clone()));
     let engine = open_on(faulty.way(), std::path::Path::new("simulated"), options().into());
     let store = Store::from(engine.unwrap());
     if is_settled {
@@ -187,10 +187,10 @@ fn an_unknown_outcome_of_one_thread_keeps_the_others_from_saving() {
     let disk = saved(&[(&["a", "b"], "0")]);
     const EIO: i32 = 5;
     explore("an unknown outcome", move || {
-        let plan = Plan { after: 0, errno: EIO, for_ever: false, matches: Op::swaps, takes_effect: true };
+        let plan = Plan { after: 0, becomes: Do::Belated(EIO), for_ever: false, matches: Op::swaps };
         // The first flush of the root is that of everything that the pointer leads to, the second the one after the swap.
         let is_flush: fn(&Op) -> bool = |op| matches!(op, Op::FlushDir(dir) if dir.is_empty());
-        let flush = Plan { after: 1, matches: is_flush, takes_effect: false, ..plan };
+        let flush = Plan { after: 1, becomes: Do::Fail(EIO), matches: is_flush, ..plan };
         for (plan, is_settled) in [(plan, true), (flush, true), (plan, false), (flush, false)] {
             unknown_outcome(&disk, plan, is_settled);
         }

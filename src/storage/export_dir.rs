@@ -1,0 +1,97 @@
+//! A directory of plain files outside a store. It gets its name once everything in it is durable.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Round as _;
+use super::round::DirectoryRound;
+use crate::error::{Error, Problem, Result};
+use crate::fs::outside::{self, Outside, Place, System};
+use crate::fs::real::RealFs;
+use crate::fs::{Access, Fs, FsFile};
+use crate::path::StorePath;
+
+/// What it is called in the unfinished directory until it gets its name.
+const FILES: &str = "files";
+
+/// An export that has begun. Dropping it removes what it wrote.
+#[derive(Debug)]
+pub(crate) struct ExportDir {
+    to: PathBuf,
+    unfinished: PathBuf,
+    outside: Box<dyn Outside>,
+    /// The unfinished directory as a tree.
+    target: Arc<dyn Fs>,
+    round: DirectoryRound,
+    /// Removes the unfinished directory with whatever is in it.
+    _cleanup: Option<tempfile::TempDir>,
+}
+
+impl ExportDir {
+    /// Begins a directory that is to become `to`, which must not exist or be empty, and must not lie in the store.
+    pub(crate) fn begin(to: &Path, store: &Path) -> Result<Self> {
+        let to = outside::resolve(to)?;
+        if outside::is_working_directory(&to) {
+            return Err(Problem::WorkingDirectory(to).into());
+        }
+        match outside::place(&to)? {
+            Place::Occupied => return Err(Problem::DirectoryNotEmpty(to).into()),
+            Place::NotADirectory => return Err(Problem::NotADirectory(to).into()),
+            Place::Empty | Place::Missing => {}
+        }
+        outside::check_not_in(&to, store)?;
+        let unfinished = outside::unfinished_dir(&to).map_err(|error| failed(&to, error))?;
+        let path = unfinished.path().to_owned();
+        let target = RealFs::open(&path).map_err(|error| failed(&to, error))?;
+        let begun = Self::begin_on(Arc::new(target), path, Box::new(System), to)?;
+        Ok(Self { _cleanup: Some(unfinished), ..begun })
+    }
+
+    /// The same by way of an unfinished directory that is there, which is also the root of `target`.
+    pub(crate) fn begin_on(
+        target: Arc<dyn Fs>,
+        unfinished: PathBuf,
+        outside: Box<dyn Outside>,
+        to: PathBuf,
+    ) -> Result<Self> {
+        target.make_dir(FILES).map_err(|error| failed(&to, error))?;
+        let round = DirectoryRound::new(Arc::clone(&target)).map_err(|error| failed(&to, error))?;
+        Ok(Self { to, unfinished, outside, target, round, _cleanup: None })
+    }
+
+    /// Makes a file with the directories above it. It is to be given back to [`written`](Self::written) or
+    /// [`leave_out`](Self::leave_out).
+    pub(crate) fn create(&mut self, path: &StorePath) -> Result<Box<dyn FsFile>> {
+        self.round.create(&within(path), Access::Writable).map_err(|error| self.failed(error))
+    }
+
+    /// Takes a file that has been written to its end.
+    pub(crate) fn written(&mut self, file: Box<dyn FsFile>) -> Result<()> {
+        self.round.written(file).map_err(|error| self.failed(error))
+    }
+
+    /// Removes a file that has been begun.
+    pub(crate) fn leave_out(&mut self, path: &StorePath, file: Box<dyn FsFile>) -> Result<()> {
+        drop(file);
+        self.target.remove(&within(path)).map_err(|error| self.failed(error))
+    }
+
+    /// Makes everything durable, then gives the directory its name, durably.
+    pub(crate) fn publish(mut self) -> Result<()> {
+        self.round.flush().map_err(|error| self.failed(error))?;
+        outside::publish(&*self.outside, &self.unfinished, FILES, &self.to)
+    }
+
+    /// The error of an export that could not write.
+    pub(crate) fn failed(&self, error: std::io::Error) -> Error {
+        failed(&self.to, error)
+    }
+}
+
+fn within(path: &StorePath) -> String {
+    format!("{FILES}/{}", path.as_str())
+}
+
+fn failed(to: &Path, error: std::io::Error) -> Error {
+    Error::io("cannot export to", to.display().to_string(), error)
+}
