@@ -9,11 +9,11 @@ use super::publish::{Draft, publish};
 use super::{Engine, Head, Options, recover};
 use crate::error::{Error, Problem, Result};
 use crate::format::manifest::Kind;
-use crate::format::names::{CHECKPOINTS, DATA, FOLDERS, LOCKS, MANIFESTS, Name, QUARANTINE};
+use crate::format::names::{CHECKPOINTS, DATA, FOLDERS, MANIFESTS, Name};
+use crate::fs::Fs;
 use crate::fs::medium::{self, Medium};
 use crate::fs::outside::{self, Place, System};
 use crate::fs::real::RealFs;
-use crate::fs::{FileKind, Fs};
 use crate::hash::StoreId;
 use crate::storage::Storage;
 use crate::storage::directory::Directory;
@@ -167,37 +167,13 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
     Ok((engine, medium))
 }
 
-/// Makes the folders of a store. One that an earlier try has left is made anew: if the flush of its name failed then, the
-/// system may take for written what it has dropped.
+/// Creates the directories of a store, unless an interrupted attempt has left them.
 fn make_folders(fs: &dyn Fs) -> Result<()> {
-    let failed = |folder| move |error| Error::io("cannot make", folder, error);
-    let aside = fs.stat(MANIFESTS_ASIDE).map_err(failed(MANIFESTS_ASIDE))?;
-    let is_lost = fs.stat(MANIFESTS).map_err(failed(MANIFESTS))?.is_none();
-    if is_lost && aside.is_some_and(|aside| aside.kind == FileKind::Directory) {
-        // Whoever made it anew was killed halfway.
-        fs.rename(MANIFESTS_ASIDE, MANIFESTS).map_err(failed(MANIFESTS))?;
-    }
     for folder in FOLDERS {
-        if folder != LOCKS {
-            let _ = fs.remove_dir(folder);
-        }
-        fs.make_dir(folder).map_err(failed(folder))?;
-    }
-    // The one that may hold something before there is a store: a first manifest.
-    let is_free = fs.stat(MANIFESTS_ASIDE).map_err(failed(MANIFESTS_ASIDE))?.is_none();
-    if is_free && !fs.list(MANIFESTS).map_err(failed(MANIFESTS))?.is_empty() {
-        // First the name of where it goes, or a power cut could take both.
-        fs.flush_dir("")
-            .and_then(|()| fs.rename(MANIFESTS, MANIFESTS_ASIDE))
-            .and_then(|()| fs.rename(MANIFESTS_ASIDE, MANIFESTS))
-            .and_then(|()| fs.flush_dir(QUARANTINE))
-            .map_err(failed(MANIFESTS))?;
+        fs.make_dir(folder).map_err(|error| Error::io("cannot make", folder, error))?;
     }
     Ok(())
 }
-
-/// Where `manifests/` is for a moment.
-const MANIFESTS_ASIDE: &str = "quarantine/manifests";
 
 fn check_vacant(storage: &dyn Storage, dir: &Path) -> Result<()> {
     match storage.bytes(&Name::Pointer) {

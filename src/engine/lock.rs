@@ -38,10 +38,6 @@ struct Known {
     next: Option<Generation>,
     /// The newest generation whose pointer is known to be durable.
     settled: Option<Generation>,
-    /// Whether every save since then has ended well. One that failed or was killed may have left folders whose names never
-    /// become durable, although a flush says so.
-    #[serde(default)]
-    sure: bool,
 }
 
 /// The writer lock, held until this is dropped.
@@ -64,10 +60,6 @@ impl Engine {
                 let boot = system.process().boot;
                 let known = match note {
                     Some(note) if note.boot.is_some() && note.boot == boot => note.known,
-                    // What is there after another start of the machine is there to stay.
-                    Some(note) if note.boot.is_some() && boot.is_some() => {
-                        Known { sure: true, ..Known::default() }
-                    }
                     _ => Known::default(),
                 };
                 let writer = Writer { lock, known };
@@ -116,10 +108,10 @@ impl Writer {
         Ok(failed.map(after).transpose()?.map_or(after_seen, |next| next.max(after_seen)))
     }
 
-    /// Notes down that `number` is being used, and that its save has not ended well yet.
+    /// Notes down that `number` is being used.
     pub(crate) fn take_number(&self, storage: &dyn Storage, number: Generation) -> Result<()> {
         let next = number.next().ok_or_else(out_of_numbers)?;
-        self.sign(storage, Known { next: Some(next), sure: false, ..self.known })
+        self.sign(storage, Known { next: Some(next), ..self.known })
             .map_err(|error| Error::io("cannot write", Name::WriterLock.to_string(), error))
     }
 
@@ -129,11 +121,6 @@ impl Writer {
         self.known.settled == Some(head)
     }
 
-    /// Whether every save since the start of the machine is known to have ended well.
-    pub(crate) const fn is_sure(&self) -> bool {
-        self.known.sure
-    }
-
     /// Notes down that the pointer to the head is durable. Without the note it is only made so once more.
     ///
     /// Which number is free is left as it was noted: the head says nothing of the names above it.
@@ -141,11 +128,9 @@ impl Writer {
         let _ = self.sign(storage, Known { settled: Some(head), ..self.known });
     }
 
-    /// Notes down that the generation of a number that was taken is durable. Before that of a new store there was nothing
-    /// that could have ended otherwise.
-    pub(crate) fn note_published(&self, storage: &dyn Storage, number: Generation, is_new: bool) {
-        let sure = self.known.sure || is_new;
-        let known = Known { next: number.next(), settled: Some(number), sure };
+    /// Notes down that the generation of a number that was taken is durable.
+    pub(crate) fn note_published(&self, storage: &dyn Storage, number: Generation) {
+        let known = Known { next: number.next(), settled: Some(number) };
         let _ = self.sign(storage, known);
     }
 

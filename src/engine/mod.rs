@@ -6,7 +6,6 @@ pub(crate) mod commit;
 pub(crate) mod content;
 pub(crate) mod create;
 pub(crate) mod finding;
-mod folders;
 pub(crate) mod load;
 pub(crate) mod lock;
 pub(crate) mod poison;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::load::{self, Fault};
 use super::lock::Writer;
 use super::table::Table;
-use super::{Engine, Head, folders};
+use super::{Engine, Head};
 use crate::error::{Error, Problem, Result};
 use crate::format::FormatError;
 use crate::format::entry::Entry;
@@ -92,10 +92,9 @@ pub(crate) fn publish(
             manifest.parent,
             head.map_or_else(Extra::new, |head| head.pointer_extra.clone()),
         );
-        let in_doubt = head.filter(|_| !writer.is_sure());
-        match attempt(engine, in_doubt, link, &bytes, &pointer, draft) {
+        match attempt(engine, link, &bytes, &pointer, draft) {
             Ok(()) => {
-                writer.note_published(storage, number, head.is_none());
+                writer.note_published(storage, number);
                 let cost = head.map_or(0, |head| head.cost) + super::checkpoint::cost(manifest.changes.len());
                 let checkpoint = head.and_then(|head| head.checkpoint);
                 let (time, message) = (manifest.time, manifest.message);
@@ -152,10 +151,9 @@ impl Failure {
     }
 }
 
-/// Makes one generation durable and visible, or fails. With the head, if folders may be there that do not last.
+/// Makes one generation durable and visible, or fails.
 fn attempt(
     engine: &Engine,
-    in_doubt: Option<&Head>,
     link: Link,
     manifest: &[u8],
     pointer: &Pointer,
@@ -163,12 +161,7 @@ fn attempt(
 ) -> Result<(), Failure> {
     let storage = engine.storage();
     let mut round = storage.round().map_err(|error| not_written("cannot begin to write", error))?;
-    swap(engine, &mut *round, |round| {
-        if let Some(head) = in_doubt {
-            folders::renew(engine, head, draft, round).map_err(Failure::Before)?;
-        }
-        write(storage, round, link, manifest, pointer, draft)
-    })
+    swap(engine, &mut *round, |round| write(storage, round, link, manifest, pointer, draft))
 }
 
 /// Writes with `write`, and then swaps the pointer that it has written. Every barrier is here.

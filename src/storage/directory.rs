@@ -53,10 +53,6 @@ impl Storage for Directory {
         }
     }
 
-    fn has_folder(&self, folder: &str) -> io::Result<bool> {
-        Ok(self.fs.stat(folder)?.is_some_and(|stat| stat.kind == FileKind::Directory))
-    }
-
     fn scan(&self, folder: &str) -> io::Result<Vec<Scanned>> {
         let is_of_files = folder.split('/').next() == Some(DATA);
         let mut found = Vec::new();

@@ -29,8 +29,6 @@ pub(crate) trait Storage: Send + Sync + Debug {
     fn open(&self, name: &Name) -> io::Result<Box<dyn FsFile>>;
     /// Its length in bytes; `None` when there is no such thing.
     fn bytes(&self, name: &Name) -> io::Result<Option<u64>>;
-    /// Whether there is a folder of this name.
-    fn has_folder(&self, folder: &str) -> io::Result<bool>;
     /// Everything in one of the folders of `format::names`, or in a folder of files, sorted by path. A folder that is not
     /// there is empty.
     fn scan(&self, folder: &str) -> io::Result<Vec<Scanned>>;
@@ -68,10 +66,6 @@ pub(crate) trait Round: Send + Debug {
     /// Gives a staging file, flushed by an earlier round, its name in the store. Fails with `AlreadyExists` when
     /// that is taken.
     fn adopt(&mut self, staged: &Name, name: &Name) -> io::Result<()>;
-    /// Makes the name of a folder anew, with all that is in it: whoever made it may not have lived to see it durable, or saw
-    /// that it is not, and no flush of what is there would change that. Where the system does not let us, it is
-    /// somebody else's and stays as it is.
-    fn renew_folder(&mut self, folder: &str) -> io::Result<()>;
     /// Returns once everything that this round wrote is durable, names included. Not to be called again after a
     /// failure.
     fn flush(&mut self) -> io::Result<()>;

@@ -2,7 +2,6 @@
 
 mod barriers;
 mod faults;
-mod folders;
 mod numbers;
 mod reading;
 
