@@ -15,7 +15,7 @@ use crate::fs::layer::{Do, Layer, Rule};
 use crate::fs::op::Op;
 
 /// The work of which each step is tried.
-const WORK: [&str; 12] = [
+const WORK: [&str; 11] = [
     "init",
     "first commit",
     "commit of 3 files",
@@ -27,7 +27,6 @@ const WORK: [&str; 12] = [
     WHOLE,
     LOST,
     KILLED,
-    "the flush after a swap fails and another one saves the same",
 ];
 const WHOLE: &str = "commit of 14 files in folders with one flush of the whole";
 const LOST: &str = "folders that a copy has lost";

@@ -25,7 +25,7 @@ pub enum Action {
     Lock(usize),
     /// Reads the pointer again: `engine::mod::refresh`, or `engine::create::check_vacant` where there is no store yet.
     Refresh(usize),
-    /// Makes the folders of a store anew where there is none: `engine::create::make_folders`.
+    /// Makes the folders of a store where there is none: `engine::create::make_folders`.
     MakeFolders(usize),
     /// Writes the pointer that was found as a new `CURRENT.next`: `engine::publish::settle`.
     SettleWrite(usize),
@@ -44,8 +44,6 @@ pub enum Action {
     TakeNumber(usize),
     /// Makes the manifest unless its name is taken: `engine::publish::write`, `storage::round::put`.
     WriteManifest(usize),
-    /// Makes `data/` anew, as nothing committed is in it: `engine::folders::renew`, `storage::round::renew_folder`.
-    RenewFolder(usize),
     /// Makes `data/`, which is missing: `storage::round::folders`.
     MakeFolder(usize),
     /// Makes the data file unless its name is taken: `engine::publish::write`, `storage::round::adopt`.
