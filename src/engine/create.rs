@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::load::{self, Fault};
 use super::publish::{Draft, publish};
-use super::{Engine, Head, Options, recover};
+use super::{Engine, Options, recover};
 use crate::error::{Error, Problem, Result};
 use crate::format::manifest::Kind;
 use crate::format::names::{CHECKPOINTS, DATA, FOLDERS, MANIFESTS, Name};
@@ -53,36 +53,20 @@ fn cannot_open(dir: &Path, error: std::io::Error) -> Error {
 /// Opens the store in a tree that is not empty.
 pub(crate) fn open_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Engine> {
     let storage: Arc<dyn Storage> = Arc::new(Directory::new(fs));
-    let (id, head) = match load::pointer(&*storage) {
-        Ok(pointer) => match from_pointer(&*storage, pointer) {
-            Ok(found) => found,
-            Err(fault) => recover_from(&*storage, dir, fault)?,
-        },
-        Err(fault @ Fault::Missing(_)) => match look(&*storage, dir)? {
+    let pointer = load::pointer(&*storage);
+    if matches!(pointer, Err(Fault::Missing(_))) {
+        match look(&*storage, dir)? {
             Nothing::Unfinished => return Err(Problem::UnfinishedInit(dir.into()).into()),
             Nothing::Foreign => return Err(Problem::NotAStore(dir.into()).into()),
-            Nothing::Damaged => recover_from(&*storage, dir, fault)?,
-        },
-        Err(fault) => recover_from(&*storage, dir, fault)?,
+            Nothing::Damaged => {}
+        }
+    }
+    let (id, head) = match pointer.and_then(|pointer| load::head(&*storage, pointer, None, |_| Ok(()))) {
+        Err(Fault::Fatal(error)) => return Err(error),
+        Err(fault) => recover::recover(&*storage, dir, fault)?,
+        Ok(found) => found,
     };
     Ok(Engine::new(storage, dir.into(), id, options, head))
-}
-
-fn from_pointer(
-    storage: &dyn Storage,
-    pointer: crate::format::pointer::Pointer,
-) -> Result<(StoreId, Head), Fault> {
-    let manifest = load::manifest(storage, pointer.head)?;
-    load::check_not_behind(storage, pointer.head)?;
-    let loaded = load::table(storage, pointer.head, &manifest, None)?;
-    Ok((manifest.store, Head::of(pointer, manifest.time, manifest.message, loaded)))
-}
-
-fn recover_from(storage: &dyn Storage, dir: &Path, fault: Fault) -> Result<(StoreId, Head)> {
-    match fault {
-        Fault::Fatal(error) => Err(error),
-        fault => recover::recover(storage, dir, fault),
-    }
 }
 
 /// What a tree without a pointer is.

@@ -157,7 +157,7 @@ const LAG_MAX: usize = 1024;
 
 /// Fails when the pointer is an older copy of itself: a manifest above the head names another one above it as its
 /// parent, and only a committed generation gets a child.
-pub(crate) fn check_not_behind(storage: &dyn Storage, head: Link) -> Result<(), Fault> {
+fn check_not_behind(storage: &dyn Storage, head: Link) -> Result<(), Fault> {
     let above = std::iter::successors(head.generation.next(), |generation| generation.next());
     let mut missing = 0;
     for generation in above.take(ABOVE_MAX) {
@@ -205,6 +205,39 @@ pub(crate) fn checkpoint(storage: &dyn Storage, store: StoreId, link: Link) -> R
         });
     }
     Ok(Some(table))
+}
+
+/// The state that an intact pointer leads to: its manifest, that the pointer is not an older copy of itself, and the
+/// table.
+///
+/// `is_ours` judges the store that the manifest belongs to. `known` is the newest state that the caller has read; the
+/// pointer leads to another one, and what lies below that is another history.
+pub(crate) fn head(
+    storage: &dyn Storage,
+    pointer: Pointer,
+    known: Option<&Head>,
+    is_ours: impl FnOnce(StoreId) -> Result<()>,
+) -> Result<(StoreId, Head), Fault> {
+    let link = pointer.head;
+    let found = manifest(storage, link);
+    if let Ok(manifest) = &found {
+        is_ours(manifest.store)?;
+    }
+    if let Some(known) = known.filter(|known| link.generation <= known.link.generation)
+        && !matches!(found, Err(Fault::Fatal(_)))
+    {
+        return Err(Error::from(Problem::HistoryReplaced { known: known.link.generation }).into());
+    }
+    let manifest = found?;
+    check_not_behind(storage, link)?;
+    let loaded = match table(storage, link, &manifest, known) {
+        // A manifest on the way to the known state is damaged: a checkpoint above it will do.
+        Err(fault) if known.is_some() && !matches!(fault, Fault::Fatal(_)) => {
+            table(storage, link, &manifest, None)
+        }
+        other => other,
+    }?;
+    Ok((manifest.store, Head::of(pointer, manifest.time, manifest.message, loaded)))
 }
 
 /// A table, what it cost to make, and what was found damaged on the way without being needed.

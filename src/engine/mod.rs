@@ -174,49 +174,27 @@ impl Engine {
             return Err(Problem::DirectoryReplaced(self.dir.clone()).into());
         }
         let known = self.known();
-        match load::pointer(self.storage()) {
-            Ok(pointer) if pointer.head == known.link && !known.is_degraded() => Ok(known),
-            Ok(pointer) => self.follow(pointer, &known),
+        let found = load::pointer(self.storage()).and_then(|pointer| {
+            if pointer.head == known.link && !known.is_degraded() {
+                return Ok(None);
+            }
+            let from = Some(&*known).filter(|known| !known.is_degraded());
+            load::head(self.storage(), pointer, from, |store| self.check_id(store)).map(Some)
+        });
+        match found {
+            Ok(Some((_, head))) => Ok(self.remember(head)),
+            Ok(None) => Ok(known),
             Err(Fault::Fatal(error)) => Err(error),
             Err(fault) => self.recovered(fault),
         }
     }
 
-    fn follow(&self, pointer: Pointer, known: &Head) -> Result<Arc<Head>> {
-        let head = pointer.head;
-        let is_replaced = !known.is_degraded() && head.generation <= known.link.generation;
-        let replaced = || Problem::HistoryReplaced { known: known.link.generation }.into();
-        let manifest = match load::manifest(self.storage(), head) {
-            Err(fault) if is_replaced && !matches!(fault, Fault::Fatal(_)) => return Err(replaced()),
-            Ok(manifest) => manifest,
-            Err(Fault::Fatal(error)) => return Err(error),
-            Err(fault) => return self.recovered(fault),
-        };
-        if manifest.store != self.id {
-            let (dir, expected, found) = (self.dir.clone(), self.id, manifest.store);
-            return Err(Problem::OtherStore { dir, expected, found }.into());
+    /// Fails when what was found is of another store.
+    fn check_id(&self, found: StoreId) -> Result<()> {
+        if found == self.id {
+            return Ok(());
         }
-        if is_replaced {
-            return Err(replaced());
-        }
-        match load::check_not_behind(self.storage(), head) {
-            Err(Fault::Fatal(error)) => return Err(error),
-            Err(fault) => return self.recovered(fault),
-            Ok(()) => {}
-        }
-        let from_known = Some(known).filter(|known| !known.is_degraded());
-        let loaded = match load::table(self.storage(), head, &manifest, from_known) {
-            // A manifest on the way to the known state is damaged: a checkpoint above it will do.
-            Err(fault) if from_known.is_some() && !matches!(fault, Fault::Fatal(_)) => {
-                load::table(self.storage(), head, &manifest, None)
-            }
-            other => other,
-        };
-        match loaded {
-            Ok(loaded) => Ok(self.remember(Head::of(pointer, manifest.time, manifest.message, loaded))),
-            Err(Fault::Fatal(error)) => Err(error),
-            Err(fault) => self.recovered(fault),
-        }
+        Err(Problem::OtherStore { dir: self.dir.clone(), expected: self.id, found }.into())
     }
 
     /// The generation that the pointer names, whether or not that can be read; `None` when the pointer cannot.
@@ -244,9 +222,7 @@ impl Engine {
     /// is to see it at once, and the newest intact state that was seen stays known.
     fn recovered(&self, fault: Fault) -> Result<Arc<Head>> {
         let (id, head) = recover::recover(self.storage(), &self.dir, fault)?;
-        if id != self.id {
-            return Err(Problem::OtherStore { dir: self.dir.clone(), expected: self.id, found: id }.into());
-        }
+        self.check_id(id)?;
         Ok(Arc::new(head))
     }
 }
