@@ -66,7 +66,7 @@ impl Engine {
         // Nothing is acknowledged as being there, and nothing follows it, before it is durable: after a crash a
         // generation whose parent is not to be found would look like damage.
         if !writer.is_settled(head.link.generation) {
-            publish::settle(self, &writer, &head)?;
+            self.or_poison(publish::settle(self.storage(), self.options(), &writer, &head))?;
             writer.note_settled(self.storage(), head.link.generation);
         }
         if head.link != proposal.base.link && !proposal.overwrite {
@@ -79,7 +79,9 @@ impl Engine {
         if proposal.draft.changes.is_empty() {
             return Ok(Outcome { generation: head.link.generation, made: None });
         }
-        let published = publish(self, &writer, self.id(), Some(&head), &proposal.draft)?;
+        let published =
+            publish(self.storage(), self.options(), &writer, self.id(), Some(&head), &proposal.draft);
+        let published = self.or_poison(published)?;
         drop(writer);
         let made = size(&proposal.draft);
         let head = self.checkpoint_if_due(published);

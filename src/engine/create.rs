@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::load::{self, Fault};
+use super::lock::lock_writer;
 use super::publish::{Draft, publish};
 use super::{Engine, Options, recover};
 use crate::error::{Error, Problem, Result};
@@ -130,8 +131,7 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
         .random()
         .map_err(|error| Error::io("cannot choose an id for", dir.display().to_string(), error))?;
     let id = StoreId::from_bytes(random);
-    let engine = Engine::unborn(Arc::clone(&storage), dir.into(), id, options.clone(), fs.now());
-    let writer = engine.lock_writer()?;
+    let writer = lock_writer(&*storage, &options)?;
     // Another process may have made the store while this one waited.
     check_vacant(&*storage, dir)?;
     make_folders(&*fs)?;
@@ -139,16 +139,15 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
     let found = serde_json::to_value(&medium).unwrap_or_default();
     let draft = Draft {
         kind: Kind::Commit,
-        author: options.author,
+        author: options.author.clone(),
         message: "create the store".into(),
         metadata: BTreeMap::from([("medium".to_owned(), found)]),
         restores: None,
         changes: BTreeMap::new(),
     };
-    let head = publish(&engine, &writer, id, None, &draft)?;
+    let head = publish(&*storage, &options, &writer, id, None, &draft)?;
     drop(writer);
-    engine.remember(head);
-    Ok((engine, medium))
+    Ok((Engine::new(storage, dir.into(), id, options, head), medium))
 }
 
 /// Creates the directories of a store, unless an interrupted attempt has left them.

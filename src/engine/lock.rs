@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Engine;
+use super::{Engine, Options};
 use crate::error::{Error, LockHolder, Problem, Result};
 use crate::format::names::{DATA, LOCKS, MANIFESTS, Name};
 use crate::fs::{FsLock, Process};
@@ -50,35 +50,39 @@ pub(crate) struct Writer {
 impl Engine {
     /// Waits for the writer lock, as long as the handle is willing to.
     pub(crate) fn lock_writer(&self) -> Result<Writer> {
-        let (storage, system) = (self.storage(), self.storage().system());
-        let failed = |error| Error::io("cannot lock", Name::WriterLock.to_string(), error);
-        let start = system.uptime();
-        let mut pause: u64 = 1;
-        loop {
-            if let Some(lock) = storage.try_lock_writer().map_err(failed)? {
-                let note: Option<Note> = lock.note().ok().and_then(|note| serde_json::from_slice(&note).ok());
-                let boot = system.process().boot;
-                let known = match note {
-                    Some(note) if note.boot.is_some() && note.boot == boot => note.known,
-                    _ => Known::default(),
-                };
-                let writer = Writer { lock, known };
-                // For whoever waits meanwhile: without it they are told less, and nothing else.
-                let _ = writer.sign(storage, known);
-                return Ok(writer);
-            }
-            self.check_cancel()?;
-            let waited = system.uptime().saturating_sub(start);
-            let Some(left) = self.options().lock_wait.checked_sub(waited).filter(|left| !left.is_zero())
-            else {
-                return Err(Problem::Busy { waited_ms: waited.as_millis(), holder: holder(storage) }.into());
+        lock_writer(self.storage(), self.options())
+    }
+}
+
+/// Waits for the writer lock, as long as the options say.
+pub(crate) fn lock_writer(storage: &dyn Storage, options: &Options) -> Result<Writer> {
+    let system = storage.system();
+    let failed = |error| Error::io("cannot lock", Name::WriterLock.to_string(), error);
+    let start = system.uptime();
+    let mut pause: u64 = 1;
+    loop {
+        if let Some(lock) = storage.try_lock_writer().map_err(failed)? {
+            let note: Option<Note> = lock.note().ok().and_then(|note| serde_json::from_slice(&note).ok());
+            let boot = system.process().boot;
+            let known = match note {
+                Some(note) if note.boot.is_some() && note.boot == boot => note.known,
+                _ => Known::default(),
             };
-            // Waiters that try at the same moments would get in each other's way for ever.
-            let [jitter, ..] = system.random().map_err(failed)?;
-            let millis = pause / 2 + u64::from(jitter) % pause.div_ceil(2).max(1);
-            system.pause(Duration::from_millis(millis.max(1)).min(left));
-            pause = (pause * 2).min(PAUSE_MAX);
+            let writer = Writer { lock, known };
+            // For whoever waits meanwhile: without it they are told less, and nothing else.
+            let _ = writer.sign(storage, known);
+            return Ok(writer);
         }
+        options.check_cancel()?;
+        let waited = system.uptime().saturating_sub(start);
+        let Some(left) = options.lock_wait.checked_sub(waited).filter(|left| !left.is_zero()) else {
+            return Err(Problem::Busy { waited_ms: waited.as_millis(), holder: holder(storage) }.into());
+        };
+        // Waiters that try at the same moments would get in each other's way for ever.
+        let [jitter, ..] = system.random().map_err(failed)?;
+        let millis = pause / 2 + u64::from(jitter) % pause.div_ceil(2).max(1);
+        system.pause(Duration::from_millis(millis.max(1)).min(left));
+        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 

@@ -21,10 +21,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::format::json::Extra;
 use crate::format::pointer::{Link, Pointer};
-use crate::hash::{Blake3, StoreId};
+use crate::hash::StoreId;
 use crate::revision::Generation;
 use crate::storage::Storage;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -48,6 +48,16 @@ pub(crate) struct Options {
     pub(crate) lock_witness: Option<Arc<crate::fs::medium::LockWitness>>,
     /// Whether checkpoints are written by a thread of their own.
     pub(crate) checkpoint_thread: bool,
+}
+
+impl Options {
+    /// Fails once the caller's flag says that it wants no more.
+    pub(crate) fn check_cancel(&self) -> Result<()> {
+        match &self.cancel {
+            Some(cancel) if cancel.load(Ordering::Relaxed) => Err(Problem::Cancelled.into()),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// One committed state, as it was read or made.
@@ -101,29 +111,6 @@ impl Engine {
         Self { storage, dir, id, options, poison, head: RwLock::new(Arc::new(head)), checkpointer }
     }
 
-    /// A handle on a store that has no generation yet, for the commit of its first.
-    pub(crate) fn unborn(
-        storage: Arc<dyn Storage>,
-        dir: PathBuf,
-        id: StoreId,
-        options: Options,
-        now: Timestamp,
-    ) -> Self {
-        let link = Link { generation: Generation::FIRST, manifest: Blake3::from_bytes([0; 32]) };
-        let (table, message, pointer_extra) = (Table::default(), String::new(), Extra::new());
-        let head = Head {
-            link,
-            time: now,
-            message,
-            table,
-            cost: 0,
-            checkpoint: None,
-            pointer_extra,
-            recovery: None,
-        };
-        Self::new(storage, dir, id, options, head)
-    }
-
     pub(crate) fn storage(&self) -> &dyn Storage {
         &*self.storage
     }
@@ -161,10 +148,17 @@ impl Engine {
 
     /// Fails once the caller's flag says that it wants no more.
     pub(crate) fn check_cancel(&self) -> Result<()> {
-        match &self.options.cancel {
-            Some(cancel) if cancel.load(Ordering::Relaxed) => Err(Problem::Cancelled.into()),
-            _ => Ok(()),
+        self.options.check_cancel()
+    }
+
+    /// Poisons the handle when the outcome of a commit is unknown.
+    pub(crate) fn or_poison<T>(&self, committed: Result<T>) -> Result<T> {
+        let unknown =
+            committed.as_ref().err().filter(|error| error.kind() == ErrorKind::CommitOutcomeUnknown);
+        if let Some(generation) = unknown.and_then(Error::generation) {
+            self.poison.set(generation);
         }
+        committed
     }
 
     /// Looks at the pointer and follows it if another writer has moved it. Never waits for a writer.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::round::DirectoryRound;
 use super::{Round, Scanned, Storage};
 use crate::format::names::{DATA, LOCKS, Name};
+use crate::format::pointer::Link;
 use crate::fs::lock::Mode;
 use crate::fs::{FileKind, Fs, FsFile, FsLock, not_a_file};
 use crate::path::PATH_MAX;
@@ -85,7 +86,8 @@ impl Storage for Directory {
         Ok(Box::new(DirectoryRound::new(Arc::clone(&self.fs))?))
     }
 
-    fn swap_pointer(&self) -> io::Result<()> {
+    /// The holder of the writer lock has read the pointer that is replaced, and no one else swaps it.
+    fn swap_pointer(&self, _expected: Option<Link>, _new: &[u8]) -> io::Result<()> {
         self.fs.rename(&Name::NextPointer.to_string(), &Name::Pointer.to_string())
     }
 

@@ -132,6 +132,15 @@ impl Round for DirectoryRound {
         self.written(file)
     }
 
+    /// Writes `CURRENT.next`.
+    fn stage_pointer(&mut self, pointer: &[u8]) -> io::Result<()> {
+        // A crash may have left one. The commit that it belonged to is known by its manifest.
+        match self.fs.remove(&Name::NextPointer.to_string()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.put(&Name::NextPointer, pointer),
+        }
+    }
+
     fn adopt(&mut self, staged: &Name, name: &Name) -> io::Result<()> {
         let (from, to) = (staged.to_string(), name.to_string());
         self.folders(&to)?;

@@ -48,23 +48,23 @@ pub enum Action {
     MakeFolder(usize),
     /// Makes the data file unless its name is taken: `engine::publish::write`, `storage::round::adopt`.
     WriteData(usize),
-    /// Removes a `CURRENT.next` that was left and makes it anew: `engine::publish::write`.
+    /// Replaces a `CURRENT.next` that was left: `engine::publish::stage_pointer`, `storage::round::stage_pointer`.
     WritePointer(usize),
     /// The first half of barrier 1, the files: `storage::round::flush`, `storage::round::flush_open`.
     FlushFiles(usize, Flush),
     /// The second half, one directory after the other: `storage::round::flush`.
     FlushDir(usize, Flush),
-    /// Gives up before the rename, for a failure to write or because it was cancelled: `engine::publish::swap`,
+    /// Gives up before the rename, for a failure to write or because it was cancelled: `engine::publish::commit_batch`,
     /// `engine::mod::check_cancel`.
     GiveUp(usize),
     /// Removes the manifest of a failed attempt: `storage::round::discard`.
     DiscardManifest(usize),
     /// Removes its other files and the folder that it has made, and tells the caller that nothing was saved: `storage::round::discard`.
     DiscardRest(usize),
-    /// The rename: `engine::publish::swap`, `storage::directory::swap_pointer`. When it fails the outcome is unknown:
+    /// The rename: `engine::publish::commit_batch`, `storage::directory::swap_pointer`. When it fails the outcome is unknown:
     /// `engine::publish::into_error`.
     Swap(usize, Rename),
-    /// Barrier 2: `engine::publish::swap`, `storage::directory::flush_pointer`. When it fails the outcome is unknown:
+    /// Barrier 2: `engine::publish::commit_batch`, `storage::directory::flush_pointer`. When it fails the outcome is unknown:
     /// `engine::publish::into_error`.
     FlushPointer(usize, Flush),
     /// Notes that the pointer is durable, and says so: `engine::publish::publish`,
