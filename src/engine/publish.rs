@@ -1,62 +1,26 @@
 //! The commit protocol: every barrier is in [`commit_batch`]. `docs/durability.md` says why each is there.
 
-use std::collections::BTreeMap;
 use std::io;
 
-use serde_json::Value;
-
-use super::load::{self, Fault};
+use super::changeset::{Content, Draft, Planned};
+use super::handle::Options;
+use super::head::Head;
 use super::lock::Writer;
+use super::read::{self, Fault};
+use super::replay::cost;
 use super::table::Table;
-use super::{Head, Options};
 use crate::error::{Error, Problem, Result};
 use crate::format::FormatError;
-use crate::format::entry::Entry;
 use crate::format::json::Extra;
-use crate::format::manifest::{Change, Kind, Manifest};
+use crate::format::manifest::Manifest;
 use crate::format::names::Name;
 use crate::format::pointer::{Link, Pointer};
 use crate::hash::{Blake3, StoreId};
-use crate::path::StorePath;
 use crate::revision::Generation;
 use crate::storage::{Round, Storage};
 
 /// The most numbers that one commit finds taken before it gives up.
 const NUMBERS_MAX: u32 = 10_000;
-
-/// Where the bytes of a file are until it is saved.
-#[derive(Debug)]
-pub(crate) enum Content {
-    /// In memory: they are few.
-    Inline(Vec<u8>),
-    /// In a staging file that has been flushed.
-    Staged(Name),
-}
-
-/// One change that is to be made.
-#[derive(Debug)]
-pub(crate) enum Planned {
-    /// New bytes.
-    Write {
-        bytes: u64,
-        blake3: Blake3,
-        content: Content,
-    },
-    /// Bytes that an earlier generation wrote.
-    Link(Entry),
-    Remove,
-}
-
-/// Everything about a generation but its number and its time.
-#[derive(Debug)]
-pub(crate) struct Draft {
-    pub(crate) kind: Kind,
-    pub(crate) author: String,
-    pub(crate) message: String,
-    pub(crate) metadata: BTreeMap<String, Value>,
-    pub(crate) restores: Option<Generation>,
-    pub(crate) changes: BTreeMap<StorePath, Planned>,
-}
 
 /// How far an attempt came before it failed.
 enum Failure {
@@ -83,7 +47,7 @@ pub(crate) fn publish(
 ) -> Result<Head> {
     let mut number = writer.next_number(storage, head.map(|head| head.link.generation))?;
     for _ in 0..NUMBERS_MAX {
-        let (manifest, table) = draft.manifest(number, id, head, storage)?;
+        let (manifest, table) = manifest_of(draft, number, id, head, storage)?;
         let bytes = encode(&manifest)?;
         writer.take_number(storage, number)?;
         let link = Link { generation: number, manifest: Blake3::of(&bytes) };
@@ -98,7 +62,7 @@ pub(crate) fn publish(
         match attempt {
             Ok(()) => {
                 writer.note_published(storage, number);
-                let cost = head.map_or(0, |head| head.cost) + super::checkpoint::cost(manifest.changes.len());
+                let cost = head.map_or(0, |head| head.cost) + cost(manifest.changes.len());
                 let checkpoint = head.and_then(|head| head.checkpoint);
                 let (time, message) = (manifest.time, manifest.message);
                 return Ok(Head {
@@ -121,14 +85,13 @@ pub(crate) fn publish(
 
 /// Makes the pointer to the head durable, so that what it names may be acknowledged and built on.
 ///
-/// The pointer is written and swapped in once more. To flush the directory again would prove nothing: after a flush
-/// that failed the system may take the name for written that it has dropped. Only under the writer lock, as an older
-/// pointer must never replace a newer one.
+/// The pointer is written and swapped in once more. Only under the writer lock, as an older pointer must never replace
+/// a newer one.
 ///
 /// # Errors
 /// As [`publish`].
 pub(crate) fn settle(storage: &dyn Storage, options: &Options, _: &Writer, head: &Head) -> Result<()> {
-    let pointer = load::pointer(storage).map_err(Fault::into_error)?;
+    let pointer = read::pointer(storage).map_err(Fault::into_error)?;
     if pointer.head != head.link {
         return Err(Problem::HistoryReplaced { known: head.link.generation }.into());
     }
@@ -247,51 +210,32 @@ fn encode(manifest: &Manifest) -> Result<Vec<u8>> {
     }
 }
 
-impl Draft {
-    /// The manifest and the table of this generation under a number.
-    fn manifest(
-        &self,
-        generation: Generation,
-        store: StoreId,
-        head: Option<&Head>,
-        storage: &dyn Storage,
-    ) -> Result<(Manifest, Table)> {
-        let changes: Vec<Change> =
-            self.changes.iter().map(|(path, planned)| planned.change(path, generation)).collect();
-        let table = head.map_or_else(Table::default, |head| head.table.clone()).check(&changes)?;
-        // A clock that went backwards must not make a generation look older than the one before it.
-        let now = storage.system().now();
-        let manifest = Manifest {
-            store,
-            generation,
-            parent: head.map(|head| head.link),
-            kind: self.kind,
-            time: head.map_or(now, |head| now.max(head.time)),
-            author: self.author.clone(),
-            message: self.message.clone(),
-            metadata: self.metadata.clone(),
-            restores: self.restores,
-            files: table.files(),
-            bytes: table.bytes(),
-            changes,
-            extra: Extra::new(),
-        };
-        Ok((manifest, table))
-    }
-}
-
-impl Planned {
-    fn change(&self, path: &StorePath, generation: Generation) -> Change {
-        match self {
-            Self::Remove => Change::Remove(path.clone()),
-            Self::Link(entry) => Change::Put(entry.clone()),
-            Self::Write { bytes, blake3, .. } => Change::Put(Entry {
-                path: path.clone(),
-                generation,
-                bytes: *bytes,
-                blake3: *blake3,
-                stored_as: None,
-            }),
-        }
-    }
+/// The manifest and the table of a generation under a number.
+fn manifest_of(
+    draft: &Draft,
+    generation: Generation,
+    store: StoreId,
+    head: Option<&Head>,
+    storage: &dyn Storage,
+) -> Result<(Manifest, Table)> {
+    let changes = draft.changes(generation);
+    let table = head.map_or_else(Table::default, |head| head.table.clone()).check(&changes)?;
+    // A clock that went backwards must not make a generation look older than the one before it.
+    let now = storage.system().now();
+    let manifest = Manifest {
+        store,
+        generation,
+        parent: head.map(|head| head.link),
+        kind: draft.kind,
+        time: head.map_or(now, |head| now.max(head.time)),
+        author: draft.author.clone(),
+        message: draft.message.clone(),
+        metadata: draft.metadata.clone(),
+        restores: draft.restores,
+        files: table.files(),
+        bytes: table.bytes(),
+        changes,
+        extra: Extra::new(),
+    };
+    Ok((manifest, table))
 }

@@ -8,7 +8,7 @@ use super::crash::Recorded;
 use super::oracle;
 use super::scene::{self, Edit, Expect, Scene, plain, put};
 use super::workloads;
-use crate::engine::load;
+use crate::engine::read;
 use crate::error::ErrorKind;
 use crate::format::names::Name;
 use crate::format::pointer::Pointer;
@@ -87,7 +87,7 @@ fn l2_known_a_pointer_names_a_manifest_that_was_never_durable_while_the_store_wa
             let Some(pointer) = bytes(&left, "CURRENT") else { continue };
             let pointer = Pointer::decode(&pointer).unwrap();
             let storage = Directory::new(Arc::new(SimFs::start(left, 2)));
-            let manifest = load::manifest(&storage, pointer.head).unwrap();
+            let manifest = read::manifest(&storage, pointer.head).unwrap();
             assert_eq!((manifest.generation, manifest.files), (Generation::FIRST, 0));
             pointers += 1;
         }

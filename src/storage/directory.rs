@@ -9,7 +9,7 @@ use super::{Round, Scanned, Storage};
 use crate::format::names::{DATA, LOCKS, Name};
 use crate::format::pointer::Link;
 use crate::fs::lock::Mode;
-use crate::fs::{FileKind, Fs, FsFile, FsLock, not_a_file};
+use crate::fs::{FileKind, Fs, FsFile, FsLock, Listed, not_a_file};
 use crate::path::PATH_MAX;
 use crate::revision::Generation;
 
@@ -76,6 +76,10 @@ impl Storage for Directory {
         }
         found.sort_by(|one, two| one.path.cmp(&two.path));
         Ok(found)
+    }
+
+    fn top(&self) -> io::Result<Vec<Listed>> {
+        self.fs.list("")
     }
 
     fn delete(&self, name: &Name) -> io::Result<()> {

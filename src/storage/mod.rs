@@ -11,7 +11,7 @@ use std::io;
 
 use crate::format::names::Name;
 use crate::format::pointer::Link;
-use crate::fs::{Fs, FsFile, FsLock};
+use crate::fs::{Fs, FsFile, FsLock, Listed};
 use crate::revision::Generation;
 use directory::Pin;
 
@@ -33,6 +33,8 @@ pub(crate) trait Storage: Send + Sync + Debug {
     /// Everything in one of the folders of `format::names`, or in a folder of files, sorted by path. A folder that is not
     /// there is empty.
     fn scan(&self, folder: &str) -> io::Result<Vec<Scanned>>;
+    /// Every name at the top of the place, sorted.
+    fn top(&self) -> io::Result<Vec<Listed>>;
     /// Removes a thing.
     fn delete(&self, name: &Name) -> io::Result<()>;
     /// Begins to write things that are to be made durable together.

@@ -23,7 +23,7 @@ impl Rename {
 pub enum Action {
     /// Takes the writer lock and reads its note: `engine::lock::lock_writer`.
     Lock(usize),
-    /// Reads the pointer again: `engine::mod::refresh`, or `engine::create::check_vacant` where there is no store yet.
+    /// Reads the pointer again: `engine::handle::refresh`, or `engine::create::check_vacant` where there is no store yet.
     Refresh(usize),
     /// Makes the folders of a store where there is none: `engine::create::make_folders`.
     MakeFolders(usize),
@@ -55,7 +55,7 @@ pub enum Action {
     /// The second half, one directory after the other: `storage::round::flush`.
     FlushDir(usize, Flush),
     /// Gives up before the rename, for a failure to write or because it was cancelled: `engine::publish::commit_batch`,
-    /// `engine::mod::check_cancel`.
+    /// `engine::handle::check_cancel`.
     GiveUp(usize),
     /// Removes the manifest of a failed attempt: `storage::round::discard`.
     DiscardManifest(usize),
@@ -71,11 +71,11 @@ pub enum Action {
     /// `engine::lock::note_published`.
     Acknowledge(usize),
     /// The process ends wherever it is, and another one takes its place. A poisoned handle is opened again:
-    /// `engine::create::open_on`.
+    /// `engine::open::open_on`.
     Kill(usize),
-    /// A snapshot begins: `engine::load::pointer`.
+    /// A snapshot begins: `engine::read::pointer`.
     ReadPointer(usize),
-    /// It reads the chain from there and the files: `engine::load::manifest`, `engine::load::table`,
+    /// It reads the chain from there and the files: `engine::read::manifest`, `engine::replay::table`,
     /// `engine::content::check`.
     ReadFiles(usize),
     /// Somebody asks for the status, has read the pointer, and looks which numbers above the head have names:
@@ -84,6 +84,6 @@ pub enum Action {
     /// It reads the pointer again, and reports those that are above it: `store::status`.
     Report(usize),
     /// The machine stops and starts again, in one of the ways in which the disk permits it. Who opens the store is shown the head and
-    /// the interrupted saves: `engine::create::open_on`, `store::status`.
+    /// the interrupted saves: `engine::open::open_on`, `store::status`.
     PowerCut(u32),
 }

@@ -186,7 +186,7 @@ impl State {
     }
 
     /// Whether an opening finds the pointer to be older than the history: a manifest above the head names another one
-    /// above it as its parent (`engine::load::check_not_behind`). A manifest that nothing refers to counts as readable
+    /// above it as its parent (`engine::chain::check_not_behind`). A manifest that nothing refers to counts as readable
     /// here, as it may be.
     pub fn is_behind(&self) -> bool {
         let head = usize::from(self.head());
