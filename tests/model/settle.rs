@@ -61,7 +61,7 @@ impl Protocol {
                 if flush.is_done() {
                     let next =
                         if self.is(Wrong::NoteWithoutLook) { note.next.max(head + 1) } else { note.next };
-                    state.note = Note { next, settled: head, ..note };
+                    state.note = Note { next, settled: head };
                 }
                 if flush.is_done() { At::Ready } else { At::Idle }
             }
