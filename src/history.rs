@@ -8,8 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::engine::chain::Chain;
-use crate::engine::commit::paths;
-use crate::engine::load::{self, Fault};
+use crate::engine::read::{self, Fault, paths};
 use crate::engine::{Engine, Head};
 use crate::error::Result;
 use crate::format::manifest::{Kind, Manifest};
@@ -200,7 +199,7 @@ impl Store {
     /// As [`snapshot_at`](Store::snapshot_at).
     pub fn entry(&self, revision: impl IntoRevision) -> Result<HistoryEntry> {
         let link = self.find(revision)?;
-        let manifest = load::manifest(self.engine.storage(), link).map_err(Fault::into_error)?;
+        let manifest = read::manifest(self.engine.storage(), link).map_err(Fault::into_error)?;
         Ok(HistoryEntry::of(link, manifest))
     }
 

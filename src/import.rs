@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::engine::changeset::{Content, Planned};
 use crate::engine::content;
-use crate::engine::publish::{Content, Planned};
 use crate::error::{Error, Problem, Result};
 use crate::format::entry::Entry;
 use crate::fs::source::{Fingerprint, Source, Walk};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::engine::changeset::Planned;
 use crate::engine::content;
-use crate::engine::publish::Planned;
 use crate::engine::validate::compile;
 use crate::error::{Problem, Result};
 use crate::format::entry::Entry;

@@ -71,7 +71,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::engine::create::{create_on, open_on};
+use crate::engine::create::create_on;
+use crate::engine::open::open_on;
 use crate::error::Result;
 use crate::fs::Fs;
 use crate::fs::sim::cut::Cut;

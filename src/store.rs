@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::engine::chain;
-use crate::engine::create;
 use crate::engine::finding::{Finding, FindingKind, RecoveryReport, Severity};
 use crate::engine::validate::Validator;
-use crate::engine::{Engine, Options};
+use crate::engine::{Engine, Options, create, open, resolve};
 use crate::error::{Error, Result};
 use crate::format::names::{DATA, MANIFESTS};
 use crate::format::pointer::Link;
@@ -127,7 +125,7 @@ impl Store {
     /// is damaged.
     pub fn snapshot_at(&self, revision: impl IntoRevision) -> Result<Snapshot> {
         let head = self.engine.refresh()?;
-        let link = chain::find(self.engine.storage(), self.id(), head.link, revision.into_revision()?)?;
+        let link = resolve::find(self.engine.storage(), self.id(), head.link, revision.into_revision()?)?;
         if link == head.link {
             return Snapshot::of(&self.engine, head);
         }
@@ -144,7 +142,7 @@ impl Store {
 
     pub(crate) fn find(&self, revision: impl IntoRevision) -> Result<Link> {
         let revision = revision.into_revision()?;
-        chain::find(self.engine.storage(), self.id(), self.engine.refresh()?.link, revision)
+        resolve::find(self.engine.storage(), self.id(), self.engine.refresh()?.link, revision)
     }
 
     /// Where the store stands: its newest generation, its health, and the saves that were begun and never finished.
@@ -322,7 +320,7 @@ impl OpenOptions {
     /// # Errors
     /// As there.
     pub fn open(self, dir: impl AsRef<Path>) -> Result<Store> {
-        let engine = create::open(dir.as_ref(), self.options)?;
+        let engine = open::open(dir.as_ref(), self.options)?;
         Ok(Store { engine: Arc::new(engine), medium: None })
     }
 

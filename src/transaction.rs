@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::engine::commit::{Outcome, Proposal};
+use crate::engine::changeset::{Content, Draft, Planned, Proposal};
+use crate::engine::commit::Outcome;
 use crate::engine::content;
-use crate::engine::publish::{Content, Draft, Planned};
 use crate::error::{Error, ErrorKind, Problem, Result};
 use crate::format::entry::Entry;
 use crate::format::manifest::Kind;

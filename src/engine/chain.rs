@@ -1,14 +1,18 @@
 //! The history of a store, from a generation back along the hashes of its parents.
 
-use crate::error::{Problem, Result};
+use super::read::{self, Fault};
+use crate::format::FormatError;
 use crate::format::manifest::Manifest;
 use crate::format::names::{CHECKPOINTS, Name};
 use crate::format::pointer::Link;
 use crate::hash::StoreId;
-use crate::revision::{Generation, Revision};
+use crate::revision::Generation;
 use crate::storage::Storage;
 
-use super::load::{self, Fault};
+/// How many manifests above the head are looked at.
+const ABOVE_MAX: usize = 1000;
+/// How many numbers in a row may be missing before nothing more is looked for: each failed save leaves one.
+const GAP_MAX: usize = 16;
 
 /// Goes back from a link, newest first.
 ///
@@ -33,8 +37,8 @@ impl<'a> Chain<'a> {
     }
 
     fn read(&self, link: Link) -> Result<Manifest, Fault> {
-        let manifest = load::manifest(self.storage, link)?;
-        load::check_store(&manifest, self.store)?;
+        let manifest = read::manifest(self.storage, link)?;
+        read::check_store(&manifest, self.store)?;
         Ok(manifest)
     }
 
@@ -46,9 +50,9 @@ impl<'a> Chain<'a> {
             _ => None,
         });
         for generation in generations {
-            let Ok((link, manifest)) = load::manifest_alone(self.storage, generation) else { continue };
-            if load::check_store(&manifest, self.store).is_ok()
-                && matches!(load::checkpoint(self.storage, self.store, link), Ok(Some(_)))
+            let Ok((link, manifest)) = read::manifest_alone(self.storage, generation) else { continue };
+            if read::check_store(&manifest, self.store).is_ok()
+                && matches!(read::checkpoint(self.storage, self.store, link), Ok(Some(_)))
             {
                 return Some((link, manifest));
             }
@@ -87,76 +91,32 @@ impl Iterator for Chain<'_> {
     }
 }
 
-/// Finds the generation that a revision names, in the history of `head`.
-pub(crate) fn find(storage: &dyn Storage, store: StoreId, head: Link, revision: Revision) -> Result<Link> {
-    let missing = |detail: String| Problem::NoSuchRevision { revision: revision.to_string(), detail }.into();
-    if let Revision::Latest | Revision::Back(0) = revision {
-        return Ok(head);
-    }
-    if let Revision::Generation(wanted) = revision {
-        if wanted == head.generation {
-            return Ok(head);
-        }
-        if wanted > head.generation {
-            let newest = format!("the newest is generation {}", head.generation);
-            let is_hidden = load::pointer(storage).is_ok_and(|pointer| pointer.head.generation >= wanted);
-            return Err(missing(if is_hidden {
-                format!(
-                    "it is hidden by damage; generation {} is the newest that can be read",
-                    head.generation
-                )
-            } else {
-                with_interrupted(storage, wanted, newest)
-            }));
-        }
-    }
-    let mut broken = None;
-    for (steps, found) in Chain::new(storage, store, head).enumerate() {
-        let (link, manifest) = match found {
-            Ok(found) => found,
-            Err(Fault::Fatal(error)) => return Err(error),
-            // Counting steps across a gap would name another generation than was meant.
-            Err(fault) if matches!(revision, Revision::Back(_)) => return Err(fault.into_error()),
-            Err(fault) => {
-                broken = Some(fault);
-                continue;
-            }
+/// Fails when the pointer is an older copy of itself: a manifest above the head names another one above it as its
+/// parent, and only a committed generation gets a child.
+pub(crate) fn check_not_behind(storage: &dyn Storage, head: Link) -> Result<(), Fault> {
+    let above = std::iter::successors(head.generation.next(), |generation| generation.next());
+    let mut missing = 0;
+    for generation in above.take(ABOVE_MAX) {
+        let found = read::manifest_alone(storage, generation);
+        missing = if matches!(found, Err(Fault::Missing(_))) { missing + 1 } else { 0 };
+        let manifest = match found {
+            Ok((_, manifest)) => manifest,
+            Err(Fault::Fatal(error)) => return Err(error.into()),
+            Err(_) if missing > GAP_MAX => return Ok(()),
+            Err(_) => continue,
         };
-        let is_it = match revision {
-            Revision::Back(wanted) => steps as u64 == wanted,
-            Revision::Generation(wanted) => link.generation == wanted,
-            Revision::At(time) => manifest.time <= time,
-            Revision::Latest => true,
+        let Some(parent) = manifest.parent.filter(|parent| parent.generation > head.generation) else {
+            continue;
         };
-        if is_it {
-            // A newer one that is not later may lie in the gap.
-            return match (revision, broken) {
-                (Revision::At(_), Some(fault)) => Err(fault.into_error()),
-                _ => Ok(link),
-            };
+        // Another writer may have moved on since the pointer was read.
+        if read::pointer(storage).is_ok_and(|now| now.head == head) {
+            let rule = format!(
+                "it names generation {}, and generation {generation} follows {}: it is an older copy of itself",
+                head.generation, parent.generation
+            );
+            return Err(Fault::Damaged { name: Name::Pointer, why: FormatError::rule(rule) });
         }
-        if matches!(revision, Revision::Generation(wanted) if link.generation < wanted) {
-            break;
-        }
+        return Ok(());
     }
-    if let Some(fault) = broken {
-        return Err(fault.into_error());
-    }
-    Err(missing(match revision {
-        Revision::Generation(wanted) => with_interrupted(
-            storage,
-            wanted,
-            "its number was never used or its save was never finished".into(),
-        ),
-        Revision::At(_) => "every generation is later".into(),
-        _ => "the history is not that long".into(),
-    }))
-}
-
-/// Says so when the number is that of a save that was begun and never committed.
-fn with_interrupted(storage: &dyn Storage, wanted: Generation, detail: String) -> String {
-    match storage.bytes(&Name::Manifest(wanted)) {
-        Ok(Some(_)) => format!("it is an interrupted save, which was never committed; {detail}"),
-        _ => detail,
-    }
+    Ok(())
 }

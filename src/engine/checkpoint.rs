@@ -4,7 +4,11 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use super::chain::Chain;
-use super::{Engine, Head};
+use super::handle::Engine;
+use super::head::Head;
+use super::read;
+use super::replay::cost;
+use super::table::Table;
 use crate::format::checkpoint::{self, Header};
 use crate::format::names::{CHECKPOINTS, Name};
 use crate::format::pointer::Link;
@@ -13,17 +17,9 @@ use crate::revision::Generation;
 use crate::storage::Storage;
 use crate::sync::{PoisonError, thread};
 
-/// What reading one manifest costs beside its changes, in units of one entry. Measured as 12 to 26 when it is in
-/// memory and 80 to some hundreds when each is a read from the disk: see `benches/README.md`.
-const MANIFEST_COST: u64 = 32;
 /// A table is always cheap enough to make from manifests of this cost. It also bounds what one damaged manifest can
 /// hide in a small store: everything since the last checkpoint, some 8 saves.
 const COST_MIN: u64 = 256;
-
-/// The cost of reading a manifest with so many changes, in units of one entry of a table.
-pub(crate) const fn cost(changes: usize) -> u64 {
-    MANIFEST_COST + changes as u64
-}
 
 /// The size rule: a checkpoint is due when reading the manifests since the last one costs more than reading the
 /// table itself. So opening costs at most about twice what reading the table would, as long as manifests are in
@@ -76,7 +72,7 @@ fn written_since(storage: &dyn Storage, store: StoreId, head: &Head) -> Option<(
     for found in Chain::new(storage, store, head.link) {
         let (link, manifest) = found.ok()?;
         if link.generation <= newest {
-            let is_intact = matches!(super::load::checkpoint(storage, store, link), Ok(Some(_)));
+            let is_intact = matches!(read::checkpoint(storage, store, link), Ok(Some(_)));
             return is_intact.then_some((newest, total));
         }
         total += cost(manifest.changes.len());
@@ -85,12 +81,7 @@ fn written_since(storage: &dyn Storage, store: StoreId, head: &Head) -> Option<(
 }
 
 /// Writes the checkpoint of a table. It is flushed before it gets its name, so that a crash leaves no torn one.
-pub(crate) fn write(
-    storage: &dyn Storage,
-    store: StoreId,
-    link: Link,
-    table: &super::table::Table,
-) -> io::Result<()> {
+pub(crate) fn write(storage: &dyn Storage, store: StoreId, link: Link, table: &Table) -> io::Result<()> {
     let mut round = storage.round()?;
     let (staged, file) = round.stage()?;
     let header = Header::new(store, link, table.files(), table.bytes());

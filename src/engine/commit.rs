@@ -1,36 +1,21 @@
-//! From what a transaction wants to what is published: conflicts, rebase, what really changes.
+//! From what a transaction wants to what is published: rebase, what really changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Read;
 
-use super::chain::Chain;
+use super::changeset::{Content, Draft, Planned, Proposal};
 use super::content;
 use super::finding::Finding;
-use super::publish::{self, Content, Draft, Planned, publish};
-use super::table::Table;
-use super::{Engine, Head};
-use crate::error::{ConflictingPath, Error, Problem, Result};
+use super::handle::Engine;
+use super::head::Head;
+use super::publish::{self, publish};
+use crate::error::{Error, Problem, Result};
 use crate::format::entry::Entry;
-use crate::format::manifest::Change;
 use crate::format::names::Name;
 use crate::path::StorePath;
 use crate::revision::Generation;
 
-/// What a transaction wants to become a generation.
-#[derive(Debug)]
-pub(crate) struct Proposal<'a> {
-    /// The state that it was made on.
-    pub(crate) base: &'a Head,
-    pub(crate) draft: Draft,
-    /// The paths that were read through it.
-    pub(crate) reads: BTreeSet<StorePath>,
-    /// The prefixes that were listed through it.
-    pub(crate) lists: BTreeSet<String>,
-    /// Whether to win over what others have saved since the base.
-    pub(crate) overwrite: bool,
-}
-
-/// What became of it.
+/// What became of a proposal.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// The generation that holds the wanted state now.
@@ -66,7 +51,7 @@ impl Engine {
         // Nothing is acknowledged as being there, and nothing follows it, before it is durable: after a crash a
         // generation whose parent is not to be found would look like damage.
         if !writer.is_settled(head.link.generation) {
-            publish::settle(self, &writer, &head)?;
+            self.or_poison(publish::settle(self.storage(), self.options(), &writer, &head))?;
             writer.note_settled(self.storage(), head.link.generation);
         }
         if head.link != proposal.base.link && !proposal.overwrite {
@@ -75,11 +60,13 @@ impl Engine {
         proposal
             .draft
             .changes
-            .retain(|path, planned| mended.contains(path) || changes(&head.table, path, planned));
+            .retain(|path, planned| mended.contains(path) || planned.makes_a_difference(&head.table, path));
         if proposal.draft.changes.is_empty() {
             return Ok(Outcome { generation: head.link.generation, made: None });
         }
-        let published = publish(self, &writer, self.id(), Some(&head), &proposal.draft)?;
+        let published =
+            publish(self.storage(), self.options(), &writer, self.id(), Some(&head), &proposal.draft);
+        let published = self.or_poison(published)?;
         drop(writer);
         let made = size(&proposal.draft);
         let head = self.checkpoint_if_due(published);
@@ -126,38 +113,6 @@ impl Engine {
         }
     }
 
-    /// Compares what the proposal wrote and read with what others have changed since its base.
-    fn check_conflicts(&self, proposal: &Proposal<'_>, head: &Head) -> Result<()> {
-        let (base, now) = (&proposal.base.table, &head.table);
-        let touched = proposal.draft.changes.keys().chain(&proposal.reads);
-        let mut paths: BTreeSet<StorePath> =
-            touched.filter(|path| base.get(path) != now.get(path)).cloned().collect();
-        for prefix in &proposal.lists {
-            let (before, after) = (base.list(prefix), now.list(prefix));
-            let set =
-                |entries: &[&Entry]| entries.iter().map(|entry| entry.path.clone()).collect::<BTreeSet<_>>();
-            paths.extend(set(&before).symmetric_difference(&set(&after)).cloned());
-        }
-        if paths.is_empty() {
-            return Ok(());
-        }
-        let paths = self.who_changed(paths, proposal.base, head);
-        Err(Problem::Conflict { base: proposal.base.link.generation, paths }.into())
-    }
-
-    /// The newest generation since the base that changed each path.
-    fn who_changed(&self, paths: BTreeSet<StorePath>, base: &Head, head: &Head) -> Vec<ConflictingPath> {
-        let mut found: BTreeMap<StorePath, Generation> = BTreeMap::new();
-        let since = Chain::new(self.storage(), self.id(), head.link).map_while(Result::ok);
-        for (link, manifest) in since.take_while(|(link, _)| link.generation > base.link.generation) {
-            for path in manifest.changes.iter().map(Change::path).filter(|path| paths.contains(path)) {
-                found.entry(path.clone()).or_insert(link.generation);
-            }
-        }
-        let newest = |path: &StorePath| found.get(path).copied().unwrap_or(head.link.generation);
-        paths.iter().map(|path| ConflictingPath { path: path.clone(), generation: newest(path) }).collect()
-    }
-
     /// Checks every byte that a draft takes over from earlier generations: a damaged file is not made live again.
     pub(crate) fn check_links<'a>(&self, links: impl Iterator<Item = &'a Entry>) -> Result<()> {
         for entry in links {
@@ -183,16 +138,6 @@ fn check_healthy(head: &Head) -> Result<()> {
     }
 }
 
-/// Whether a planned change makes a difference to a table.
-fn changes(table: &Table, path: &StorePath, planned: &Planned) -> bool {
-    let live = table.get(path);
-    match planned {
-        Planned::Write { blake3, .. } => live.is_none_or(|live| live.blake3 != *blake3),
-        Planned::Link(entry) => live.is_none_or(|live| live.blake3 != entry.blake3),
-        Planned::Remove => live.is_some(),
-    }
-}
-
 fn size(draft: &Draft) -> Made {
     let mut made = Made::default();
     for planned in draft.changes.values() {
@@ -206,12 +151,4 @@ fn size(draft: &Draft) -> Made {
         }
     }
     made
-}
-
-/// The paths that a manifest put and removed.
-pub(crate) fn paths(changes: &[Change]) -> (Vec<StorePath>, Vec<StorePath>) {
-    let (put, removed): (Vec<&Change>, Vec<&Change>) =
-        changes.iter().partition(|change| matches!(change, Change::Put(_)));
-    let own = |changes: Vec<&Change>| changes.into_iter().map(|change| change.path().clone()).collect();
-    (own(put), own(removed))
 }

@@ -2,16 +2,10 @@
 
 use std::io::{self, Read, Write};
 
-use super::Engine;
-use super::chain::Chain;
-use super::load;
-use crate::error::{Error, Problem, Result};
 use crate::format::entry::Entry;
 use crate::format::names::Name;
-use crate::format::pointer::Link;
 use crate::fs::{FsFile, is_transient, is_unreadable};
 use crate::hash::Blake3;
-use crate::revision::Generation;
 use crate::storage::Storage;
 
 /// The largest and the smallest size of the pieces in which content is read, in bytes.
@@ -47,7 +41,7 @@ pub(crate) enum Failed {
     Sink(io::Error),
 }
 
-fn name(entry: &Entry) -> Name {
+pub(crate) fn name(entry: &Entry) -> Name {
     Name::Data(entry.stored_path().clone(), entry.generation)
 }
 
@@ -156,58 +150,4 @@ pub(crate) fn read(storage: &dyn Storage, entry: &Entry) -> Result<Vec<u8>, Fail
         copy(storage, entry, &mut bytes)?;
         Ok(bytes)
     })
-}
-
-impl Engine {
-    /// The public error for content of `entry` that could not be delivered, seen from the generation at `from`. A
-    /// later version is as good as an earlier one.
-    pub(crate) fn failed(&self, entry: &Entry, from: Link, failed: Failed) -> Error {
-        let damage = match failed {
-            Failed::Sink(error) => {
-                return Error::io("cannot pass on the content of", entry.path.as_str(), error);
-            }
-            Failed::Unknown(error) => return Error::io("cannot read", name(entry).to_string(), error),
-            Failed::Damaged(damage) => damage,
-        };
-        let newest = self.versions(entry, self.known().link);
-        let intact = newest
-            .chain(self.versions(entry, from))
-            .find(|(_, older)| matches!(check(self.storage(), older), Check::Intact));
-        Problem::DamagedFile {
-            path: entry.path.clone(),
-            generation: entry.generation,
-            detail: damage.detail,
-            expected: damage.expected,
-            found: damage.found,
-            is_missing: damage.is_missing,
-            intact: intact.map(|(generation, _)| generation),
-        }
-        .into()
-    }
-
-    /// The versions of a path other than `entry` itself, from the generation at `from` backwards, each with a
-    /// generation in which it is live. Damage in the history is passed over.
-    pub(crate) fn versions<'a>(
-        &'a self,
-        entry: &'a Entry,
-        from: Link,
-    ) -> impl Iterator<Item = (Generation, Entry)> + 'a {
-        let mut last = entry.clone();
-        Chain::new(self.storage(), self.id(), from).filter_map(Result::ok).filter_map(
-            move |(link, manifest)| {
-                let found = load::puts(&manifest)
-                    .map(|(found, _)| found)
-                    .find(|found| found.path == entry.path)?
-                    .clone();
-                let same_file = |other: &Entry| {
-                    found.generation == other.generation && found.stored_path() == other.stored_path()
-                };
-                if same_file(entry) || same_file(&last) {
-                    return None;
-                }
-                last = found.clone();
-                Some((link.generation, found))
-            },
-        )
-    }
 }

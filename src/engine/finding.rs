@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::load::Fault;
+use super::read::Fault;
 use crate::format::names::Name;
 use crate::revision::Generation;
 

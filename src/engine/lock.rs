@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Engine;
+use super::handle::{Engine, Options};
 use crate::error::{Error, LockHolder, Problem, Result};
 use crate::format::names::{DATA, LOCKS, MANIFESTS, Name};
 use crate::fs::{FsLock, Process};
@@ -38,10 +38,6 @@ struct Known {
     next: Option<Generation>,
     /// The newest generation whose pointer is known to be durable.
     settled: Option<Generation>,
-    /// Whether every save since then has ended well. One that failed or was killed may have left folders whose names never
-    /// become durable, although a flush says so.
-    #[serde(default)]
-    sure: bool,
 }
 
 /// The writer lock, held until this is dropped.
@@ -54,39 +50,39 @@ pub(crate) struct Writer {
 impl Engine {
     /// Waits for the writer lock, as long as the handle is willing to.
     pub(crate) fn lock_writer(&self) -> Result<Writer> {
-        let (storage, system) = (self.storage(), self.storage().system());
-        let failed = |error| Error::io("cannot lock", Name::WriterLock.to_string(), error);
-        let start = system.uptime();
-        let mut pause: u64 = 1;
-        loop {
-            if let Some(lock) = storage.try_lock_writer().map_err(failed)? {
-                let note: Option<Note> = lock.note().ok().and_then(|note| serde_json::from_slice(&note).ok());
-                let boot = system.process().boot;
-                let known = match note {
-                    Some(note) if note.boot.is_some() && note.boot == boot => note.known,
-                    // What is there after another start of the machine is there to stay.
-                    Some(note) if note.boot.is_some() && boot.is_some() => {
-                        Known { sure: true, ..Known::default() }
-                    }
-                    _ => Known::default(),
-                };
-                let writer = Writer { lock, known };
-                // For whoever waits meanwhile: without it they are told less, and nothing else.
-                let _ = writer.sign(storage, known);
-                return Ok(writer);
-            }
-            self.check_cancel()?;
-            let waited = system.uptime().saturating_sub(start);
-            let Some(left) = self.options().lock_wait.checked_sub(waited).filter(|left| !left.is_zero())
-            else {
-                return Err(Problem::Busy { waited_ms: waited.as_millis(), holder: holder(storage) }.into());
+        lock_writer(self.storage(), self.options())
+    }
+}
+
+/// Waits for the writer lock, as long as the options say.
+pub(crate) fn lock_writer(storage: &dyn Storage, options: &Options) -> Result<Writer> {
+    let system = storage.system();
+    let failed = |error| Error::io("cannot lock", Name::WriterLock.to_string(), error);
+    let start = system.uptime();
+    let mut pause: u64 = 1;
+    loop {
+        if let Some(lock) = storage.try_lock_writer().map_err(failed)? {
+            let note: Option<Note> = lock.note().ok().and_then(|note| serde_json::from_slice(&note).ok());
+            let boot = system.process().boot;
+            let known = match note {
+                Some(note) if note.boot.is_some() && note.boot == boot => note.known,
+                _ => Known::default(),
             };
-            // Waiters that try at the same moments would get in each other's way for ever.
-            let [jitter, ..] = system.random().map_err(failed)?;
-            let millis = pause / 2 + u64::from(jitter) % pause.div_ceil(2).max(1);
-            system.pause(Duration::from_millis(millis.max(1)).min(left));
-            pause = (pause * 2).min(PAUSE_MAX);
+            let writer = Writer { lock, known };
+            // For whoever waits meanwhile: without it they are told less, and nothing else.
+            let _ = writer.sign(storage, known);
+            return Ok(writer);
         }
+        options.check_cancel()?;
+        let waited = system.uptime().saturating_sub(start);
+        let Some(left) = options.lock_wait.checked_sub(waited).filter(|left| !left.is_zero()) else {
+            return Err(Problem::Busy { waited_ms: waited.as_millis(), holder: holder(storage) }.into());
+        };
+        // Waiters that try at the same moments would get in each other's way for ever.
+        let [jitter, ..] = system.random().map_err(failed)?;
+        let millis = pause / 2 + u64::from(jitter) % pause.div_ceil(2).max(1);
+        system.pause(Duration::from_millis(millis.max(1)).min(left));
+        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
@@ -116,10 +112,10 @@ impl Writer {
         Ok(failed.map(after).transpose()?.map_or(after_seen, |next| next.max(after_seen)))
     }
 
-    /// Notes down that `number` is being used, and that its save has not ended well yet.
+    /// Notes down that `number` is being used.
     pub(crate) fn take_number(&self, storage: &dyn Storage, number: Generation) -> Result<()> {
         let next = number.next().ok_or_else(out_of_numbers)?;
-        self.sign(storage, Known { next: Some(next), sure: false, ..self.known })
+        self.sign(storage, Known { next: Some(next), ..self.known })
             .map_err(|error| Error::io("cannot write", Name::WriterLock.to_string(), error))
     }
 
@@ -129,11 +125,6 @@ impl Writer {
         self.known.settled == Some(head)
     }
 
-    /// Whether every save since the start of the machine is known to have ended well.
-    pub(crate) const fn is_sure(&self) -> bool {
-        self.known.sure
-    }
-
     /// Notes down that the pointer to the head is durable. Without the note it is only made so once more.
     ///
     /// Which number is free is left as it was noted: the head says nothing of the names above it.
@@ -141,11 +132,9 @@ impl Writer {
         let _ = self.sign(storage, Known { settled: Some(head), ..self.known });
     }
 
-    /// Notes down that the generation of a number that was taken is durable. Before that of a new store there was nothing
-    /// that could have ended otherwise.
-    pub(crate) fn note_published(&self, storage: &dyn Storage, number: Generation, is_new: bool) {
-        let sure = self.known.sure || is_new;
-        let known = Known { next: number.next(), settled: Some(number), sure };
+    /// Notes down that the generation of a number that was taken is durable.
+    pub(crate) fn note_published(&self, storage: &dyn Storage, number: Generation) {
+        let known = Known { next: number.next(), settled: Some(number) };
         let _ = self.sign(storage, known);
     }
 

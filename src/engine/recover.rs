@@ -4,10 +4,11 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::Head;
 use super::content::{self, Check};
 use super::finding::{Finding, RecoveryReport};
-use super::load::{self, Fault, Loaded};
+use super::head::Head;
+use super::read::{self, Fault};
+use super::replay::{self, Loaded};
 use crate::error::{Error, Problem, Result};
 use crate::format::json::Extra;
 use crate::format::manifest::Manifest;
@@ -29,7 +30,7 @@ pub(crate) fn recover(storage: &dyn Storage, dir: &Path, fault: Fault) -> Result
         scanned.iter().filter_map(|found| found.name.as_ref()?.generation()).collect();
     numbers.sort_unstable();
     // A pointer that is damaged, or older than the history, says nothing.
-    let pointer = load::pointer(storage).ok().filter(|_| !fault.is_of_pointer());
+    let pointer = read::pointer(storage).ok().filter(|_| !fault.is_of_pointer());
     let mut search = Search {
         storage,
         findings: Finding::of(&fault).into_iter().collect(),
@@ -81,7 +82,7 @@ impl Search<'_> {
         if self.broken_at.is_some_and(|broken| number > broken) {
             return Ok(None);
         }
-        let (link, manifest) = match load::manifest_alone(self.storage, number) {
+        let (link, manifest) = match read::manifest_alone(self.storage, number) {
             Ok(found) => found,
             Err(Fault::Fatal(error)) => return Err(error),
             Err(fault) => {
@@ -99,7 +100,7 @@ impl Search<'_> {
             return Ok(None);
         }
         self.parents.extend(manifest.parent);
-        let loaded = match load::table(self.storage, link, &manifest, None) {
+        let loaded = match replay::table(self.storage, link, &manifest, None) {
             Ok(loaded) => loaded,
             Err(Fault::Fatal(error)) => return Err(error),
             Err(fault) => {
@@ -124,7 +125,7 @@ impl Search<'_> {
 
     /// Whether every file that the generation wrote is what its manifest says.
     fn is_whole(&self, manifest: &Manifest) -> Result<bool> {
-        for (entry, _) in load::puts(manifest).filter(|(_, own)| *own) {
+        for (entry, _) in read::puts(manifest).filter(|(_, own)| *own) {
             match content::check(self.storage, entry) {
                 Check::Intact => {}
                 Check::Damaged(_) => return Ok(false),

@@ -11,9 +11,6 @@ use crate::format::entry::Entry;
 use crate::format::manifest::Change;
 use crate::path::{StorePath, fold, folders};
 
-/// How many files are looked at to see that a folder keeps one.
-const KEPT_MAX: usize = 64;
-
 /// A file table. A clone is cheap and shares everything with the original.
 ///
 /// The key is the path with its case folded away, so that a path that differs from a live one only in case is found
@@ -54,18 +51,6 @@ impl Table {
             near.map(|(_, entry)| entry).filter(|entry| entry.path.as_str().starts_with(prefix)).collect();
         entries.sort_by(|one, two| one.path.cmp(&two.path));
         entries
-    }
-
-    /// Whether a file is kept in this folder of the store, or in one below it. `""` is the folder of all. May say no
-    /// where there are many that were renamed into it and few that are kept in it.
-    pub(crate) fn keeps_in(&self, folder: &str) -> bool {
-        let below = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        let key: Arc<str> = fold(&below).into();
-        self.entries
-            .range(Arc::clone(&key)..)
-            .take_while(|(found, _)| found.starts_with(&*key))
-            .take(KEPT_MAX)
-            .any(|(_, entry)| entry.stored_as.as_ref().unwrap_or(&entry.path).as_str().starts_with(&below))
     }
 
     /// Puts an entry that was read from a checkpoint.
@@ -191,36 +176,6 @@ mod tests {
     fn table(paths: &[&str]) -> Table {
         let changes: Vec<Change> = paths.iter().map(|path| put(path)).collect();
         Table::default().check(&changes).unwrap()
-    }
-
-    #[test]
-    fn a_folder_keeps_what_is_stored_below_it() {
-        let moved = |path: &str, stored: &str| {
-            let Change::Put(entry) = put(path) else { unreachable!() };
-            Change::Put(Entry { stored_as: Some(StorePath::new(stored).unwrap()), ..entry })
-        };
-        let mut changes = vec![put("a/b/c"), put("x.json"), moved("new/a", "old/a"), put("Case/a")];
-        let table = Table::default().check(&changes).unwrap();
-        for (folder, keeps) in [
-            ("", true),
-            ("a", true),
-            ("a/b", true),
-            ("a/b/c", false),
-            ("a/c", false),
-            ("x", false),
-            ("new", false),
-            ("old", false),
-            ("Case", true),
-            ("case", false),
-        ] {
-            assert_eq!(table.keeps_in(folder), keeps, "{folder}");
-        }
-        assert!(!Table::default().keeps_in(""));
-        // One that is kept there, behind many that are not.
-        changes.push(put("new/z"));
-        assert!(Table::default().check(&changes).unwrap().keeps_in("new"));
-        changes.extend((0..KEPT_MAX).map(|n| moved(&format!("new/b{n}"), &format!("old/b{n}"))));
-        assert!(!Table::default().check(&changes).unwrap().keeps_in("new"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::round::DirectoryRound;
 use super::{Pin, Round, Scanned, Storage};
 use crate::format::names::{DATA, LOCKS, Name};
+use crate::format::pointer::Link;
 use crate::fs::lock::Mode;
 use crate::fs::{FileKind, Fs, FsFile, FsLock, Listed, not_a_file};
 use crate::path::PATH_MAX;
@@ -53,10 +54,6 @@ impl Storage for Directory {
         }
     }
 
-    fn has_folder(&self, folder: &str) -> io::Result<bool> {
-        Ok(self.fs.stat(folder)?.is_some_and(|stat| stat.kind == FileKind::Directory))
-    }
-
     fn scan(&self, folder: &str) -> io::Result<Vec<Scanned>> {
         let is_of_files = folder.split('/').next() == Some(DATA);
         let mut found = Vec::new();
@@ -93,7 +90,8 @@ impl Storage for Directory {
         Ok(Box::new(DirectoryRound::new(Arc::clone(&self.fs))?))
     }
 
-    fn swap_pointer(&self) -> io::Result<()> {
+    /// The holder of the writer lock has read the pointer that is replaced, and no one else swaps it.
+    fn swap_pointer(&self, _expected: Option<Link>, _new: &[u8]) -> io::Result<()> {
         self.fs.rename(&Name::NextPointer.to_string(), &Name::Pointer.to_string())
     }
 

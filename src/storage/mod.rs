@@ -11,6 +11,7 @@ use std::fmt::Debug;
 use std::io;
 
 use crate::format::names::Name;
+use crate::format::pointer::Link;
 use crate::fs::{Fs, FsFile, FsLock, Listed};
 use crate::revision::Generation;
 
@@ -29,8 +30,6 @@ pub(crate) trait Storage: Send + Sync + Debug {
     fn open(&self, name: &Name) -> io::Result<Box<dyn FsFile>>;
     /// Its length in bytes; `None` when there is no such thing.
     fn bytes(&self, name: &Name) -> io::Result<Option<u64>>;
-    /// Whether there is a folder of this name.
-    fn has_folder(&self, folder: &str) -> io::Result<bool>;
     /// Everything in one of the folders of `format::names`, or in a folder of files, sorted by path. A folder that is not
     /// there is empty.
     fn scan(&self, folder: &str) -> io::Result<Vec<Scanned>>;
@@ -40,8 +39,12 @@ pub(crate) trait Storage: Send + Sync + Debug {
     fn delete(&self, name: &Name) -> io::Result<()>;
     /// Begins to write things that are to be made durable together.
     fn round(&self) -> io::Result<Box<dyn Round>>;
-    /// Makes the next pointer the pointer, atomically. Not durable before [`flush_pointer`](Storage::flush_pointer).
-    fn swap_pointer(&self) -> io::Result<()>;
+    /// Replaces the pointer to `expected`, or none, with `new`, atomically. A round has
+    /// [staged](Round::stage_pointer) `new` and was flushed. Not durable before
+    /// [`flush_pointer`](Storage::flush_pointer).
+    ///
+    /// A place without a writer lock that keeps others out compares, and fails when the pointer is another one.
+    fn swap_pointer(&self, expected: Option<Link>, new: &[u8]) -> io::Result<()>;
     /// Returns once the last swap is durable. To be called once after each swap.
     fn flush_pointer(&self) -> io::Result<()>;
     /// Puts a file that was written and flushed as `staged` under the name of something derived.
@@ -70,13 +73,12 @@ pub(crate) trait Round: Send + Debug {
     fn stage(&mut self) -> io::Result<(Name, Box<dyn FsFile>)>;
     /// Takes a staging file that has been written to its end.
     fn staged(&mut self, file: Box<dyn FsFile>) -> io::Result<()>;
+    /// Writes whatever has to be durable before [`Storage::swap_pointer`] can make these bytes the pointer, in place of
+    /// what an earlier attempt has left.
+    fn stage_pointer(&mut self, pointer: &[u8]) -> io::Result<()>;
     /// Gives a staging file, flushed by an earlier round, its name in the store. Fails with `AlreadyExists` when
     /// that is taken.
     fn adopt(&mut self, staged: &Name, name: &Name) -> io::Result<()>;
-    /// Makes the name of a folder anew, with all that is in it: whoever made it may not have lived to see it durable, or saw
-    /// that it is not, and no flush of what is there would change that. Where the system does not let us, it is
-    /// somebody else's and stays as it is.
-    fn renew_folder(&mut self, folder: &str) -> io::Result<()>;
     /// Returns once everything that this round wrote is durable, names included. Not to be called again after a
     /// failure.
     fn flush(&mut self) -> io::Result<()>;

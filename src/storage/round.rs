@@ -103,11 +103,6 @@ impl DirectoryRound {
             }
             if self.fs.make_dir(folder)? {
                 self.made_dirs.push(folder.to_owned());
-                // One in the root is made durable while it is empty. It could not be made anew later, as whoever looks
-                // for numbers would not find what is in it meanwhile.
-                if !folder.contains('/') {
-                    self.fs.flush_dir("")?;
-                }
             }
             self.dirs.insert(folder.to_owned());
         }
@@ -137,6 +132,15 @@ impl Round for DirectoryRound {
         self.written(file)
     }
 
+    /// Writes `CURRENT.next`.
+    fn stage_pointer(&mut self, pointer: &[u8]) -> io::Result<()> {
+        // A crash may have left one. The commit that it belonged to is known by its manifest.
+        match self.fs.remove(&Name::NextPointer.to_string()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.put(&Name::NextPointer, pointer),
+        }
+    }
+
     fn adopt(&mut self, staged: &Name, name: &Name) -> io::Result<()> {
         let (from, to) = (staged.to_string(), name.to_string());
         self.folders(&to)?;
@@ -144,37 +148,6 @@ impl Round for DirectoryRound {
         self.dirs.insert(STAGING.to_owned());
         self.adopted.insert(to, from);
         Ok(())
-    }
-
-    fn renew_folder(&mut self, folder: &str) -> io::Result<()> {
-        use io::ErrorKind as K;
-        let above = folder.rsplit_once('/').map_or("", |(above, _)| above);
-        if above.is_empty() && self.fs.remove_dir(folder).is_ok() {
-            // An empty one in the root is not left under another name.
-            return self.folders(&format!("{folder}/"));
-        }
-        let [a, b, c, d, e, f, g, h, ..] = self.fs.random()?;
-        let number = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-        let aside =
-            if above.is_empty() { format!("{number:016x}") } else { format!("{above}/{number:016x}") };
-        let is_aside = self.fs.rename(folder, &aside);
-        // Also where it failed: it may have happened.
-        let is_back = self.fs.rename(&aside, folder).or_else(|_| self.fs.rename(&aside, folder));
-        match is_aside {
-            // A mount point, a folder of somebody else, one in a lower layer of the file system, or one that renames none.
-            Err(error)
-                if [K::ResourceBusy, K::PermissionDenied, K::CrossesDevices, K::Unsupported]
-                    .contains(&error.kind())
-                    && (is_back.is_ok() || self.fs.stat(folder)?.is_some()) =>
-            {
-                return Ok(());
-            }
-            other => other?,
-        }
-        is_back?;
-        self.dirs.insert(above.to_owned());
-        // It could not get another name later, as whoever looks for numbers would not find what is in it meanwhile.
-        if above.is_empty() { self.fs.flush_dir("") } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {

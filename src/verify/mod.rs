@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::engine::finding::{Finding, FindingKind, Severity};
-use crate::engine::load::Fault;
+use crate::engine::read::Fault;
 use crate::error::Result;
 use crate::format::entry::Entry;
 use crate::format::names::Name;

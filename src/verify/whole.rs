@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Work;
 use crate::engine::chain::Chain;
 use crate::engine::finding::{Finding, FindingKind, Severity};
-use crate::engine::load::{self, Fault};
+use crate::engine::read::{self, Fault};
+use crate::engine::replay;
 use crate::engine::table::Table;
 use crate::error::{Error, Result};
 use crate::format::names::{CHECKPOINTS, DATA, FOLDERS, LOCKS, MANIFESTS, Name, STAGING};
@@ -87,14 +88,14 @@ fn replay(store: &Store, followed: &Followed, work: &mut Work) -> Result<BTreeMa
     let mut tables = BTreeMap::new();
     let mut current: Option<(Link, Table)> = None;
     for link in followed.links.values() {
-        let manifest = match load::manifest(storage, *link) {
+        let manifest = match read::manifest(storage, *link) {
             Ok(manifest) => manifest,
             Err(fault) => {
                 work.note(fault)?;
                 continue;
             }
         };
-        load::puts(&manifest).for_each(|(entry, _)| work.add(entry));
+        read::puts(&manifest).for_each(|(entry, _)| work.add(entry));
         let before = match (manifest.parent, current.take()) {
             (None, _) => Some(Table::default()),
             (Some(parent), Some((at, table))) if parent == at => Some(table),
@@ -102,7 +103,7 @@ fn replay(store: &Store, followed: &Followed, work: &mut Work) -> Result<BTreeMa
             (Some(parent), _) => checkpoint_above_a_gap(store, parent, work)?,
         };
         let table = match before {
-            Some(mut table) => load::advance(&mut table, &manifest).map(|()| Some(table)),
+            Some(mut table) => replay::advance(&mut table, &manifest).map(|()| Some(table)),
             // Above a gap the chain goes on at a checkpoint, which holds files of generations that it hides.
             None => Ok(checkpoint_above_a_gap(store, *link, work)?),
         };
@@ -122,7 +123,7 @@ fn replay(store: &Store, followed: &Followed, work: &mut Work) -> Result<BTreeMa
 
 /// The table of a checkpoint, if there is one and it is good, with its files collected.
 fn checkpoint_above_a_gap(store: &Store, link: Link, work: &mut Work) -> Result<Option<Table>> {
-    match load::checkpoint(store.engine.storage(), store.id(), link) {
+    match read::checkpoint(store.engine.storage(), store.id(), link) {
         Ok(found) => {
             found.iter().flat_map(Table::iter).for_each(|entry| work.add(entry));
             Ok(found)
@@ -147,7 +148,7 @@ fn checkpoints(
 ) -> Result<()> {
     for (generation, table) in tables {
         let Some(link) = followed.links.get(&generation) else { continue };
-        match load::checkpoint(store.engine.storage(), store.id(), *link) {
+        match read::checkpoint(store.engine.storage(), store.id(), *link) {
             Ok(Some(found)) if found.iter().eq(table.iter()) => {}
             Ok(Some(_)) => {
                 let (name, detail) =

@@ -105,7 +105,7 @@ mod tests {
             let node = disk.add_file(ROOT, name, false);
             disk.write(node, 0, content.as_bytes());
         }
-        disk.flush_all();
+        disk.flush_all().unwrap();
         disk
     }
 

@@ -25,8 +25,9 @@ const ERRORS: [Errno; 7] =
 const EFFECTS: [FailedFlush; 4] =
     [FailedFlush::Kept, FailedFlush::Dropped, FailedFlush::Zeroed, FailedFlush::Undecided];
 
-/// What a failed flush has done where the process is killed while it handles that, and how long it lives at most, in
-/// operations that change something.
+/// What a failed flush of a file or of the whole has done where the process is killed while it handles that, and how long
+/// it lives at most, in operations that change something. A failed fsync of a directory stops the disk, so it leaves
+/// nothing to handle.
 const KILLED: [FailedFlush; 2] = [FailedFlush::Dropped, FailedFlush::Undecided];
 const HANDLING: usize = 16;
 /// The same unless more faults are asked for.
@@ -182,7 +183,8 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
             "it fails with {:?}: {error}",
             error.kind()
         );
-        if !fault.for_ever && fault.dies_after.is_none() {
+        // A disk that has stopped cannot be told that a number was used.
+        if !fault.for_ever && fault.dies_after.is_none() && !scene.fs.has_stopped() {
             scene.taken_back(taken_back(&trace));
         }
     }
@@ -240,6 +242,9 @@ fn taken_back(trace: &[Op]) -> u64 {
 /// Whoever opens the store next, in the same start of the machine, finds one of the states that can be, and can save:
 /// also the very same once more, which must then be there to stay.
 fn goes_on(scene: &mut Scene, begun: u64) -> Verdict {
+    if scene.fs.has_stopped() {
+        return stands_still(scene);
+    }
     let visible = begun.max(oracle::highest(&oracle::numbers(&scene.fs.disk())));
     let attempt = scene.attempted.clone();
     let store =
@@ -257,6 +262,22 @@ fn goes_on(scene: &mut Scene, begun: u64) -> Verdict {
         .save(&store, &[put("later.json", "after the fault")])
         .map_err(|error| format!("nothing can be saved: {error}"))?;
     hold!(commit.generation.get() > visible, "number {} was used again", commit.generation);
+    Ok(())
+}
+
+/// The disk takes no change until the machine starts again. What is there can be read, and no save is said to be done.
+fn stands_still(scene: &mut Scene) -> Verdict {
+    let way = scene.way();
+    let refused = match scene.open(Arc::clone(&way)) {
+        Err(error) if error.is_vacant() => scene.init(way),
+        Err(error) => return Err(format!("it does not open: {error}")),
+        Ok(store) => {
+            hold!(store.recovery().is_none(), "it opens damaged: {:?}", store.recovery());
+            scene.save(&store, &[put("later.json", "after the fault")]).map(drop)
+        }
+    };
+    let kind = refused.err().map(|error| error.kind());
+    hold!(kind == Some(ErrorKind::Io), "a save to a disk that has stopped gives {kind:?}");
     Ok(())
 }
 
@@ -312,7 +333,7 @@ fn everything(changes: bool, seen: &Seen) -> Verdict<(usize, usize)> {
                 let fault =
                     |for_ever, dies_after| (number, Fault { at, changes, becomes, for_ever, dies_after });
                 faults.extend([false, true].map(|for_ever| fault(for_ever, None)));
-                if KILLED.map(Do::FailFlush).contains(&becomes) {
+                if KILLED.map(Do::FailFlush).contains(&becomes) && !matches!(op, Op::FlushDir(_)) {
                     let all = (0..HANDLING).filter(|at| wanted.is_some() || HANDLING_SOME.contains(at));
                     faults.extend(all.map(|lives_for| fault(false, Some(lives_for))));
                 }
@@ -362,7 +383,7 @@ fn l2_a_kill_after_so_many_operations_leaves_folders_without_files() {
         workloads().into_iter().find(|workload| workload.name == "new folders three deep").unwrap();
     let mut changes = operations(&workload, &plain()).into_iter().filter(Op::changes);
     let fault = Fault {
-        at: changes.position(|op| op == Op::FlushDir(DATA.into())).unwrap(),
+        at: changes.position(|op| matches!(op, Op::Flush(path) if path.starts_with(DATA))).unwrap(),
         changes: true,
         becomes: Do::FailFlush(FailedFlush::Dropped),
         for_ever: false,

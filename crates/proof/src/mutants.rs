@@ -170,22 +170,12 @@ fn out_of_order() -> Vec<Mutant> {
         },
         Mutant {
             name: "what was swapped in is noted as durable before it is",
-            wrap: noting_early(),
+            // The flush after the swap and the note about it change places.
+            wrap: with(|op, second| if second && flushes_dir(op, "") { Do::Late } else { Do::Asked }),
             on: "after a save",
             by: By::Kills,
         },
-        Mutant {
-            name: "what was settled is noted as durable before it is",
-            wrap: noting_early(),
-            on: "after a settling",
-            by: By::Kills,
-        },
     ]
-}
-
-/// The flush after a swap and the note about it change places.
-fn noting_early() -> Wrap {
-    with(|op, second| if second && flushes_dir(op, "") { Do::Late } else { Do::Asked })
 }
 
 fn too_early() -> Vec<Mutant> {
@@ -300,10 +290,10 @@ fn trusting() -> Vec<Mutant> {
     ]
 }
 
-/// A pointer that was found is not swapped in anew: a swap without a manifest of its own is left out. The flush after it
-/// is left or not.
-fn unsettled(flushes: bool) -> Wrap {
-    Arc::new(move |way| {
+/// A pointer that was found is not made durable: a swap without a manifest of its own is left out, and so are the flushes
+/// of the root before and after it.
+fn unsettled() -> Wrap {
+    Arc::new(|way| {
         let (made, swapped) = (AtomicBool::new(false), AtomicBool::new(false));
         let rule: Rule = Arc::new(move |op| match op {
             Op::Create(name) if name.starts_with("manifests/") => {
@@ -315,7 +305,7 @@ fn unsettled(flushes: bool) -> Wrap {
                 swapped.store(is_own, Ordering::Relaxed);
                 if is_own { Do::Asked } else { Do::Pretend }
             }
-            op if flushes_dir(op, "") && !flushes => {
+            op if flushes_dir(op, "") => {
                 let is_own = made.load(Ordering::Relaxed) || swapped.swap(false, Ordering::Relaxed);
                 if is_own { Do::Asked } else { Do::Pretend }
             }
@@ -332,13 +322,6 @@ fn unsettled(flushes: bool) -> Wrap {
 }
 
 fn after_failures() -> Vec<Mutant> {
-    let keeping = |folder: &'static str| {
-        with(move |op, _| match op {
-            Op::Rename(from, to) if from.starts_with(folder) || to.starts_with(folder) => Do::Pretend,
-            Op::RemoveDir(dir) if dir.starts_with(folder) => Do::Pretend,
-            _ => Do::Asked,
-        })
-    };
     let retrying = with(|op, _| if op.flushes() { Do::Retry } else { Do::Asked });
     let deleting: Wrap = Arc::new(|way| {
         let last = Arc::new(AtomicUsize::new(0));
@@ -362,32 +345,14 @@ fn after_failures() -> Vec<Mutant> {
     vec![
         Mutant { name: "a flush that failed is tried again", wrap: retrying, on: "", by: By::Faults },
         Mutant {
-            name: "a folder that a killed save has left is not made anew",
-            wrap: keeping("data/"),
-            on: "",
-            by: By::Faults,
-        },
-        Mutant {
-            name: "the folder of the manifests that a killed making has left is not made anew",
-            wrap: keeping("quarantine/"),
-            on: "",
-            by: By::Faults,
-        },
-        Mutant {
             name: "what was swapped in is deleted when the flush after it fails",
             wrap: deleting,
             on: "",
             by: By::Faults,
         },
         Mutant {
-            name: "an unsettled pointer is only flushed again",
-            wrap: unsettled(true),
-            on: "",
-            by: By::Faults,
-        },
-        Mutant {
             name: "an unsettled pointer is not made durable",
-            wrap: unsettled(false),
+            wrap: unsettled(),
             on: "a writer is killed",
             by: By::PowerCuts,
         },
@@ -435,9 +400,9 @@ fn workloads() -> impl Iterator<Item = Workload> {
     workloads::all().into_iter().filter(is_wanted)
 }
 
-/// How a flush fails, and when the process is killed after that.
-const FAILURES: [(FailedFlush, Option<usize>); 3] =
-    [(FailedFlush::Dropped, None), (FailedFlush::Undecided, None), (FailedFlush::Dropped, Some(1))];
+/// How a flush fails. That of a directory stops the disk in the first two ways, and can be tried again in the last.
+const FAILURES: [Do; 3] =
+    [Do::FailFlush(FailedFlush::Dropped), Do::FailFlush(FailedFlush::Undecided), Do::Fail(5)];
 
 /// Makes the flushes fail.
 fn fail(mutant: &Mutant) -> Verdict {
@@ -445,9 +410,8 @@ fn fail(mutant: &Mutant) -> Verdict {
     for workload in faults::workloads().iter().filter(|workload| workload.name.starts_with(mutant.on)) {
         let operations = faults::operations(workload, &mutant.wrap).into_iter().filter(Op::changes);
         for (at, op) in operations.enumerate().filter(|(_, op)| op.flushes()) {
-            for (effect, dies_after) in FAILURES {
-                let fault =
-                    Fault { at, changes: true, becomes: Do::FailFlush(effect), for_ever: false, dies_after };
+            for becomes in FAILURES {
+                let fault = Fault { at, changes: true, becomes, for_ever: false, dies_after: None };
                 work::caught(|| faults::check(workload, fault, &mutant.wrap, &seen))
                     .map_err(|wrong| format!("{op:?}: {wrong}"))?;
             }

@@ -293,6 +293,12 @@ fn check_fault(work: &Work, fault: Fault) -> Verdict {
     let is_said = error.to_string().contains("is there, but may not last");
     hold!(!is_export || is_belated || is_there == is_said, "there: {is_there}, but: {error}");
     work.check_cut(&fs.disk(), LIMIT_FAULT)?;
+    if fs.has_stopped() {
+        // The place of a store may count as being there, but nothing can be put into it.
+        let again = work.run(&over(&fs, |_| Do::Asked));
+        hold!(again.is_err() || !is_export, "a disk that has stopped took it");
+        return Ok(());
+    }
     // What the value of the unfinished directory does when it goes.
     clear(&fs, UNFINISHED);
     work.check_cut(&fs.disk(), LIMIT_FAULT)?;

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::oracle::{lasting, numbers};
 use crate::engine::Options;
-use crate::engine::create::{create_on, open_on};
+use crate::engine::create::create_on;
+use crate::engine::open::open_on;
 use crate::error::{ErrorKind, Result};
 use crate::format::names::{CHECKPOINTS, Name};
 use crate::fs::Fs;

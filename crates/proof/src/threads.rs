@@ -12,7 +12,8 @@ use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler, ReplaySche
 use shuttle::{Config, Runner};
 
 use super::scene::{State, contents};
-use crate::engine::create::{create_on, open_on};
+use crate::engine::create::create_on;
+use crate::engine::open::open_on;
 use crate::error::Result;
 use crate::format::names::{LOCKS, STAGING};
 use crate::fs::Fs;

@@ -8,7 +8,7 @@ use crate::error::ErrorKind;
 use crate::format::names::MANIFESTS;
 use crate::fs::Fs;
 use crate::fs::op::Op;
-use crate::fs::sim::disk::{Disk, FailedFlush};
+use crate::fs::sim::disk::Disk;
 use crate::proof::layer::{Do, Layer, Plan, Rule};
 use crate::revision::Generation;
 
@@ -243,47 +243,12 @@ fn killed() -> Vec<Workload> {
         fault.take_trace().iter().filter(|op| op.changes()).count()
     };
     assert!(settling <= KILLED_MAX);
-    killed.extend(renewing_killed());
     killed.extend(making_killed());
     killed.extend((0..settling).map(|after| {
         let name = format!("the same, and who settles it is killed after {after} operations");
         workload(name, move || settling_killed(after, &plain()), second(true))
     }));
     killed
-}
-
-/// A third writer, after one that was killed before its swap and one that was killed while it made the folders anew that the
-/// first has left.
-fn renewing_killed() -> Vec<Workload> {
-    let dies = |after: usize| {
-        let mut scene = first_killed_before_swap();
-        let fault = waiting(scene.way());
-        fault.plan(Some(dies_after(after)));
-        let _ = save_past(fault.way(), &[put("new/deep/second.json", "of the second")]);
-        let mut state = (*scene.expect.last().unwrap().1.state).clone();
-        put("new/deep/second.json", "of the second").apply(&mut state);
-        scene.killed(Arc::new(state));
-        scene
-    };
-    let trace = {
-        let fault = waiting(first_killed_before_swap().way());
-        save_past(fault.way(), &[put("new/deep/second.json", "of the second")]).unwrap();
-        fault.take_trace().into_iter().filter(Op::changes).collect::<Vec<_>>()
-    };
-    let renames = trace
-        .iter()
-        .enumerate()
-        .filter(|(_, op)| matches!(op, Op::Rename(from, _) if from.starts_with("data/")));
-    let renames: Vec<usize> = renames.map(|(at, _)| at).collect();
-    assert_eq!(renames.len(), 4, "two folders, aside and back");
-    let after = |at: usize| {
-        workload(
-            format!("who makes folders anew is killed after {at} operations"),
-            move || dies(at),
-            second(true),
-        )
-    };
-    renames.iter().map(|at| after(at + 1)).collect()
 }
 
 /// The making of a store is killed, and another one completes it.
@@ -351,13 +316,6 @@ fn settling_killed(after: usize, wrap: &Wrap) -> Scene {
     scene
 }
 
-fn first_killed_before_swap() -> Scene {
-    let fault = waiting(begun().way());
-    first(fault.way()).unwrap();
-    let trace = fault.take_trace().into_iter().filter(Op::changes).collect::<Vec<_>>();
-    first_killed(trace.iter().position(Op::swaps).unwrap(), &plain())
-}
-
 fn first(way: Arc<dyn Fs>) -> crate::Result<()> {
     save_past(way, &first_save())
 }
@@ -382,14 +340,14 @@ fn second(same: bool) -> impl Fn(&mut Scene, Arc<dyn Fs>) -> crate::Result<()> +
     }
 }
 
-/// A pointer that was swapped in shows, and no flush of the directory will make it last.
+/// A pointer that was swapped in shows, and its flush has failed, having done nothing.
 fn unsettled() -> Scene {
     let mut scene = begun();
     let fails: Rule = {
         let swapped = AtomicBool::new(false);
         Arc::new(move |op| {
             let is_after = swapped.fetch_or(op.swaps(), Ordering::Relaxed);
-            if is_after && op.flushes() { Do::FailFlush(FailedFlush::Dropped) } else { Do::Asked }
+            if is_after && op.flushes() { Do::Fail(5) } else { Do::Asked }
         })
     };
     let way = Layer::over(&scene.fs, fails);

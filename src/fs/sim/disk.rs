@@ -3,10 +3,12 @@
 //! A file's bytes and its length, and each name in each directory, last only from the flush on that promises them. A
 //! name refers to its file by number, so it can last although nothing of the file does.
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 use imbl::{OrdMap, Vector};
+use rustix::io::Errno;
 
 /// The number of a file or directory.
 pub(crate) type Node = u64;
@@ -15,7 +17,10 @@ pub(crate) const ROOT: Node = 1;
 /// The names in a directory.
 pub(crate) type Names = OrdMap<Arc<str>, Node>;
 
-/// What a flush that reports a failure has done.
+/// What an fsync that reports a failure has done.
+///
+/// The failed fsync of a directory also stops the disk: until the machine starts again it takes no change.
+/// So ext4, XFS and btrfs behave, see `docs/durability.md`, *What is assumed*.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum FailedFlush {
     /// Everything that a success would have.
@@ -25,7 +30,8 @@ pub(crate) enum FailedFlush {
     /// The length of a file became durable with zeros in place of what was written since the last flush. Names are
     /// dropped.
     Zeroed,
-    /// Nobody knows before the power is cut, and no later flush promises it.
+    /// Nobody knows before the power is cut, and no later flush promises it. The failed flush of the whole stops the
+    /// disk then; else it was the bytes that could not be written, and names wait for the next flush.
     Undecided,
 }
 
@@ -58,8 +64,6 @@ pub(crate) struct Change {
     pub(crate) sets: Vec<(Node, Arc<str>, Option<Node>)>,
     /// The directories whose flush is still needed.
     waits_for: Vec<Node>,
-    /// Whether no flush promises it.
-    disowned: bool,
     /// Whether it is only about locks.
     pub(crate) is_note: bool,
 }
@@ -67,12 +71,20 @@ pub(crate) struct Change {
 impl Change {
     /// Whether a flush has promised it. It is kept while an earlier change of the same names is not decided.
     pub(crate) fn is_promised(&self) -> bool {
-        self.waits_for.is_empty() && !self.disowned
+        self.waits_for.is_empty()
     }
 
     fn touches(&self, other: &Self) -> bool {
         self.sets.iter().any(|(dir, name, _)| other.sets.iter().any(|(d, n, _)| (d, n) == (dir, name)))
     }
+}
+
+/// What is left of a disk once the fsync of a directory has failed.
+#[derive(Clone, Copy, Debug)]
+struct Stopped {
+    failed: Node,
+    /// Whether the next fsync of another directory still reports success. It does nothing.
+    lies_once: bool,
 }
 
 /// A disk. A clone costs next to nothing and is a disk of its own.
@@ -86,6 +98,7 @@ pub(crate) struct Disk {
     /// What happened to names since, in that order.
     pub(crate) changes: Vector<Change>,
     next: Node,
+    stopped: Option<Stopped>,
 }
 
 impl Default for Disk {
@@ -97,6 +110,7 @@ impl Default for Disk {
             dirs,
             changes: Vector::new(),
             next: ROOT + 1,
+            stopped: None,
         }
     }
 }
@@ -104,12 +118,17 @@ impl Default for Disk {
 impl Disk {
     /// A disk of which everything lasts.
     pub(crate) fn durable(files: OrdMap<Node, Data>, dirs: OrdMap<Node, Names>, next: Node) -> Self {
-        Self { files, durable_dirs: dirs.clone(), dirs, changes: Vector::new(), next }
+        Self { files, durable_dirs: dirs.clone(), dirs, changes: Vector::new(), next, stopped: None }
     }
 
     /// The number that the next new file gets.
     pub(crate) const fn next(&self) -> Node {
         self.next
+    }
+
+    /// Fails once the disk has stopped.
+    pub(crate) fn check_takes_changes(&self) -> io::Result<()> {
+        if self.stopped.is_some() { Err(Errno::ROFS.into()) } else { Ok(()) }
     }
 
     fn new_node(&mut self) -> Node {
@@ -143,7 +162,7 @@ impl Disk {
         apply(&mut self.dirs, &sets);
         let mut waits_for: Vec<Node> = sets.iter().map(|(dir, ..)| *dir).collect();
         waits_for.dedup();
-        self.changes.push_back(Change { sets, waits_for, disowned: false, is_note });
+        self.changes.push_back(Change { sets, waits_for, is_note });
     }
 
     /// Writes into a file.
@@ -162,35 +181,45 @@ impl Disk {
     }
 
     /// Makes a file durable.
-    pub(crate) fn flush_file(&mut self, file: Node) {
+    pub(crate) fn flush_file(&mut self, file: Node) -> io::Result<()> {
+        self.check_takes_changes()?;
         if let Some(data) = self.files.get_mut(&file).filter(|data| !data.disowned) {
             data.durable = Arc::clone(&data.now);
             data.written.clear();
         }
+        Ok(())
     }
 
     /// Makes the names in a directory durable.
-    pub(crate) fn flush_dir(&mut self, dir: Node) {
+    pub(crate) fn flush_dir(&mut self, dir: Node) -> io::Result<()> {
+        if let Some(stopped) = &mut self.stopped {
+            let lies = std::mem::take(&mut stopped.lies_once) && stopped.failed != dir;
+            return if lies { Ok(()) } else { Err(Errno::ROFS.into()) };
+        }
         for change in self.changes.iter_mut() {
             change.waits_for.retain(|waited| *waited != dir);
         }
         self.fold();
+        Ok(())
     }
 
     /// Makes everything durable.
-    pub(crate) fn flush_all(&mut self) {
+    pub(crate) fn flush_all(&mut self) -> io::Result<()> {
+        self.check_takes_changes()?;
         let files: Vec<Node> = self.files.keys().copied().collect();
-        files.into_iter().for_each(|file| self.flush_file(file));
+        files.into_iter().try_for_each(|file| self.flush_file(file))?;
         self.changes.iter_mut().for_each(|change| change.waits_for.clear());
         self.fold();
+        Ok(())
     }
 
     /// What has happened to a file whose flush reports a failure.
-    pub(crate) fn fail_flush_file(&mut self, file: Node, effect: FailedFlush) {
+    pub(crate) fn fail_flush_file(&mut self, file: Node, effect: FailedFlush) -> io::Result<()> {
+        self.check_takes_changes()?;
         if effect == FailedFlush::Kept {
-            self.flush_file(file);
+            self.flush_file(file)?;
         }
-        let Some(data) = self.files.get_mut(&file) else { return };
+        let Some(data) = self.files.get_mut(&file) else { return Err(Errno::IO.into()) };
         match effect {
             FailedFlush::Kept => {}
             FailedFlush::Dropped => data.written.clear(),
@@ -206,30 +235,36 @@ impl Disk {
             FailedFlush::Undecided => {}
         }
         data.disowned = true;
+        Err(Errno::IO.into())
     }
 
-    /// What has happened to the names in a directory whose flush reports a failure.
-    pub(crate) fn fail_flush_dir(&mut self, dir: Node, effect: FailedFlush) {
+    /// What has happened to the names in a directory whose flush reports a failure. The disk stops.
+    pub(crate) fn fail_flush_dir(&mut self, dir: Node, effect: FailedFlush) -> io::Result<()> {
+        self.check_takes_changes()?;
         match effect {
-            FailedFlush::Kept => self.flush_dir(dir),
+            FailedFlush::Kept => self.flush_dir(dir)?,
             FailedFlush::Dropped | FailedFlush::Zeroed => {
                 self.changes.retain(|change| !change.waits_for.contains(&dir));
                 self.fold();
             }
-            FailedFlush::Undecided => {
-                let concerned = self.changes.iter_mut().filter(|change| change.waits_for.contains(&dir));
-                concerned.for_each(|change| change.disowned = true);
-            }
+            FailedFlush::Undecided => {}
         }
+        self.stopped = Some(Stopped { failed: dir, lies_once: true });
+        Err(Errno::IO.into())
     }
 
     /// What has happened to everything when a flush of the whole reports a failure.
-    pub(crate) fn fail_flush_all(&mut self, effect: FailedFlush) {
+    pub(crate) fn fail_flush_all(&mut self, effect: FailedFlush) -> io::Result<()> {
+        self.check_takes_changes()?;
         let dirty = self.files.iter().filter(|(_, data)| !data.written.is_empty());
-        let (files, dirs): (Vec<Node>, Vec<Node>) =
-            (dirty.map(|(file, _)| *file).collect(), self.dirs.keys().copied().collect());
-        files.into_iter().for_each(|file| self.fail_flush_file(file, effect));
-        dirs.into_iter().for_each(|dir| self.fail_flush_dir(dir, effect));
+        let files: Vec<Node> = dirty.map(|(file, _)| *file).collect();
+        files.into_iter().for_each(|file| drop(self.fail_flush_file(file, effect)));
+        match effect {
+            FailedFlush::Kept => self.flush_all()?,
+            FailedFlush::Undecided => self.stopped = Some(Stopped { failed: ROOT, lies_once: true }),
+            FailedFlush::Dropped | FailedFlush::Zeroed => {}
+        }
+        Err(Errno::IO.into())
     }
 
     /// Moves the changes that are promised to what lasts, unless an earlier one of the same names is undecided: which

@@ -151,7 +151,13 @@ impl SimFs {
 
     /// Waits until everything that was written is durable, as a machine that idles does.
     pub(crate) fn settle(&self) {
-        self.world().disk.flush_all();
+        let _ = self.world().disk.flush_all();
+    }
+
+    /// Whether the fsync of a directory has failed, so that the disk takes no change until the machine starts again.
+    #[cfg(test)]
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.world().disk.check_takes_changes().is_err()
     }
 
     /// Whether a flush of the whole is offered.
@@ -214,6 +220,7 @@ impl World {
             },
             None => {}
         }
+        self.disk.check_takes_changes()?;
         let ((from_dir, from), (to_dir, to)) = (self.disk.place(from)?, self.disk.place(to)?);
         let (gone, new) = ((from_dir, from.into(), None), (to_dir, to.into(), Some(node)));
         if self.links && !replaces {
@@ -254,6 +261,7 @@ impl Fs for SimFs {
             return Err(Errno::EXIST.into());
         }
         let (dir, name) = world.disk.place(path)?;
+        world.disk.check_takes_changes()?;
         let node = world.disk.add_file(dir, name, false);
         Ok(Box::new(SimFile { fs: self.clone(), path: path.into(), node, at: 0, writable: true }))
     }
@@ -285,6 +293,7 @@ impl Fs for SimFs {
             return Ok(false);
         }
         let (dir, name) = world.disk.place(path)?;
+        world.disk.check_takes_changes()?;
         world.disk.add_dir(dir, name);
         Ok(true)
     }
@@ -292,6 +301,7 @@ impl Fs for SimFs {
     fn remove(&self, path: &str) -> io::Result<()> {
         let mut world = self.ask(|| Op::Remove(path.into()));
         world.disk.existing_file(path)?;
+        world.disk.check_takes_changes()?;
         let (dir, name) = world.disk.place(path)?;
         world.disk.change(vec![(dir, name.into(), None)]);
         Ok(())
@@ -305,6 +315,7 @@ impl Fs for SimFs {
             Some(names) if !names.is_empty() => return Err(Errno::NOTEMPTY.into()),
             Some(_) => {}
         }
+        world.disk.check_takes_changes()?;
         let (dir, name) = world.disk.place(path)?;
         world.disk.change(vec![(dir, name.into(), None)]);
         Ok(())
@@ -337,12 +348,8 @@ impl Fs for SimFs {
         let dir = world.disk.dir(path)?;
         match world.next_flush.take() {
             None => world.disk.flush_dir(dir),
-            Some(effect) => {
-                world.disk.fail_flush_dir(dir, effect);
-                return Err(Errno::IO.into());
-            }
+            Some(effect) => world.disk.fail_flush_dir(dir, effect),
         }
-        Ok(())
     }
 
     fn whole_flush(&self) -> io::Result<Option<Box<dyn WholeFlush>>> {
@@ -360,6 +367,7 @@ impl Fs for SimFs {
             Some(node) => node,
             None => {
                 let (dir, name) = world.disk.place(path)?;
+                world.disk.check_takes_changes()?;
                 world.disk.add_file(dir, name, true)
             }
         };
@@ -379,6 +387,7 @@ impl Fs for SimFs {
         if (0, world.disk.existing(path)?) != lock.identity()? {
             return Ok(());
         }
+        world.disk.check_takes_changes()?;
         let (dir, name) = world.disk.place(path)?;
         world.disk.change(vec![(dir, name.into(), None)]);
         Ok(())
@@ -456,6 +465,7 @@ impl Write for SimFile {
         if !self.writable {
             return Err(Errno::BADF.into());
         }
+        world.disk.check_takes_changes()?;
         world.disk.write(self.node, self.at, bytes);
         self.at += bytes.len();
         Ok(bytes.len())
@@ -481,12 +491,8 @@ impl FsFile for SimFile {
         let mut world = self.fs.ask(|| Op::Flush(self.path.clone()));
         match world.next_flush.take() {
             None => world.disk.flush_file(self.node),
-            Some(effect) => {
-                world.disk.fail_flush_file(self.node, effect);
-                return Err(Errno::IO.into());
-            }
+            Some(effect) => world.disk.fail_flush_file(self.node, effect),
         }
-        Ok(())
     }
 }
 
@@ -498,12 +504,8 @@ impl WholeFlush for SimWhole {
         let mut world = self.0.ask(|| Op::FlushWhole);
         match world.next_flush.take() {
             None => world.disk.flush_all(),
-            Some(effect) => {
-                world.disk.fail_flush_all(effect);
-                return Err(Errno::IO.into());
-            }
+            Some(effect) => world.disk.fail_flush_all(effect),
         }
-        Ok(())
     }
 }
 
@@ -538,6 +540,7 @@ impl FsLock for SimLock {
 
     fn set_note(&self, note: &[u8]) -> io::Result<()> {
         let mut world = self.fs.ask(|| Op::Note(self.path.clone()));
+        world.disk.check_takes_changes()?;
         let before = world.disk.files.get(&self.node).map_or(0, |data| data.now.len());
         let mut padded = note.to_vec();
         padded.resize(note.len().max(before), b' ');

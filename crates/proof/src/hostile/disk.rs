@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::create::{create_on, open_on};
+use crate::engine::create::create_on;
+use crate::engine::open::open_on;
 use crate::error::Result;
 use crate::fs::real::RealFs;
 use crate::fs::{Access, Fs};

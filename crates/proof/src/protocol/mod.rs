@@ -2,7 +2,6 @@
 
 mod barriers;
 mod faults;
-mod folders;
 mod numbers;
 mod pins;
 mod probing;
@@ -12,7 +11,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::engine::create::{create_on, open_on};
+use crate::engine::create::create_on;
+use crate::engine::open::open_on;
 use crate::error::Result;
 use crate::fs::real::RealFs;
 use crate::proof::layer::Layer;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Bed;
-use crate::engine::create::open_on;
+use crate::engine::open::open_on;
 use crate::fs::op::Op;
 use crate::proof::layer::{Do, Layer, Plan, Rule};
 use crate::store::Store;

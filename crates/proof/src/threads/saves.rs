@@ -11,7 +11,8 @@ use super::{
     options, save, saved, text,
 };
 use crate::engine::Engine;
-use crate::engine::create::{create_on, open_on};
+use crate::engine::create::create_on;
+use crate::engine::open::open_on;
 use crate::error::{ErrorKind, Result};
 use crate::format::names::{CHECKPOINTS, MANIFESTS};
 use crate::fs::Fs;

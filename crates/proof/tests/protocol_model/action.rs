@@ -23,9 +23,9 @@ impl Rename {
 pub enum Action {
     /// Takes the writer lock and reads its note: `engine::lock::lock_writer`.
     Lock(usize),
-    /// Reads the pointer again: `engine::mod::refresh`, or `engine::create::check_vacant` where there is no store yet.
+    /// Reads the pointer again: `engine::handle::refresh`, or `engine::create::check_vacant` where there is no store yet.
     Refresh(usize),
-    /// Makes the folders of a store anew where there is none: `engine::create::make_folders`.
+    /// Makes the folders of a store where there is none: `engine::create::make_folders`.
     MakeFolders(usize),
     /// Writes the pointer that was found as a new `CURRENT.next`: `engine::publish::settle`.
     SettleWrite(usize),
@@ -44,40 +44,38 @@ pub enum Action {
     TakeNumber(usize),
     /// Makes the manifest unless its name is taken: `engine::publish::write`, `storage::round::put`.
     WriteManifest(usize),
-    /// Makes `data/` anew, as nothing committed is in it: `engine::folders::renew`, `storage::round::renew_folder`.
-    RenewFolder(usize),
     /// Makes `data/`, which is missing: `storage::round::folders`.
     MakeFolder(usize),
     /// Makes the data file unless its name is taken: `engine::publish::write`, `storage::round::adopt`.
     WriteData(usize),
-    /// Removes a `CURRENT.next` that was left and makes it anew: `engine::publish::write`.
+    /// Replaces a `CURRENT.next` that was left: `engine::publish::stage_pointer`, `storage::round::stage_pointer`.
     WritePointer(usize),
     /// The first half of barrier 1, the files: `storage::round::flush`, `storage::round::flush_open`.
     FlushFiles(usize, Flush),
     /// The second half, one directory after the other: `storage::round::flush`.
     FlushDir(usize, Flush),
-    /// Gives up before the rename, for a failure to write or because it was cancelled: `engine::publish::swap`,
-    /// `engine::mod::check_cancel`.
+    /// Gives up before the rename, for a failure to write or because it was cancelled: `engine::publish::commit_batch`,
+    /// `engine::handle::check_cancel`.
     GiveUp(usize),
     /// Removes the manifest of a failed attempt: `storage::round::discard`.
     DiscardManifest(usize),
     /// Removes its other files and the folder that it has made, and tells the caller that nothing was saved: `storage::round::discard`.
     DiscardRest(usize),
-    /// The rename: `engine::publish::swap`, `storage::directory::swap_pointer`. When it fails the outcome is unknown:
+    /// The rename: `engine::publish::commit_batch`, `storage::directory::swap_pointer`. When it fails the outcome is unknown:
     /// `engine::publish::into_error`.
     Swap(usize, Rename),
-    /// Barrier 2: `engine::publish::swap`, `storage::directory::flush_pointer`. When it fails the outcome is unknown:
+    /// Barrier 2: `engine::publish::commit_batch`, `storage::directory::flush_pointer`. When it fails the outcome is unknown:
     /// `engine::publish::into_error`.
     FlushPointer(usize, Flush),
     /// Notes that the pointer is durable, and says so: `engine::publish::publish`,
     /// `engine::lock::note_published`.
     Acknowledge(usize),
     /// The process ends wherever it is, and another one takes its place. A poisoned handle is opened again:
-    /// `engine::create::open_on`.
+    /// `engine::open::open_on`.
     Kill(usize),
-    /// A snapshot begins: `engine::load::pointer`.
+    /// A snapshot begins: `engine::read::pointer`.
     ReadPointer(usize),
-    /// It reads the chain from there and the files: `engine::load::manifest`, `engine::load::table`,
+    /// It reads the chain from there and the files: `engine::read::manifest`, `engine::replay::table`,
     /// `engine::content::check`.
     ReadFiles(usize),
     /// Somebody asks for the status, has read the pointer, and looks which numbers above the head have names:
@@ -86,6 +84,6 @@ pub enum Action {
     /// It reads the pointer again, and reports those that are above it: `store::status`.
     Report(usize),
     /// The machine stops and starts again, in one of the ways in which the disk permits it. Who opens the store is shown the head and
-    /// the interrupted saves: `engine::create::open_on`, `store::status`.
+    /// the interrupted saves: `engine::open::open_on`, `store::status`.
     PowerCut(u32),
 }

@@ -43,6 +43,10 @@ fn commit_is_possible(protocol: &Protocol, before: &State) -> bool {
     if before.writers.iter().any(|writer| writer.at != At::Idle) || !before.readers_are_new() {
         return true;
     }
+    // Once the machine has started again, which is a state of its own.
+    if before.disk.stopped.is_some() {
+        return true;
+    }
     let protocol = Protocol { highest: NUMBERS as u8 - 1, others: Others::Nobody, ..*protocol };
     let mut state = *before;
     let mut steps = Vec::new();

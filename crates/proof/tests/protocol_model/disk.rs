@@ -15,12 +15,19 @@ pub enum Flush {
     /// It reported a failure, and what was waiting will never get to the disk, although the cache goes on showing it
     /// and a later flush of the same file or directory reports success.
     FailedDropped,
-    /// It reported a failure, and the next power cut decides. No later flush changes that.
+    /// It reported a failure, and the next power cut decides. No later flush changes that. If it was that of a directory,
+    /// the disk takes no change until then.
     FailedUndecided,
+    /// It reported a failure and did nothing. A later one may do it.
+    FailedUndone,
 }
 
 impl Flush {
-    pub const ALL: [Self; 4] = [Self::Done, Self::FailedKept, Self::FailedDropped, Self::FailedUndecided];
+    /// What becomes of the flush of a file.
+    pub const OF_FILES: [Self; 4] =
+        [Self::Done, Self::FailedKept, Self::FailedDropped, Self::FailedUndecided];
+    /// What becomes of the fsync of a directory.
+    pub const OF_DIRS: [Self; 3] = [Self::Done, Self::FailedUndecided, Self::FailedUndone];
 
     pub fn is_done(self) -> bool {
         self == Self::Done
@@ -49,6 +56,7 @@ impl Content {
                 Flush::Done | Flush::FailedKept => Self::Durable,
                 Flush::FailedDropped => Self::Dropped,
                 Flush::FailedUndecided => Self::Undecided,
+                Flush::FailedUndone => Self::Dirty,
             };
         }
     }
@@ -89,18 +97,10 @@ impl Name {
         (self.there, self.waits) = (there, true);
     }
 
-    /// The part of a flush of the directory that concerns this name.
-    fn flush(&mut self, flush: Flush) {
-        if !self.waits {
-            return;
-        }
-        self.waits = false;
-        match flush {
-            Flush::Done | Flush::FailedKept => {
-                self.may = [!self.there, self.there];
-            }
-            Flush::FailedDropped => {}
-            Flush::FailedUndecided => self.may[usize::from(self.there)] = true,
+    /// The part of an fsync of the directory that concerns this name.
+    fn flush(&mut self) {
+        if self.waits {
+            *self = Self { there: self.there, may: [!self.there, self.there], waits: false };
         }
     }
 
@@ -217,14 +217,8 @@ impl Folder {
         }
     }
 
-    /// Gives it another name and then its own again: whatever became of the name before, it waits anew. That it may be left
-    /// with the other name is not followed: nothing that was saved is in it, and whoever comes next finds what is.
-    pub fn renew(&mut self) {
-        self.name.waits |= self.name.there;
-    }
-
-    fn flush(&mut self, flush: Flush) {
-        self.files.iter_mut().for_each(|file| file.name.flush(flush));
+    fn flush(&mut self) {
+        self.files.iter_mut().for_each(|file| file.name.flush());
     }
 
     fn cut(&mut self, choose: &mut impl FnMut(usize) -> usize) {
@@ -287,10 +281,21 @@ pub struct Disk {
     /// was found under this name is to remove it, so after a cut it counts as gone. The same goes for the half of the
     /// rename that takes this name away; the other half, on `CURRENT`, persists whole or not at all.
     pub next: Option<Next>,
+    /// Once the fsync of a directory has failed: the disk takes no change until the machine starts again.
+    pub stopped: Option<Stopped>,
+}
+
+/// How a disk has stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Stopped {
+    /// The directory whose fsync failed.
+    failed: Dir,
+    /// Whether the next fsync of another directory still reports success. It does nothing.
+    lies_once: bool,
 }
 
 /// The three directories in which a commit makes names.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Dir {
     Root,
     Data,
@@ -307,10 +312,16 @@ impl Disk {
         if start == Start::Store {
             data.name = Name::DURABLE;
         }
-        Self { manifests, data, current: Current::of(u8::from(start != Start::Nothing)), next: None }
+        let current = Current::of(u8::from(start != Start::Nothing));
+        Self { manifests, data, current, next: None, stopped: None }
     }
 
-    /// Removes what has the name, and makes it anew.
+    /// Whether the next fsync of this directory reports success and does nothing.
+    pub fn lies_about(&self, dir: Dir) -> bool {
+        self.stopped.is_some_and(|stopped| stopped.lies_once && stopped.failed != dir)
+    }
+
+    /// Replaces what has the name.
     pub fn write_next(&mut self, names: u8) {
         self.next = Some(Next { names, content: Content::Dirty });
     }
@@ -336,26 +347,29 @@ impl Disk {
     }
 
     pub fn flush_dir(&mut self, dir: Dir, flush: Flush) {
-        match dir {
-            Dir::Data => self.data.flush(flush),
-            Dir::Manifests => self.manifests.flush(flush),
-            Dir::Root => {
-                self.manifests.name.flush(flush);
-                self.data.name.flush(flush);
-                self.flush_current(flush);
+        if let Some(stopped) = &mut self.stopped {
+            stopped.lies_once = false;
+            return;
+        }
+        match (flush, dir) {
+            (Flush::FailedUndone, _) => {}
+            // Whatever waits goes on waiting for the power cut.
+            (Flush::FailedKept | Flush::FailedDropped | Flush::FailedUndecided, failed) => {
+                self.stopped = Some(Stopped { failed, lies_once: true });
+            }
+            (Flush::Done, Dir::Data) => self.data.flush(),
+            (Flush::Done, Dir::Manifests) => self.manifests.flush(),
+            (Flush::Done, Dir::Root) => {
+                self.manifests.name.flush();
+                self.data.name.flush();
+                self.flush_current();
             }
         }
     }
 
-    fn flush_current(&mut self, flush: Flush) {
-        if !self.current.waits {
-            return;
-        }
-        self.current.waits = false;
-        match flush {
-            Flush::Done | Flush::FailedKept => self.current.may = self.current.leaves(),
-            Flush::FailedDropped => {}
-            Flush::FailedUndecided => self.current.may |= self.current.leaves(),
+    fn flush_current(&mut self) {
+        if self.current.waits {
+            (self.current.may, self.current.waits) = (self.current.leaves(), false);
         }
     }
 
@@ -409,7 +423,7 @@ impl Disk {
             found
         };
         self.current = Current::of((0..=TORN).find(is_chosen).unwrap_or(TORN));
-        self.next = None;
+        (self.next, self.stopped) = (None, None);
         self.manifests.cut(choose);
         self.data.cut(choose);
     }

@@ -55,8 +55,12 @@ impl Protocol {
 
     fn writer_steps(&self, state: &State, w: usize, steps: &mut Vec<Action>) {
         let writer = &state.writers[w];
-        let flushes = |step: fn(usize, Flush) -> Action| Flush::ALL.map(|flush| step(w, flush));
+        let flushes = |step: fn(usize, Flush) -> Action| Flush::OF_FILES.map(|flush| step(w, flush));
+        let flushes_dir = |step: fn(usize, Flush) -> Action| Flush::OF_DIRS.map(|flush| step(w, flush));
         let renames = |step: fn(usize, Rename) -> Action| Rename::ALL.map(|rename| step(w, rename));
+        if state.disk.stopped.is_some() {
+            return stopped_steps(state, w, steps);
+        }
         match writer.at {
             At::Idle => {
                 let is_free = self.is(Wrong::NoLock) || !state.writers[1 - w].holds_lock();
@@ -66,9 +70,9 @@ impl Protocol {
             At::Vacant => steps.push(Action::MakeFolders(w)),
             At::Unsettled => self.unsettled_steps(writer, w, steps),
             At::SettleWritten => steps.extend(flushes(Action::SettleFlush)),
-            At::SettleFileFlushed => steps.extend(flushes(Action::SettleFlushDir)),
+            At::SettleFileFlushed => steps.extend(flushes_dir(Action::SettleFlushDir)),
             At::SettleFlushed => steps.extend(renames(Action::SettleSwap)),
-            At::SettleSwapped => steps.extend(flushes(Action::SettleEnd)),
+            At::SettleSwapped => steps.extend(flushes_dir(Action::SettleEnd)),
             At::Ready => {
                 steps.extend((writer.head > 0).then_some(Action::NothingToSave(w)));
                 steps.extend(
@@ -76,12 +80,7 @@ impl Protocol {
                 );
             }
             At::NumberTaken => steps.extend((writer.number <= self.highest).then_some(Action::TakeNumber(w))),
-            At::Numbered => {
-                let holds_nothing = state.chain(writer.head).all(|n| !state.disk.data.files[n].name.there);
-                let renews = writer.head > 0 && !writer.note.sure && !writer.renewed_folder && holds_nothing;
-                let renews = renews && state.disk.data.name.there && !self.keeps_folders();
-                steps.push(if renews { Action::RenewFolder(w) } else { Action::WriteManifest(w) });
-            }
+            At::Numbered => steps.push(Action::WriteManifest(w)),
             At::ManifestMade => {
                 let needs_folder = writer.head > 0 && !state.disk.data.name.there;
                 steps.push(if needs_folder { Action::MakeFolder(w) } else { Action::WriteData(w) });
@@ -90,22 +89,19 @@ impl Protocol {
             At::FolderMade => steps.extend([Action::WriteData(w), Action::GiveUp(w)]),
             At::DataMade => steps.extend([Action::WritePointer(w), Action::GiveUp(w)]),
             At::Written => steps.extend(flushes(Action::FlushFiles)),
-            At::FilesFlushed | At::RootFlushed | At::DataFlushed => steps.extend(flushes(Action::FlushDir)),
+            At::FilesFlushed | At::RootFlushed | At::DataFlushed => {
+                steps.extend(flushes_dir(Action::FlushDir))
+            }
             At::BarrierOne => {
                 steps.extend(renames(Action::Swap));
                 steps.push(Action::GiveUp(w));
             }
-            At::Swapped => steps.extend(flushes(Action::FlushPointer)),
+            At::Swapped => steps.extend(flushes_dir(Action::FlushPointer)),
             At::BarrierTwo => steps.push(Action::Acknowledge(w)),
             At::Discarding => steps.push(Action::DiscardManifest(w)),
             At::ManifestDiscarded => steps.push(Action::DiscardRest(w)),
         }
-        let may_be_killed = writer.at != At::Idle && !self.is(Wrong::FoldersNotRenewedNobodyKilled);
-        steps.extend(may_be_killed.then_some(Action::Kill(w)));
-    }
-
-    fn keeps_folders(&self) -> bool {
-        self.is(Wrong::FoldersNotRenewed) || self.is(Wrong::FoldersNotRenewedNobodyKilled)
+        steps.extend((writer.at != At::Idle).then_some(Action::Kill(w)));
     }
 
     /// `engine::lock::next_number`.
@@ -171,7 +167,7 @@ impl Protocol {
                     _ => At::Unsettled,
                 };
             }
-            Action::MakeFolders(w) => self.make_folders(state, w),
+            Action::MakeFolders(w) => Self::make_folders(state, w),
             Action::SettleWrite(w)
             | Action::SettleFlush(w, _)
             | Action::SettleFlushDir(w, _)
@@ -188,11 +184,7 @@ impl Protocol {
                 let number = self.number_for(state, &state.writers[w]);
                 let writer = &mut state.writers[w];
                 (writer.number, writer.at, writer.note.next) = (number, At::Numbered, 0);
-                state.note = Note { next: number + 1, settled: writer.note.settled, sure: false };
-            }
-            Action::RenewFolder(w) => {
-                state.disk.data.renew();
-                state.writers[w].renewed_folder = true;
+                state.note = Note { next: number + 1, settled: writer.note.settled };
             }
             Action::MakeFolder(w) => {
                 state.disk.data.make();
@@ -206,16 +198,20 @@ impl Protocol {
             Action::GiveUp(w) => discard(state, w),
             Action::DiscardManifest(w) => {
                 let number = usize::from(state.writers[w].number);
-                state.disk.manifests.files[number].remove();
+                if state.disk.stopped.is_none() {
+                    state.disk.manifests.files[number].remove();
+                }
                 state.writers[w].at = At::ManifestDiscarded;
             }
             Action::DiscardRest(w) => {
                 let writer = state.writers[w];
                 let number = usize::from(writer.number);
-                state.disk.data.files[number].remove();
-                state.disk.next = None;
-                if writer.made_folder {
-                    state.disk.data.remove();
+                if state.disk.stopped.is_none() {
+                    state.disk.data.files[number].remove();
+                    state.disk.next = None;
+                    if writer.made_folder {
+                        state.disk.data.remove();
+                    }
                 }
                 let fate = &mut state.fates[number];
                 *fate = if *fate == Fate::Shown { Fate::Failed } else { *fate };
@@ -246,8 +242,7 @@ impl Protocol {
                 // With it, everything that it follows.
                 let all: Vec<usize> = state.chain(number).collect();
                 all.into_iter().for_each(|number| state.fates[number] = Fate::Acknowledged);
-                let sure = state.writers[w].note.sure || state.writers[w].head == 0;
-                state.note = Note { next: number + 1, settled: number, sure };
+                state.note = Note { next: number + 1, settled: number };
                 state.writers[w] = Writer::IDLE;
             }
             Action::Kill(_)
@@ -339,6 +334,32 @@ impl Protocol {
             discard(state, w);
         }
     }
+}
+
+/// What a writer can do when the disk has stopped: whatever changes something fails. It may look, and acknowledge what was
+/// durable before, and one fsync of another directory may report success.
+fn stopped_steps(state: &State, w: usize, steps: &mut Vec<Action>) {
+    let writer = &state.writers[w];
+    let flush_dir = |dir| {
+        if state.disk.lies_about(dir) { Action::FlushDir(w, Flush::Done) } else { Action::GiveUp(w) }
+    };
+    steps.extend(match writer.at {
+        At::Idle => (!state.writers[1 - w].holds_lock()).then_some(Action::Lock(w)),
+        At::Locked => Some(Action::Refresh(w)),
+        At::Ready if writer.head > 0 => Some(Action::NothingToSave(w)),
+        At::FilesFlushed => Some(flush_dir(Dir::Root)),
+        At::RootFlushed => Some(flush_dir(Dir::Data)),
+        At::DataFlushed => Some(flush_dir(Dir::Manifests)),
+        At::ManifestMade | At::FolderMade | At::DataMade | At::Written | At::BarrierOne => {
+            Some(Action::GiveUp(w))
+        }
+        At::Swapped => Some(Action::FlushPointer(w, Flush::FailedUndecided)),
+        At::BarrierTwo => Some(Action::Acknowledge(w)),
+        At::Discarding => Some(Action::DiscardManifest(w)),
+        At::ManifestDiscarded => Some(Action::DiscardRest(w)),
+        _ => None,
+    });
+    steps.extend((writer.at != At::Idle).then_some(Action::Kill(w)));
 }
 
 fn discard(state: &mut State, w: usize) {

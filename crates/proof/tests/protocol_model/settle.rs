@@ -9,7 +9,7 @@ use super::wrong::Wrong;
 impl Protocol {
     pub fn unsettled_steps(&self, writer: &Writer, w: usize, steps: &mut Vec<Action>) {
         if self.is(Wrong::SettlesByFlush) {
-            return steps.extend(Flush::ALL.map(|flush| Action::SettleEnd(w, flush)));
+            return steps.extend(Flush::OF_DIRS.map(|flush| Action::SettleEnd(w, flush)));
         }
         steps.push(Action::SettleWrite(w));
         steps.extend(self.is(Wrong::AcknowledgesUnsettled).then_some(Action::NothingToSave(w)));
@@ -19,13 +19,8 @@ impl Protocol {
 
     /// `engine::create::make_folders`. That it may be killed between two folders makes no difference: a power cut leaves
     /// each of them or not, and whoever comes next does all of it again.
-    pub fn make_folders(&self, state: &mut State, w: usize) {
+    pub fn make_folders(state: &mut State, w: usize) {
         for folder in [&mut state.disk.manifests, &mut state.disk.data] {
-            match self.wrong {
-                Wrong::FoldersKept => {}
-                Wrong::FullFoldersKept => folder.remove(),
-                _ => folder.renew(),
-            }
             folder.make();
         }
         state.writers[w].at = At::Ready;
@@ -66,7 +61,7 @@ impl Protocol {
                 if flush.is_done() {
                     let next =
                         if self.is(Wrong::NoteWithoutLook) { note.next.max(head + 1) } else { note.next };
-                    state.note = Note { next, settled: head, ..note };
+                    state.note = Note { next, settled: head };
                 }
                 if flush.is_done() { At::Ready } else { At::Idle }
             }

@@ -43,21 +43,12 @@ pub struct Writer {
     pub number: u8,
     /// Whether it has made `data/`.
     pub made_folder: bool,
-    /// Whether it has made `data/` anew.
-    pub renewed_folder: bool,
     /// What the note said when the lock was taken.
     pub note: Note,
 }
 
 impl Writer {
-    pub const IDLE: Self = Self {
-        at: At::Idle,
-        head: 0,
-        number: 0,
-        made_folder: false,
-        renewed_folder: false,
-        note: Note::NONE,
-    };
+    pub const IDLE: Self = Self { at: At::Idle, head: 0, number: 0, made_folder: false, note: Note::NONE };
 
     pub fn holds_lock(&self) -> bool {
         self.at >= At::Locked
@@ -75,15 +66,11 @@ impl Writer {
 pub struct Note {
     pub next: u8,
     pub settled: u8,
-    /// Every save since the start of the machine has ended well.
-    pub sure: bool,
 }
 
 impl Note {
-    /// No note, or one that cannot be read.
-    pub const NONE: Self = Self { next: 0, settled: 0, sure: false };
-    /// One of another start of the machine.
-    pub const OLD: Self = Self { sure: true, ..Self::NONE };
+    /// No note, one that cannot be read, or one of another start of the machine.
+    pub const NONE: Self = Self { next: 0, settled: 0 };
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -157,7 +144,7 @@ impl State {
         }
         Self {
             disk: Disk::new(start),
-            note: if first { Note::OLD } else { Note::NONE },
+            note: Note::NONE,
             writers: [Writer::IDLE; 2],
             readers: [Reader::new(u8::from(first)); 2],
             fates,
@@ -199,7 +186,7 @@ impl State {
     }
 
     /// Whether an opening finds the pointer to be older than the history: a manifest above the head names another one
-    /// above it as its parent (`engine::load::check_not_behind`). A manifest that nothing refers to counts as readable
+    /// above it as its parent (`engine::chain::check_not_behind`). A manifest that nothing refers to counts as readable
     /// here, as it may be.
     pub fn is_behind(&self) -> bool {
         let head = usize::from(self.head());
@@ -245,7 +232,7 @@ impl State {
     /// What a power cut does not leave, and what it leaves of no interest.
     fn stop(&mut self) {
         (1..NUMBERS).for_each(|number| self.forget_files(number, Disk::forget_content));
-        self.note = Note::OLD;
+        self.note = Note::NONE;
         self.writers = [Writer::IDLE; 2];
     }
 

@@ -1,4 +1,5 @@
-//! The ways to get the protocol wrong. Each must be refuted, or the model would prove nothing.
+//! The ways to get the protocol wrong. Each must be refuted, or the model would prove nothing. One of them is right, which
+//! is shown as well.
 
 /// How the protocol that is checked differs from the one that is implemented.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,14 +13,6 @@ pub enum Wrong {
     DataDirNotFlushed,
     /// or `manifests/`.
     ManifestsDirNotFlushed,
-    /// Who makes a store takes the folders that are there.
-    FoldersKept,
-    /// Who makes a store makes those folders anew that are empty, and takes the others.
-    FullFoldersKept,
-    /// A save takes the folder that one before it has left which was killed.
-    FoldersNotRenewed,
-    /// The same, and no process is killed: a failed save removes what it has made. That is right.
-    FoldersNotRenewedNobodyKilled,
     PointerNotFlushed,
     NoBarrierTwo,
     /// The rename comes before barrier 1.
@@ -34,7 +27,7 @@ pub enum Wrong {
     NoteTorn,
     AcknowledgesUnsettled,
     BuildsOnUnsettled,
-    /// To settle is to flush the root directory once more.
+    /// To settle is to fsync the root directory once more. That is right: a disk on which that failed has stopped.
     SettlesByFlush,
     /// To settle is to write the pointer over the one that is there.
     SettlesInPlace,

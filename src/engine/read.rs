@@ -1,8 +1,7 @@
-//! From the pointer to the file table, checking every step.
+//! One document read and checked: the pointer, a manifest, a checkpoint.
 
 use std::io::{self, BufReader, Read};
 
-use super::Head;
 use super::table::Table;
 use crate::error::{Error, Problem, Result};
 use crate::format::checkpoint::{self, ReadError};
@@ -13,6 +12,7 @@ use crate::format::pointer::{Link, POINTER_MAX, Pointer};
 use crate::format::{FormatError, manifest::Change};
 use crate::fs::{is_transient, twice};
 use crate::hash::{Blake3, StoreId};
+use crate::path::StorePath;
 use crate::revision::Generation;
 use crate::storage::Storage;
 
@@ -148,43 +148,6 @@ pub(crate) fn manifest(storage: &dyn Storage, link: Link) -> Result<Manifest, Fa
     Ok(manifest)
 }
 
-/// How many manifests above the head are looked at.
-const ABOVE_MAX: usize = 1000;
-/// How many numbers in a row may be missing before nothing more is looked for: each failed save leaves one.
-const GAP_MAX: usize = 16;
-/// How many manifests are held in memory on the way back to a known state.
-const LAG_MAX: usize = 1024;
-
-/// Fails when the pointer is an older copy of itself: a manifest above the head names another one above it as its
-/// parent, and only a committed generation gets a child.
-pub(crate) fn check_not_behind(storage: &dyn Storage, head: Link) -> Result<(), Fault> {
-    let above = std::iter::successors(head.generation.next(), |generation| generation.next());
-    let mut missing = 0;
-    for generation in above.take(ABOVE_MAX) {
-        let found = manifest_alone(storage, generation);
-        missing = if matches!(found, Err(Fault::Missing(_))) { missing + 1 } else { 0 };
-        let manifest = match found {
-            Ok((_, manifest)) => manifest,
-            Err(Fault::Fatal(error)) => return Err(error.into()),
-            Err(_) if missing > GAP_MAX => return Ok(()),
-            Err(_) => continue,
-        };
-        let Some(parent) = manifest.parent.filter(|parent| parent.generation > head.generation) else {
-            continue;
-        };
-        // Another writer may have moved on since the pointer was read.
-        if pointer(storage).is_ok_and(|now| now.head == head) {
-            let rule = format!(
-                "it names generation {}, and generation {generation} follows {}: it is an older copy of itself",
-                head.generation, parent.generation
-            );
-            return Err(Fault::Damaged { name: Name::Pointer, why: FormatError::rule(rule) });
-        }
-        return Ok(());
-    }
-    Ok(())
-}
-
 /// Reads the checkpoint of a link into a table. `None` when there is none.
 pub(crate) fn checkpoint(storage: &dyn Storage, store: StoreId, link: Link) -> Result<Option<Table>, Fault> {
     let name = Name::Checkpoint(link.generation);
@@ -207,105 +170,6 @@ pub(crate) fn checkpoint(storage: &dyn Storage, store: StoreId, link: Link) -> R
     Ok(Some(table))
 }
 
-/// A table, what it cost to make, and what was found damaged on the way without being needed.
-#[derive(Debug)]
-pub(crate) struct Loaded {
-    pub(crate) table: Table,
-    /// The cost of reading the manifests since the last checkpoint, in the units of `engine::checkpoint`.
-    pub(crate) cost: u64,
-    /// The checkpoint that it was made from.
-    pub(crate) checkpoint: Option<Generation>,
-    pub(crate) damaged_checkpoints: Vec<Fault>,
-}
-
-/// Makes the table at `link`, whose manifest has been read: back along the chain to a table that is known or to a
-/// checkpoint, then forward again.
-///
-/// `known` is an earlier state that the caller has already, and that must be a part of the same history.
-pub(crate) fn table(
-    storage: &dyn Storage,
-    link: Link,
-    head: &Manifest,
-    known: Option<&Head>,
-) -> Result<Loaded, Fault> {
-    let mut loaded =
-        Loaded { table: Table::default(), cost: 0, checkpoint: None, damaged_checkpoints: Vec::new() };
-    let mut between = Vec::new();
-    let mut next = Some(link);
-    while let Some(at) = next {
-        if let Some(known) = known {
-            if known.link == at {
-                loaded.table = known.table.clone();
-                (loaded.cost, loaded.checkpoint) = (known.cost, known.checkpoint);
-                break;
-            }
-            if at.generation <= known.link.generation {
-                return Err(Error::from(Problem::HistoryReplaced { known: known.link.generation }).into());
-            }
-            if between.len() > LAG_MAX {
-                check_descends(storage, head.store, at, known.link)?;
-                return table(storage, link, head, None);
-            }
-        }
-        // On the way to a known state no checkpoint is a short cut: that the state is on the way is to be seen.
-        match if known.is_some() { Ok(None) } else { checkpoint(storage, head.store, at) } {
-            Ok(Some(found)) => {
-                (loaded.table, loaded.checkpoint) = (found, Some(at.generation));
-                break;
-            }
-            Ok(None) => {}
-            Err(Fault::Fatal(error)) => return Err(error.into()),
-            Err(fault) => loaded.damaged_checkpoints.push(fault),
-        }
-        if at == link {
-            next = head.parent;
-            continue;
-        }
-        let manifest = manifest(storage, at)?;
-        check_store(&manifest, head.store)?;
-        next = manifest.parent;
-        between.push(manifest);
-    }
-    let is_at_link =
-        loaded.checkpoint == Some(link.generation) || known.is_some_and(|known| known.link == link);
-    let forward = between.iter().rev().chain((!is_at_link).then_some(head));
-    for manifest in forward {
-        loaded.cost += super::checkpoint::cost(manifest.changes.len());
-        advance(&mut loaded.table, manifest)?;
-    }
-    Ok(loaded)
-}
-
-/// Fails unless `ancestor` lies on the chain at or below `from`.
-fn check_descends(storage: &dyn Storage, store: StoreId, from: Link, ancestor: Link) -> Result<(), Fault> {
-    for found in super::chain::Chain::new(storage, store, from) {
-        let (at, _) = found?;
-        if at == ancestor {
-            return Ok(());
-        }
-        if at.generation <= ancestor.generation {
-            break;
-        }
-    }
-    Err(Error::from(Problem::HistoryReplaced { known: ancestor.generation }).into())
-}
-
-/// Applies one manifest to the table before it and checks the totals.
-pub(crate) fn advance(table: &mut Table, manifest: &Manifest) -> Result<(), Fault> {
-    let wrong = |why| Fault::Damaged { name: Name::Manifest(manifest.generation), why };
-    table.apply(manifest.changes.iter()).map_err(wrong)?;
-    if (table.files(), table.bytes()) != (manifest.files, manifest.bytes) {
-        return Err(wrong(FormatError::rule(format!(
-            "it states {} files and {} bytes, and its changes give {} and {}",
-            manifest.files,
-            manifest.bytes,
-            table.files(),
-            table.bytes()
-        ))));
-    }
-    Ok(())
-}
-
 /// A manifest of another store does not belong into the chain of this one.
 pub(crate) fn check_store(manifest: &Manifest, store: StoreId) -> Result<(), Fault> {
     if manifest.store == store {
@@ -321,4 +185,12 @@ pub(crate) fn puts(manifest: &Manifest) -> impl Iterator<Item = (&Entry, bool)> 
         Change::Put(entry) => Some((entry, entry.generation == manifest.generation)),
         Change::Remove(_) => None,
     })
+}
+
+/// The paths that a manifest put and removed.
+pub(crate) fn paths(changes: &[Change]) -> (Vec<StorePath>, Vec<StorePath>) {
+    let (put, removed): (Vec<&Change>, Vec<&Change>) =
+        changes.iter().partition(|change| matches!(change, Change::Put(_)));
+    let own = |changes: Vec<&Change>| changes.into_iter().map(|change| change.path().clone()).collect();
+    (own(put), own(removed))
 }

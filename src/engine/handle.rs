@@ -1,0 +1,193 @@
+//! An open store: the newest state that was seen, and how the handle follows the pointer.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::head::Head;
+use super::pins::{Pins, SharedPin};
+use super::poison::Poison;
+use super::read::{self, Fault};
+use super::validate::Validators;
+use super::{recover, replay};
+use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::format::json::Extra;
+use crate::format::pointer::{Link, Pointer};
+use crate::hash::StoreId;
+use crate::revision::Generation;
+use crate::storage::Storage;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::thread::JoinHandle;
+use crate::sync::{Mutex, PoisonError, RwLock};
+
+/// How a handle behaves.
+#[derive(Clone)]
+pub(crate) struct Options {
+    pub(crate) lock_wait: Duration,
+    pub(crate) author: String,
+    pub(crate) validators: Validators,
+    pub(crate) cancel: Option<Arc<AtomicBool>>,
+    pub(crate) force_medium: bool,
+    /// Whether checkpoints are written by a thread of their own.
+    pub(crate) checkpoint_thread: bool,
+}
+
+impl Options {
+    /// Fails once the caller's flag says that it wants no more.
+    pub(crate) fn check_cancel(&self) -> Result<()> {
+        match &self.cancel {
+            Some(cancel) if cancel.load(Ordering::Relaxed) => Err(Problem::Cancelled.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An open store.
+pub(crate) struct Engine {
+    pub(super) storage: Arc<dyn Storage>,
+    dir: PathBuf,
+    id: StoreId,
+    options: Options,
+    poison: Poison,
+    pins: Pins,
+    head: RwLock<Arc<Head>>,
+    pub(super) checkpointer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("dir", &self.dir).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        dir: PathBuf,
+        id: StoreId,
+        options: Options,
+        head: Head,
+    ) -> Self {
+        let (poison, pins, checkpointer) = (Poison::default(), Pins::default(), Mutex::new(None));
+        Self { storage, dir, id, options, poison, pins, head: RwLock::new(Arc::new(head)), checkpointer }
+    }
+
+    pub(crate) fn storage(&self) -> &dyn Storage {
+        &*self.storage
+    }
+
+    pub(crate) const fn dir(&self) -> &PathBuf {
+        &self.dir
+    }
+
+    pub(crate) const fn id(&self) -> StoreId {
+        self.id
+    }
+
+    pub(crate) const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) const fn poison(&self) -> &Poison {
+        &self.poison
+    }
+
+    /// Holds the files of a generation, together with the other snapshots that this handle has of it. `None` where
+    /// nothing can be held.
+    pub(crate) fn pin(&self, generation: Generation) -> Result<Option<Arc<SharedPin>>> {
+        self.pins.pin(self.storage(), generation)
+    }
+
+    /// The newest state that this handle has seen, without looking at the disk.
+    pub(crate) fn known(&self) -> Arc<Head> {
+        Arc::clone(&self.head.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Remembers a state, unless a newer one was remembered meanwhile by another thread.
+    pub(crate) fn remember(&self, head: Head) -> Arc<Head> {
+        let head = Arc::new(head);
+        let mut known = self.head.write().unwrap_or_else(PoisonError::into_inner);
+        if known.is_degraded() || head.link.generation >= known.link.generation {
+            *known = Arc::clone(&head);
+        }
+        head
+    }
+
+    /// Fails once the caller's flag says that it wants no more.
+    pub(crate) fn check_cancel(&self) -> Result<()> {
+        self.options.check_cancel()
+    }
+
+    /// Poisons the handle when the outcome of a commit is unknown.
+    pub(crate) fn or_poison<T>(&self, committed: Result<T>) -> Result<T> {
+        let unknown =
+            committed.as_ref().err().filter(|error| error.kind() == ErrorKind::CommitOutcomeUnknown);
+        if let Some(generation) = unknown.and_then(Error::generation) {
+            self.poison.set(generation);
+        }
+        committed
+    }
+
+    /// Looks at the pointer and follows it if another writer has moved it. Never waits for a writer.
+    pub(crate) fn refresh(&self) -> Result<Arc<Head>> {
+        let in_place = self.storage.is_in_place();
+        if !in_place.map_err(|error| Error::io("cannot read", self.dir.display().to_string(), error))? {
+            return Err(Problem::DirectoryReplaced(self.dir.clone()).into());
+        }
+        let known = self.known();
+        let found = read::pointer(self.storage()).and_then(|pointer| {
+            if pointer.head == known.link && !known.is_degraded() {
+                return Ok(None);
+            }
+            let from = Some(&*known).filter(|known| !known.is_degraded());
+            replay::head(self.storage(), pointer, from, |store| self.check_id(store)).map(Some)
+        });
+        match found {
+            Ok(Some((_, head))) => Ok(self.remember(head)),
+            Ok(None) => Ok(known),
+            Err(Fault::Fatal(error)) => Err(error),
+            Err(fault) => self.recovered(fault),
+        }
+    }
+
+    /// Fails when what was found is of another store.
+    fn check_id(&self, found: StoreId) -> Result<()> {
+        if found == self.id {
+            return Ok(());
+        }
+        Err(Problem::OtherStore { dir: self.dir.clone(), expected: self.id, found }.into())
+    }
+
+    /// The generation that the pointer names, whether or not that can be read; `None` when the pointer cannot.
+    pub(crate) fn pointed_at(&self) -> Option<Generation> {
+        read::pointer(self.storage()).ok().map(|pointer| pointer.head.generation)
+    }
+
+    /// The state at an earlier link of the chain.
+    pub(crate) fn state_at(&self, link: Link) -> Result<Head> {
+        let loaded = || {
+            let manifest = read::manifest(self.storage(), link)?;
+            read::check_store(&manifest, self.id)?;
+            let loaded = replay::table(self.storage(), link, &manifest, None)?;
+            Ok(loaded.into_head(Pointer::new(link, manifest.parent, Extra::new()), manifest))
+        };
+        loaded().map_err(Fault::into_error)
+    }
+
+    /// The state that is served in place of one that cannot be read. It is not remembered: whoever mends the store
+    /// is to see it at once, and the newest intact state that was seen stays known.
+    fn recovered(&self, fault: Fault) -> Result<Arc<Head>> {
+        let (id, head) = recover::recover(self.storage(), &self.dir, fault)?;
+        self.check_id(id)?;
+        Ok(Arc::new(head))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let running = self.checkpointer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = running {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! One committed state in memory.
+
+use super::finding::RecoveryReport;
+use super::table::Table;
+use crate::format::json::Extra;
+use crate::format::pointer::Link;
+use crate::revision::Generation;
+use crate::time::Timestamp;
+
+/// One committed state, as it was read or made.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) link: Link,
+    pub(crate) time: Timestamp,
+    pub(crate) message: String,
+    pub(crate) table: Table,
+    /// What it costs to make the table again from the last checkpoint.
+    pub(crate) cost: u64,
+    /// The last checkpoint that this handle knows of.
+    pub(crate) checkpoint: Option<Generation>,
+    pub(crate) pointer_extra: Extra,
+    pub(crate) recovery: Option<RecoveryReport>,
+}
+
+impl Head {
+    /// Whether it may be older than the last acknowledged generation.
+    pub(crate) fn is_degraded(&self) -> bool {
+        self.recovery.as_ref().is_some_and(|report| report.degraded)
+    }
+}

@@ -1,0 +1,179 @@
+//! The file table at a generation, made from the last checkpoint and the manifests since.
+
+use super::chain::{Chain, check_not_behind};
+use super::finding::{Finding, RecoveryReport};
+use super::head::Head;
+use super::read::{self, Fault};
+use super::table::Table;
+use crate::error::{Error, Problem, Result};
+use crate::format::FormatError;
+use crate::format::manifest::Manifest;
+use crate::format::names::Name;
+use crate::format::pointer::{Link, Pointer};
+use crate::hash::StoreId;
+use crate::revision::Generation;
+use crate::storage::Storage;
+
+/// What reading one manifest costs beside its changes, in units of one entry. Measured as 12 to 26 when it is in
+/// memory and 80 to some hundreds when each is a read from the disk: see `benches/README.md`.
+const MANIFEST_COST: u64 = 32;
+/// How many manifests are held in memory on the way back to a known state.
+const LAG_MAX: usize = 1024;
+
+/// The cost of reading a manifest with so many changes, in units of one entry of a table.
+pub(crate) const fn cost(changes: usize) -> u64 {
+    MANIFEST_COST + changes as u64
+}
+
+/// A table, what it cost to make, and what was found damaged on the way without being needed.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) table: Table,
+    /// The cost of reading the manifests since the last checkpoint, in units of one entry of a table.
+    pub(crate) cost: u64,
+    /// The checkpoint that it was made from.
+    pub(crate) checkpoint: Option<Generation>,
+    pub(crate) damaged_checkpoints: Vec<Fault>,
+}
+
+impl Loaded {
+    /// The state that a pointer leads to, given its manifest.
+    pub(crate) fn into_head(self, pointer: Pointer, manifest: Manifest) -> Head {
+        let findings: Vec<Finding> = self.damaged_checkpoints.iter().filter_map(Finding::of).collect();
+        let serving = pointer.head.generation;
+        let recovery =
+            (!findings.is_empty()).then_some(RecoveryReport { findings, serving, degraded: false });
+        Head {
+            link: pointer.head,
+            time: manifest.time,
+            message: manifest.message,
+            table: self.table,
+            cost: self.cost,
+            checkpoint: self.checkpoint,
+            pointer_extra: pointer.extra,
+            recovery,
+        }
+    }
+}
+
+/// The state that an intact pointer leads to: its manifest, that the pointer is not an older copy of itself, and the
+/// table.
+///
+/// `is_ours` judges the store that the manifest belongs to. `known` is the newest state that the caller has read; the
+/// pointer leads to another one, and what lies below that is another history.
+pub(crate) fn head(
+    storage: &dyn Storage,
+    pointer: Pointer,
+    known: Option<&Head>,
+    is_ours: impl FnOnce(StoreId) -> Result<()>,
+) -> Result<(StoreId, Head), Fault> {
+    let link = pointer.head;
+    let found = read::manifest(storage, link);
+    if let Ok(manifest) = &found {
+        is_ours(manifest.store)?;
+    }
+    if let Some(known) = known.filter(|known| link.generation <= known.link.generation)
+        && !matches!(found, Err(Fault::Fatal(_)))
+    {
+        return Err(Error::from(Problem::HistoryReplaced { known: known.link.generation }).into());
+    }
+    let manifest = found?;
+    check_not_behind(storage, link)?;
+    let loaded = match table(storage, link, &manifest, known) {
+        // A manifest on the way to the known state is damaged: a checkpoint above it will do.
+        Err(fault) if known.is_some() && !matches!(fault, Fault::Fatal(_)) => {
+            table(storage, link, &manifest, None)
+        }
+        other => other,
+    }?;
+    let store = manifest.store;
+    Ok((store, loaded.into_head(pointer, manifest)))
+}
+
+/// Makes the table at `link`, whose manifest has been read: back along the chain to a table that is known or to a
+/// checkpoint, then forward again.
+///
+/// `known` is an earlier state that the caller has already, and that must be a part of the same history.
+pub(crate) fn table(
+    storage: &dyn Storage,
+    link: Link,
+    head: &Manifest,
+    known: Option<&Head>,
+) -> Result<Loaded, Fault> {
+    let mut loaded =
+        Loaded { table: Table::default(), cost: 0, checkpoint: None, damaged_checkpoints: Vec::new() };
+    let mut between = Vec::new();
+    let mut next = Some(link);
+    while let Some(at) = next {
+        if let Some(known) = known {
+            if known.link == at {
+                loaded.table = known.table.clone();
+                (loaded.cost, loaded.checkpoint) = (known.cost, known.checkpoint);
+                break;
+            }
+            if at.generation <= known.link.generation {
+                return Err(Error::from(Problem::HistoryReplaced { known: known.link.generation }).into());
+            }
+            if between.len() > LAG_MAX {
+                check_descends(storage, head.store, at, known.link)?;
+                return table(storage, link, head, None);
+            }
+        }
+        // On the way to a known state no checkpoint is a short cut: that the state is on the way is to be seen.
+        match if known.is_some() { Ok(None) } else { read::checkpoint(storage, head.store, at) } {
+            Ok(Some(found)) => {
+                (loaded.table, loaded.checkpoint) = (found, Some(at.generation));
+                break;
+            }
+            Ok(None) => {}
+            Err(Fault::Fatal(error)) => return Err(error.into()),
+            Err(fault) => loaded.damaged_checkpoints.push(fault),
+        }
+        if at == link {
+            next = head.parent;
+            continue;
+        }
+        let manifest = read::manifest(storage, at)?;
+        read::check_store(&manifest, head.store)?;
+        next = manifest.parent;
+        between.push(manifest);
+    }
+    let is_at_link =
+        loaded.checkpoint == Some(link.generation) || known.is_some_and(|known| known.link == link);
+    let forward = between.iter().rev().chain((!is_at_link).then_some(head));
+    for manifest in forward {
+        loaded.cost += cost(manifest.changes.len());
+        advance(&mut loaded.table, manifest)?;
+    }
+    Ok(loaded)
+}
+
+/// Fails unless `ancestor` lies on the chain at or below `from`.
+fn check_descends(storage: &dyn Storage, store: StoreId, from: Link, ancestor: Link) -> Result<(), Fault> {
+    for found in Chain::new(storage, store, from) {
+        let (at, _) = found?;
+        if at == ancestor {
+            return Ok(());
+        }
+        if at.generation <= ancestor.generation {
+            break;
+        }
+    }
+    Err(Error::from(Problem::HistoryReplaced { known: ancestor.generation }).into())
+}
+
+/// Applies one manifest to the table before it and checks the totals.
+pub(crate) fn advance(table: &mut Table, manifest: &Manifest) -> Result<(), Fault> {
+    let wrong = |why| Fault::Damaged { name: Name::Manifest(manifest.generation), why };
+    table.apply(manifest.changes.iter()).map_err(wrong)?;
+    if (table.files(), table.bytes()) != (manifest.files, manifest.bytes) {
+        return Err(wrong(FormatError::rule(format!(
+            "it states {} files and {} bytes, and its changes give {} and {}",
+            manifest.files,
+            manifest.bytes,
+            table.files(),
+            table.bytes()
+        ))));
+    }
+    Ok(())
+}

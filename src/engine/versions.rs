@@ -1,0 +1,66 @@
+//! Other versions of a file, for when one is damaged.
+
+use super::chain::Chain;
+use super::content::{self, Check, Failed};
+use super::handle::Engine;
+use super::read;
+use crate::error::{Error, Problem};
+use crate::format::entry::Entry;
+use crate::format::pointer::Link;
+use crate::revision::Generation;
+
+impl Engine {
+    /// The public error for content of `entry` that could not be delivered, seen from the generation at `from`. A
+    /// later version is as good as an earlier one.
+    pub(crate) fn failed(&self, entry: &Entry, from: Link, failed: Failed) -> Error {
+        let damage = match failed {
+            Failed::Sink(error) => {
+                return Error::io("cannot pass on the content of", entry.path.as_str(), error);
+            }
+            Failed::Unknown(error) => {
+                return Error::io("cannot read", content::name(entry).to_string(), error);
+            }
+            Failed::Damaged(damage) => damage,
+        };
+        let newest = self.versions(entry, self.known().link);
+        let intact = newest
+            .chain(self.versions(entry, from))
+            .find(|(_, older)| matches!(content::check(self.storage(), older), Check::Intact));
+        Problem::DamagedFile {
+            path: entry.path.clone(),
+            generation: entry.generation,
+            detail: damage.detail,
+            expected: damage.expected,
+            found: damage.found,
+            is_missing: damage.is_missing,
+            intact: intact.map(|(generation, _)| generation),
+        }
+        .into()
+    }
+
+    /// The versions of a path other than `entry` itself, from the generation at `from` backwards, each with a
+    /// generation in which it is live. Damage in the history is passed over.
+    pub(crate) fn versions<'a>(
+        &'a self,
+        entry: &'a Entry,
+        from: Link,
+    ) -> impl Iterator<Item = (Generation, Entry)> + 'a {
+        let mut last = entry.clone();
+        Chain::new(self.storage(), self.id(), from).filter_map(Result::ok).filter_map(
+            move |(link, manifest)| {
+                let found = read::puts(&manifest)
+                    .map(|(found, _)| found)
+                    .find(|found| found.path == entry.path)?
+                    .clone();
+                let same_file = |other: &Entry| {
+                    found.generation == other.generation && found.stored_path() == other.stored_path()
+                };
+                if same_file(entry) || same_file(&last) {
+                    return None;
+                }
+                last = found.clone();
+                Some((link.generation, found))
+            },
+        )
+    }
+}
