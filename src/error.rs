@@ -5,9 +5,9 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::hash::StoreId;
-use crate::path::StorePath;
-use crate::revision::Generation;
-use crate::time::Timestamp;
+use crate::path::{PathError, StorePath};
+use crate::revision::{Generation, RevisionError};
+use crate::time::{Timestamp, TimestampError};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -106,12 +106,14 @@ pub(crate) enum Problem {
     InStore(PathBuf),
     #[error("{} is a store already", .0.display())]
     AlreadyAStore(PathBuf),
-    #[error("{path:?} is not a path a store can hold: {rule}")]
-    BadPath { path: String, rule: &'static str },
+    #[error(transparent)]
+    BadPath(PathError),
     #[error("{path} and {other} cannot both be in a store: {rule}")]
     PathsCollide { path: StorePath, other: String, rule: &'static str },
-    #[error("{text:?} is not a revision: {rule}")]
-    BadRevision { text: String, rule: &'static str },
+    #[error(transparent)]
+    BadRevision(RevisionError),
+    #[error(transparent)]
+    BadTime(TimestampError),
     #[error("{pattern:?} is not a pattern: {detail}")]
     BadPattern { pattern: String, detail: String },
     #[error("{what} breaks a rule: {rule}")]
@@ -218,6 +220,24 @@ impl From<Problem> for Error {
     }
 }
 
+impl From<PathError> for Error {
+    fn from(error: PathError) -> Self {
+        Problem::BadPath(error).into()
+    }
+}
+
+impl From<RevisionError> for Error {
+    fn from(error: RevisionError) -> Self {
+        Problem::BadRevision(error).into()
+    }
+}
+
+impl From<TimestampError> for Error {
+    fn from(error: TimestampError) -> Self {
+        Problem::BadTime(error).into()
+    }
+}
+
 impl Error {
     pub(crate) fn io(action: &'static str, name: impl Into<String>, source: io::Error) -> Self {
         Problem::Io { action, name: name.into(), source }.into()
@@ -252,9 +272,10 @@ impl Error {
             | P::DirectoryNotEmpty(_)
             | P::AlreadyAStore(_)
             | P::InStore(_)
-            | P::BadPath { .. }
+            | P::BadPath(_)
             | P::PathsCollide { .. }
-            | P::BadRevision { .. }
+            | P::BadRevision(_)
+            | P::BadTime(_)
             | P::BadPattern { .. }
             | P::Limit { .. }
             | P::Refused { .. }
@@ -292,9 +313,11 @@ impl Error {
             | P::RemovedHere(_)
             | P::NoMatch { .. }
             | P::NoSuchRevision { .. } => "the store is as it was",
-            P::BadPath { .. } | P::BadRevision { .. } | P::BadPattern { .. } | P::NotADirectory(_) => {
-                "nothing was read or changed"
-            }
+            P::BadPath(_)
+            | P::BadRevision(_)
+            | P::BadTime(_)
+            | P::BadPattern { .. }
+            | P::NotADirectory(_) => "nothing was read or changed",
             P::OtherJson { .. } => "its bytes are what was saved",
             P::DamagedFile { is_missing: true, .. } => {
                 "every other file can still be read, and nothing was changed"
@@ -339,9 +362,10 @@ impl Error {
                 "name a directory outside the store that is empty or does not exist".into()
             }
             P::AlreadyAStore(_) => "open it, or name another directory".into(),
-            P::BadPath { .. } => "correct the path".into(),
+            P::BadPath(_) => "correct the path".into(),
             P::PathsCollide { .. } => "rename one of them".into(),
-            P::BadRevision { .. } => "see the history for the generations there are".into(),
+            P::BadRevision(_) => "see the history for the generations there are".into(),
+            P::BadTime(_) => "correct the time".into(),
             P::BadPattern { .. } => "correct the pattern".into(),
             P::Limit { .. } => "keep to that rule: docs/format.md lists the limits".into(),
             P::Refused { .. } | P::NotJson { .. } => "correct its content".into(),
@@ -398,7 +422,7 @@ impl Error {
     pub fn path(&self) -> Option<&str> {
         use Problem as P;
         match &*self.0 {
-            P::BadPath { path, .. } | P::NoSuchPath { path, .. } => Some(path),
+            P::BadPath(PathError { path, .. }) | P::NoSuchPath { path, .. } => Some(path),
             P::PathsCollide { path, .. }
             | P::RemovedHere(path)
             | P::IsFolder { path, .. }
@@ -535,5 +559,39 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         std::error::Error::source(&*self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `?` makes of a small error.
+    #[track_caller]
+    fn invalid(small: impl std::error::Error + Into<Error>) -> Error {
+        let text = small.to_string();
+        let error: Error = small.into();
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::Invalid, text));
+        assert!(std::error::Error::source(&error).is_none(), "its text is said once");
+        error
+    }
+
+    #[test]
+    fn a_small_error_becomes_the_one_error_with_the_same_text() {
+        let error = invalid(StorePath::new("a//b").unwrap_err());
+        assert_eq!(error.path(), Some("a//b"));
+        assert_eq!(
+            error.to_string(),
+            r#""a//b" is not a path a store can hold: a path must have no empty part"#
+        );
+        let error = invalid(Generation::new(0).unwrap_err());
+        assert_eq!(
+            error.to_string(),
+            r#""0" is not a revision: a generation is a number from 1 to 9999999999"#
+        );
+        let error = invalid("latest~x".parse::<crate::Revision>().unwrap_err());
+        assert_eq!(error.to_string(), r#""latest~x" is not a revision: latest~ is followed by a number"#);
+        let error = invalid("yesterday".parse::<Timestamp>().unwrap_err());
+        assert!(error.to_string().starts_with("\"yesterday\" is not a time: "), "{error}");
     }
 }

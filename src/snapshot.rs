@@ -155,7 +155,7 @@ impl Snapshot {
             let generation = self.find(path).map_or_else(|_| self.generation(), |entry| entry.generation);
             match StorePath::new(path) {
                 Ok(path) => Problem::OtherJson { path, generation, source }.into(),
-                Err(error) => error,
+                Err(error) => error.into(),
             }
         })
     }
