@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::engine::content::{self, Failed};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 use crate::fs::outside::{self, Outside, Place, System};
 use crate::fs::real::RealFs;
 use crate::fs::{Access, Fs};
@@ -70,7 +70,7 @@ impl Snapshot {
             Place::Empty | Place::Missing => {}
         }
         outside::check_not_in(dir, self.engine.dir())?;
-        let failed = |error| Error::io("cannot export to", dir.display().to_string(), error);
+        let failed = |error| Error::io(Operation::Export, dir.display().to_string(), error);
         let unfinished = outside::unfinished_dir(dir).map_err(failed)?;
         let target = Arc::new(RealFs::open(unfinished.path()).map_err(failed)?);
         self.export_through(unfinished.path(), target, &System, dir, options)
@@ -93,7 +93,7 @@ impl Snapshot {
     /// Writes the files into a new directory [`FILES`] in `target`. Everything in it is durable when this returns, and
     /// its own name need not be. `dir` is what it is to become.
     fn export_into(&self, target: Arc<dyn Fs>, dir: &Path, options: &Export) -> Result<ExportReport> {
-        let failed = |error| Error::io("cannot export to", dir.display().to_string(), error);
+        let failed = |error| Error::io(Operation::Export, dir.display().to_string(), error);
         let entries = self.head.table.list(&options.prefix);
         let mut report = ExportReport { files: 0, bytes: 0, damaged: Vec::new() };
         let mut progress = Progress::of(entries.iter().map(|entry| entry.bytes));

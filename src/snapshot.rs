@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::engine::content::{self, Failed};
 use crate::engine::{Engine, Head};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 use crate::format::entry::Entry;
 use crate::fs::FsFile;
 use crate::hash::Blake3;
@@ -83,7 +83,7 @@ impl Snapshot {
         let pin = engine
             .storage()
             .pin(generation)
-            .map_err(|error| Error::io("cannot pin", format!("generation {generation}"), error))?;
+            .map_err(|error| Error::io(Operation::Pin, format!("generation {generation}"), error))?;
         Ok(Self { engine: Arc::clone(engine), head, pin: pin.map(Arc::new) })
     }
 
@@ -226,7 +226,7 @@ impl Snapshot {
             Ok(bytes) => Ok(Some(bytes)),
             Err(Failed::Damaged(_)) => Ok(None),
             Err(Failed::Unknown(error) | Failed::Sink(error)) => {
-                Err(Error::io("cannot read", entry.path.as_str(), error))
+                Err(Error::io(Operation::Read, entry.path.as_str(), error))
             }
         }
     }

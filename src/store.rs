@@ -11,7 +11,7 @@ use crate::engine::create;
 use crate::engine::finding::{Finding, FindingKind, RecoveryReport, Severity};
 use crate::engine::validate::Validator;
 use crate::engine::{Engine, Options};
-use crate::error::{Error, Result};
+use crate::error::{Error, Operation, Result};
 use crate::format::names::{DATA, MANIFESTS};
 use crate::format::pointer::Link;
 use crate::fs::medium::Medium;
@@ -175,7 +175,7 @@ impl Store {
                 .engine
                 .storage()
                 .scan(folder)
-                .map_err(|error| Error::io("cannot list", folder, error))?;
+                .map_err(|error| Error::io(Operation::List, folder, error))?;
             let generations = found.iter().filter_map(|scanned| scanned.name.as_ref()?.generation());
             status.interrupted.extend(generations.filter(|generation| *generation > head.link.generation));
         }

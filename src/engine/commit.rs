@@ -9,7 +9,7 @@ use super::finding::Finding;
 use super::publish::{self, Content, Draft, Planned, publish};
 use super::table::Table;
 use super::{Engine, Head};
-use crate::error::{ConflictingPath, Error, Problem, Result};
+use crate::error::{ConflictingPath, Error, Operation, Problem, Result};
 use crate::format::entry::Entry;
 use crate::format::manifest::Change;
 use crate::format::names::Name;
@@ -110,7 +110,7 @@ impl Engine {
     }
 
     fn planned_content(&self, path: &StorePath, planned: &Planned) -> Result<Box<dyn Read>> {
-        let cannot_read = |error| Error::io("cannot read", path.as_str(), error);
+        let cannot_read = |error| Error::io(Operation::Read, path.as_str(), error);
         match planned {
             Planned::Write { content: Content::Inline(bytes), .. } => {
                 Ok(Box::new(std::io::Cursor::new(bytes.clone())))

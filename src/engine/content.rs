@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use super::Engine;
 use super::chain::Chain;
 use super::load;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 use crate::format::entry::Entry;
 use crate::format::names::Name;
 use crate::format::pointer::Link;
@@ -164,9 +164,9 @@ impl Engine {
     pub(crate) fn failed(&self, entry: &Entry, from: Link, failed: Failed) -> Error {
         let damage = match failed {
             Failed::Sink(error) => {
-                return Error::io("cannot pass on the content of", entry.path.as_str(), error);
+                return Error::io(Operation::PassOn, entry.path.as_str(), error);
             }
-            Failed::Unknown(error) => return Error::io("cannot read", name(entry).to_string(), error),
+            Failed::Unknown(error) => return Error::io(Operation::Read, name(entry).to_string(), error),
             Failed::Damaged(damage) => damage,
         };
         let newest = self.versions(entry, self.known().link);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::load::{self, Fault};
 use super::publish::{Draft, publish};
 use super::{Engine, Head, Options, recover};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 use crate::format::manifest::Kind;
 use crate::format::names::{CHECKPOINTS, DATA, FOLDERS, LOCKS, MANIFESTS, Name, QUARANTINE};
 use crate::fs::medium::{self, Medium};
@@ -47,7 +47,7 @@ fn real(dir: &Path) -> Result<Arc<dyn Fs>> {
 }
 
 fn cannot_open(dir: &Path, error: std::io::Error) -> Error {
-    Error::io("cannot open", dir.display().to_string(), error)
+    Error::io(Operation::Open, dir.display().to_string(), error)
 }
 
 /// Opens the store in a tree that is not empty.
@@ -98,7 +98,7 @@ enum Nothing {
 /// Tells a store that was never finished from one that lost its pointer: only the latter holds files, checkpoints,
 /// or a manifest that is not a first, empty one.
 fn look(storage: &dyn Storage, dir: &Path) -> Result<Nothing> {
-    let list = |folder: &str| storage.scan(folder).map_err(|error| Error::io("cannot list", folder, error));
+    let list = |folder: &str| storage.scan(folder).map_err(|error| Error::io(Operation::List, folder, error));
     // The pointer too: another process may have swapped it in since it was found missing.
     let is_ours = |name: &str| {
         FOLDERS.contains(&name)
@@ -111,7 +111,7 @@ fn look(storage: &dyn Storage, dir: &Path) -> Result<Nothing> {
     let names = storage
         .system()
         .list("")
-        .map_err(|error| Error::io("cannot list", dir.display().to_string(), error))?;
+        .map_err(|error| Error::io(Operation::List, dir.display().to_string(), error))?;
     if holds_files {
         return Ok(if names.iter().any(|listed| listed.name == MANIFESTS) {
             Nothing::Damaged
@@ -142,9 +142,8 @@ fn look(storage: &dyn Storage, dir: &Path) -> Result<Nothing> {
 pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<(Engine, Medium)> {
     let storage: Arc<dyn Storage> = Arc::new(Directory::new(Arc::clone(&fs)));
     check_vacant(&*storage, dir)?;
-    let random = fs
-        .random()
-        .map_err(|error| Error::io("cannot choose an id for", dir.display().to_string(), error))?;
+    let random =
+        fs.random().map_err(|error| Error::io(Operation::ChooseId, dir.display().to_string(), error))?;
     let id = StoreId::from_bytes(random);
     let engine = Engine::unborn(Arc::clone(&storage), dir.into(), id, options.clone(), fs.now());
     let writer = engine.lock_writer()?;
@@ -170,7 +169,7 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
 /// Makes the folders of a store. One that an earlier try has left is made anew: if the flush of its name failed then, the
 /// system may take for written what it has dropped.
 fn make_folders(fs: &dyn Fs) -> Result<()> {
-    let failed = |folder| move |error| Error::io("cannot make", folder, error);
+    let failed = |folder| move |error| Error::io(Operation::Create, folder, error);
     let aside = fs.stat(MANIFESTS_ASIDE).map_err(failed(MANIFESTS_ASIDE))?;
     let is_lost = fs.stat(MANIFESTS).map_err(failed(MANIFESTS))?.is_none();
     if is_lost && aside.is_some_and(|aside| aside.kind == FileKind::Directory) {
@@ -203,12 +202,12 @@ fn check_vacant(storage: &dyn Storage, dir: &Path) -> Result<()> {
     match storage.bytes(&Name::Pointer) {
         Ok(None) => {}
         Ok(Some(_)) => return Err(Problem::AlreadyAStore(dir.into()).into()),
-        Err(error) => return Err(Error::io("cannot read", Name::Pointer.to_string(), error)),
+        Err(error) => return Err(Error::io(Operation::Read, Name::Pointer.to_string(), error)),
     }
     let names = storage
         .system()
         .list("")
-        .map_err(|error| Error::io("cannot list", dir.display().to_string(), error))?;
+        .map_err(|error| Error::io(Operation::List, dir.display().to_string(), error))?;
     if names.is_empty() {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use std::io;
 use super::load::{self, Fault};
 use super::publish::{Draft, Planned};
 use super::{Engine, Head};
-use crate::error::{Error, Result};
+use crate::error::{Error, Operation, Result};
 use crate::format::names::DATA;
 use crate::path::folders;
 use crate::revision::Generation;
@@ -29,7 +29,7 @@ pub(super) fn renew(engine: &Engine, head: &Head, draft: &Draft, round: &mut dyn
     let mut missing = BTreeSet::new();
     for folder in in_doubt(head, draft) {
         engine.check_cancel()?;
-        let failed = |error| Error::io("cannot make anew", &folder, error);
+        let failed = |error| Error::io(Operation::Renew, &folder, error);
         let above = folder.rsplit_once('/').map_or("", |(above, _)| above);
         if missing.contains(above) || !engine.storage().has_folder(&folder).map_err(failed)? {
             missing.insert(folder);
@@ -63,7 +63,7 @@ impl Look<'_> {
         let found = match self.engine.storage().scan(folder) {
             // What cannot be seen may be committed.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(true),
-            other => other.map_err(|error| Error::io("cannot list", folder, error))?,
+            other => other.map_err(|error| Error::io(Operation::List, folder, error))?,
         };
         let numbers: BTreeSet<Generation> =
             found.iter().filter_map(|scanned| scanned.name.as_ref()?.generation()).collect();

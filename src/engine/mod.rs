@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 use crate::format::json::Extra;
 use crate::format::pointer::{Link, Pointer};
 use crate::hash::{Blake3, StoreId};
@@ -171,7 +171,7 @@ impl Engine {
     /// Looks at the pointer and follows it if another writer has moved it. Never waits for a writer.
     pub(crate) fn refresh(&self) -> Result<Arc<Head>> {
         let in_place = self.storage.is_in_place();
-        if !in_place.map_err(|error| Error::io("cannot read", self.dir.display().to_string(), error))? {
+        if !in_place.map_err(|error| Error::io(Operation::Read, self.dir.display().to_string(), error))? {
             return Err(Problem::DirectoryReplaced(self.dir.clone()).into());
         }
         let known = self.known();

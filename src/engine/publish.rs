@@ -9,7 +9,7 @@ use super::load::{self, Fault};
 use super::lock::Writer;
 use super::table::Table;
 use super::{Engine, Head, folders};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 use crate::format::FormatError;
 use crate::format::entry::Entry;
 use crate::format::json::Extra;
@@ -133,7 +133,7 @@ pub(crate) fn settle(engine: &Engine, _: &Writer, head: &Head) -> Result<()> {
     }
     let swapped = storage
         .round()
-        .map_err(|error| not_written("cannot begin to write", error))
+        .map_err(|error| not_written(Operation::BeginWrite, error))
         .and_then(|mut round| swap(engine, &mut *round, |round| write_pointer(storage, round, &pointer)));
     swapped.map_err(|failure| failure.into_error(engine, head.link.generation))
 }
@@ -162,7 +162,7 @@ fn attempt(
     draft: &Draft,
 ) -> Result<(), Failure> {
     let storage = engine.storage();
-    let mut round = storage.round().map_err(|error| not_written("cannot begin to write", error))?;
+    let mut round = storage.round().map_err(|error| not_written(Operation::BeginWrite, error))?;
     swap(engine, &mut *round, |round| {
         if let Some(head) = in_doubt {
             folders::renew(engine, head, draft, round).map_err(Failure::Before)?;
@@ -180,7 +180,7 @@ fn swap(
     let storage = engine.storage();
     // Barrier 1: everything that the pointer will lead to, and the pointer under another name, is durable.
     let written = write(round)
-        .and_then(|()| round.flush().map_err(|error| not_written("cannot flush", error)))
+        .and_then(|()| round.flush().map_err(|error| not_written(Operation::Sync, error)))
         .and_then(|()| engine.check_cancel().map_err(Failure::Before));
     if let Err(failure) = written {
         // A number that is taken shows by the name that takes it.
@@ -224,7 +224,7 @@ fn write_pointer(storage: &dyn Storage, round: &mut dyn Round, pointer: &Pointer
     // A crash may have left one. The save that it belonged to is known by its manifest.
     match storage.delete(&Name::NextPointer) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(Failure::Before(Error::io("cannot remove", Name::NextPointer.to_string(), error)));
+            return Err(Failure::Before(Error::io(Operation::Remove, Name::NextPointer.to_string(), error)));
         }
         _ => {}
     }
@@ -234,18 +234,18 @@ fn write_pointer(storage: &dyn Storage, round: &mut dyn Round, pointer: &Pointer
             "its pointer does not read back as it was",
         ))));
     }
-    let failed = |error| Failure::Before(Error::io("cannot write", Name::NextPointer.to_string(), error));
+    let failed = |error| Failure::Before(Error::io(Operation::Write, Name::NextPointer.to_string(), error));
     round.put(&Name::NextPointer, &bytes).map_err(failed)
 }
 
 fn taken_or(error: io::Error, name: &Name) -> Failure {
     match error.kind() {
         io::ErrorKind::AlreadyExists => Failure::Taken,
-        _ => Failure::Before(Error::io("cannot write", name.to_string(), error)),
+        _ => Failure::Before(Error::io(Operation::Write, name.to_string(), error)),
     }
 }
 
-fn not_written(action: &'static str, error: io::Error) -> Failure {
+fn not_written(action: Operation, error: io::Error) -> Failure {
     Failure::Before(Error::io(action, "the new generation", error))
 }
 

@@ -44,7 +44,7 @@ impl Problem {
                 "the store is at that generation or at the one before it, whole, and nothing was deleted"
             }
             P::Poisoned(_) => "this call did nothing",
-            P::Io { action, .. } if is_reading(action) => "the store is as it was",
+            P::Io { action, .. } if action.is_reading() => "the store is as it was",
             _ => "nothing was saved, and the store is as it was",
         }
     }
@@ -119,13 +119,6 @@ impl Problem {
             P::Io { source, .. } => io_advice(source),
         }
     }
-}
-
-/// The actions that only read: their failure says nothing about a save.
-fn is_reading(action: &str) -> bool {
-    ["cannot read", "cannot list", "cannot export", "cannot pin", "cannot open"]
-        .iter()
-        .any(|reading| action.starts_with(reading))
 }
 
 fn io_advice(source: &io::Error) -> String {

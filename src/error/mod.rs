@@ -10,8 +10,8 @@ use crate::path::PathError;
 use crate::revision::{Generation, RevisionError};
 use crate::time::TimestampError;
 
-pub(crate) use repr::Problem;
 pub use repr::{ConflictingPath, LockHolder};
+pub(crate) use repr::{Operation, Problem};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -98,7 +98,7 @@ impl From<TimestampError> for Error {
 }
 
 impl Error {
-    pub(crate) fn io(action: &'static str, name: impl Into<String>, source: io::Error) -> Self {
+    pub(crate) fn io(action: Operation, name: impl Into<String>, source: io::Error) -> Self {
         Problem::Io { action, name: name.into(), source }.into()
     }
 

@@ -1,5 +1,6 @@
 //! The facts of everything that can go wrong.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -30,6 +31,77 @@ pub struct LockHolder {
     pub host: String,
     /// When it took the lock.
     pub since: Timestamp,
+}
+
+/// What the operating system was asked for when it refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Operation {
+    Read,
+    /// The content that a caller gives by a reader.
+    ReadContent,
+    /// A file outside of the store.
+    ReadFile,
+    List,
+    Open,
+    Pin,
+    Export,
+    /// What is exported is in place by then.
+    SyncExport,
+    /// The bytes of a file, to what the caller writes them into.
+    PassOn,
+    Probe,
+    ChooseId,
+    Lock,
+    Create,
+    Renew,
+    Stage,
+    BeginWrite,
+    Write,
+    Sync,
+    Remove,
+}
+
+impl Operation {
+    /// Whether it only reads the store: its failure says nothing about a commit.
+    pub(super) const fn is_reading(self) -> bool {
+        matches!(
+            self,
+            Self::Read
+                | Self::ReadContent
+                | Self::ReadFile
+                | Self::List
+                | Self::Open
+                | Self::Pin
+                | Self::Export
+                | Self::SyncExport
+        )
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "cannot read",
+            Self::ReadContent => "cannot read the content for",
+            Self::ReadFile => "cannot read the file for",
+            Self::List => "cannot list",
+            Self::Open => "cannot open",
+            Self::Pin => "cannot pin",
+            Self::Export => "cannot export to",
+            Self::SyncExport => "what was exported is there, but may not last: cannot flush",
+            Self::PassOn => "cannot pass on the content of",
+            Self::Probe => "cannot probe the medium under",
+            Self::ChooseId => "cannot choose an id for",
+            Self::Lock => "cannot lock",
+            Self::Create => "cannot make",
+            Self::Renew => "cannot make anew",
+            Self::Stage => "cannot stage",
+            Self::BeginWrite => "cannot begin to write",
+            Self::Write => "cannot write",
+            Self::Sync => "cannot flush",
+            Self::Remove => "cannot remove",
+        })
+    }
 }
 
 /// Everything that can go wrong, with its facts. The public face is [`Error`].
@@ -134,7 +206,7 @@ pub(crate) enum Problem {
     #[error("stopped on request before anything was saved")]
     Cancelled,
     #[error("{action} {name}: {source}")]
-    Io { action: &'static str, name: String, source: io::Error },
+    Io { action: Operation, name: String, source: io::Error },
 }
 
 fn list(paths: &[ConflictingPath]) -> String {

@@ -10,7 +10,7 @@ use rustix::fs as sys;
 use rustix::io::Errno;
 
 use super::real;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 
 /// What changes directories outside a store, by their absolute names: these may be or contain links, and need not be
 /// UTF-8, as they are the caller's.
@@ -94,7 +94,7 @@ pub(crate) enum Place {
 
 /// Looks at a name outside.
 pub(crate) fn place(dir: &Path) -> Result<Place> {
-    let failed = |error| failed("cannot read", dir, error);
+    let failed = |error| failed(Operation::Read, dir, error);
     match fs::read_dir(dir) {
         Ok(mut names) => match names.next() {
             None => Ok(Place::Empty),
@@ -109,7 +109,7 @@ pub(crate) fn place(dir: &Path) -> Result<Place> {
 
 /// A name from the root on, without looking at the disk.
 pub(crate) fn absolute(dir: &Path) -> Result<PathBuf> {
-    std::path::absolute(dir).map_err(|error| failed("cannot read", dir, error))
+    std::path::absolute(dir).map_err(|error| failed(Operation::Read, dir, error))
 }
 
 /// A name from the root on; where it leads to, if it is a link to something.
@@ -117,7 +117,7 @@ pub(crate) fn resolve(dir: &Path) -> Result<PathBuf> {
     // A slash at the end would ask for what a link leads to instead of the link.
     let dir = &dir.components().collect::<PathBuf>();
     if dir.is_symlink() {
-        return fs::canonicalize(dir).map_err(|error| failed("cannot read", dir, error));
+        return fs::canonicalize(dir).map_err(|error| failed(Operation::Read, dir, error));
     }
     absolute(dir)
 }
@@ -125,7 +125,7 @@ pub(crate) fn resolve(dir: &Path) -> Result<PathBuf> {
 /// Fails when `dir`, which need not exist, would lie in the store.
 pub(crate) fn check_not_in(dir: &Path, store: &Path) -> Result<()> {
     let absolute = absolute(dir)?;
-    let store = fs::canonicalize(store).map_err(|error| failed("cannot read", store, error))?;
+    let store = fs::canonicalize(store).map_err(|error| failed(Operation::Read, store, error))?;
     let above = absolute.ancestors().find_map(|above| fs::canonicalize(above).ok());
     if above.is_some_and(|above| above.starts_with(store)) {
         return Err(Problem::InStore(dir.into()).into());
@@ -172,10 +172,10 @@ fn make_missing<'a>(outside: &dyn Outside, dir: &'a Path, made: &mut Vec<&'a Pat
     let missing: Vec<&Path> = dir.ancestors().take_while(|above| !outside.is_dir(above)).collect();
     for dir in missing.into_iter().rev() {
         // Another process may be making the same.
-        if outside.make_dir(dir).map_err(|error| failed("cannot make", dir, error))? {
+        if outside.make_dir(dir).map_err(|error| failed(Operation::Create, dir, error))? {
             made.push(dir);
         } else if !outside.is_dir(dir) {
-            return Err(failed("cannot make", dir, Errno::EXIST.into()));
+            return Err(failed(Operation::Create, dir, Errno::EXIST.into()));
         }
     }
     Ok(())
@@ -184,11 +184,11 @@ fn make_missing<'a>(outside: &dyn Outside, dir: &'a Path, made: &mut Vec<&'a Pat
 /// Makes the names of a directory and of those above it durable, wherever links on the way lead. So many of them, the
 /// lowest, were made just now.
 fn flush_above(outside: &dyn Outside, dir: &Path, made: usize) -> Result<()> {
-    let dir = outside.real(dir).map_err(|error| failed("cannot read", dir, error))?;
+    let dir = outside.real(dir).map_err(|error| failed(Operation::Read, dir, error))?;
     for (number, above) in dir.ancestors().skip(1).enumerate() {
         match outside.flush_dir(above) {
             Err(error) if number >= made && is_refused(&error) => {}
-            other => other.map_err(|error| failed("cannot flush", above, error))?,
+            other => other.map_err(|error| failed(Operation::Sync, above, error))?,
         }
     }
     Ok(())
@@ -224,14 +224,14 @@ fn remove(outside: &dyn Outside, made: &[&Path]) {
 /// Nothing that has got its name is taken back, whatever fails after that: somebody may have seen it, or put something
 /// of their own there.
 pub(crate) fn publish(outside: &dyn Outside, unfinished: &Path, name: &str, to: &Path) -> Result<()> {
-    let (from, export) = (&unfinished.join(name), |error| failed("cannot export to", to, error));
+    let (from, export) = (&unfinished.join(name), |error| failed(Operation::Export, to, error));
     let flush = |dir: &Path| {
-        let failed = |error| failed("what was exported is there, but may not last: cannot flush", dir, error);
+        let failed = |error| failed(Operation::SyncExport, dir, error);
         outside.flush_dir(dir).map_err(failed)
     };
     if outside.is_worked_in(to) {
         flush_above(outside, to, 0)?;
-        for name in outside.names(from).map_err(|error| failed("cannot read", from, error))? {
+        for name in outside.names(from).map_err(|error| failed(Operation::Read, from, error))? {
             outside.rename_new(&from.join(&name), &to.join(&name)).map_err(export)?;
         }
         flush(to)?;
@@ -248,6 +248,6 @@ pub(crate) fn publish(outside: &dyn Outside, unfinished: &Path, name: &str, to: 
     flush(unfinished)
 }
 
-fn failed(what: &'static str, path: &Path, error: io::Error) -> Error {
+fn failed(what: Operation, path: &Path, error: io::Error) -> Error {
     Error::io(what, path.display().to_string(), error)
 }

@@ -12,7 +12,7 @@ use super::faults::{self, Fault};
 use super::oracle::{self, Verdict, hold};
 use super::scene::{Scene, State, put, stream};
 use super::work::on_all_processors;
-use crate::error::{ErrorKind, Result};
+use crate::error::{ErrorKind, Operation, Result};
 use crate::export::Export;
 use crate::fs::layer::{Do, Layer};
 use crate::fs::op::Op;
@@ -113,7 +113,7 @@ impl Work {
         let Some(snapshot) = &self.snapshot else {
             return outside::make_dirs(&outside, dir.as_ref());
         };
-        layer.make_dir(UNFINISHED).map_err(|error| crate::Error::io("cannot make", UNFINISHED, error))?;
+        layer.make_dir(UNFINISHED).map_err(|error| crate::Error::io(Operation::Create, UNFINISHED, error))?;
         let (unfinished, target) = (format!("/{UNFINISHED}"), Arc::new(layer.below(UNFINISHED)));
         snapshot
             .export_through(unfinished.as_ref(), target, &outside, dir.as_ref(), &Export::default())
