@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::changeset::{Content, Planned};
 use crate::engine::content;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 use crate::format::entry::Entry;
 use crate::fs::source::{Fingerprint, Source, Walk};
 use crate::hash::Blake3;
@@ -142,7 +142,7 @@ impl Transaction {
     fn put_source(&mut self, path: StorePath, file: &Path, follow: bool) -> Result<Fingerprint> {
         for _ in 0..TRIES {
             let mut source = Source::open(file, follow)?;
-            let cannot_read = |error| Error::io("cannot read", file.display().to_string(), error);
+            let cannot_read = |error| Error::io(Operation::Read, file.display().to_string(), error);
             let bytes = source.bytes();
             // What the base has already need not be written only to be compared.
             if self.base_entry(&path).is_some_and(|live| live.bytes == bytes) {
@@ -159,7 +159,7 @@ impl Transaction {
                 }
                 source = Source::open(file, follow)?;
             }
-            let (name, bytes, blake3) = self.stream(&path, &mut source, "cannot read the file for")?;
+            let (name, bytes, blake3) = self.stream(&path, &mut source, Operation::ReadFile)?;
             if source.is_unchanged().map_err(cannot_read)? && bytes == source.bytes() {
                 self.changes.insert(path, Planned::Write { bytes, blake3, content: Content::Staged(name) });
                 return Ok(source.fingerprint());
@@ -170,7 +170,7 @@ impl Transaction {
     }
 
     fn hash(&self, source: &mut Source, file: &Path) -> Result<Blake3> {
-        let unreadable = |error| Error::io("cannot read", file.display().to_string(), error);
+        let unreadable = |error| Error::io(Operation::Read, file.display().to_string(), error);
         self.base.engine.check_cancel()?;
         let expected = source.bytes();
         let (_, blake3) = content::drain(source, expected, unreadable, |_| self.base.engine.check_cancel())?;

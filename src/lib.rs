@@ -93,11 +93,11 @@ pub use fs::medium::Medium;
 pub use hash::{Blake3, HexError, StoreId};
 pub use history::{ChangeKind, Difference, History, HistoryEntry};
 pub use import::{Progress, ProgressFn, PutDir, PutDirReport};
-pub use path::{PART_MAX, PATH_MAX, StorePath};
-pub use revision::{Generation, IntoRevision, Revision};
+pub use path::{PART_MAX, PATH_MAX, PathError, StorePath};
+pub use revision::{Generation, IntoRevision, Revision, RevisionError};
 pub use snapshot::{FileEntry, FileReader, Provenance, Snapshot};
 pub use store::{Health, OpenOptions, Status, Store};
-pub use time::Timestamp;
+pub use time::{Timestamp, TimestampError};
 pub use transaction::{Commit, Transaction};
 pub use verify::{VerifyOptions, VerifyReport, VerifyScope};
 

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unicode_normalization::is_nfc;
 
-use crate::error::{Error, Problem};
-
 /// The longest part of a path, in bytes of UTF-8.
 pub const PART_MAX: usize = 200;
 /// The longest path, in bytes of UTF-8.
@@ -29,11 +27,11 @@ impl StorePath {
     /// Checks `text` against the rules.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid), which names the path and the rule that it breaks.
-    pub fn new(text: &str) -> Result<Self, Error> {
+    /// [`PathError`], which names the path and the rule that it breaks.
+    pub fn new(text: &str) -> Result<Self, PathError> {
         match check(text) {
             Ok(()) => Ok(Self(text.into())),
-            Err(rule) => Err(Problem::BadPath { path: text.to_owned(), rule }.into()),
+            Err(rule) => Err(PathError { path: text.to_owned(), rule }),
         }
     }
 
@@ -50,6 +48,17 @@ impl StorePath {
         let folded = fold(&self.0);
         if folded.as_str() == &*self.0 { Arc::clone(&self.0) } else { folded.into() }
     }
+}
+
+/// A text that is not a [`StorePath`], and the rule that it breaks.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{path:?} is not a path a store can hold: {rule}")]
+#[non_exhaustive]
+pub struct PathError {
+    /// The text.
+    pub path: String,
+    /// The rule.
+    pub rule: &'static str,
 }
 
 /// The proper prefixes of `path` that end before a `/`, the shortest first.
@@ -150,9 +159,9 @@ impl AsRef<str> for StorePath {
 }
 
 impl FromStr for StorePath {
-    type Err = Error;
+    type Err = PathError;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
+    fn from_str(text: &str) -> Result<Self, PathError> {
         Self::new(text)
     }
 }
@@ -175,7 +184,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ErrorKind;
 
     #[test]
     fn what_is_refused_names_its_rule() {
@@ -227,7 +235,7 @@ mod tests {
         ];
         for (path, rule) in cases {
             let error = StorePath::new(path).expect_err(path);
-            assert_eq!(error.kind(), ErrorKind::Invalid, "{path}");
+            assert_eq!(error.path, path);
             assert!(error.to_string().contains(rule), "{path:?}: {error}");
         }
     }

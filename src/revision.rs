@@ -5,8 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Problem};
 use crate::time::Timestamp;
+
+/// The rule that [`Generation::new`] enforces.
+const NUMBERS: &str = "a generation is a number from 1 to 9999999999";
 
 /// The number of one committed state of a store, from 1 to 9 999 999 999.
 ///
@@ -24,16 +26,12 @@ impl Generation {
     /// The generation with this number.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) when the number is 0 or has more than ten digits.
-    pub fn new(number: u64) -> Result<Self, Error> {
+    /// [`RevisionError`] when the number is 0 or has more than ten digits.
+    pub fn new(number: u64) -> Result<Self, RevisionError> {
         if (Self::FIRST.0..=Self::MAX.0).contains(&number) {
             Ok(Self(number))
         } else {
-            Err(Problem::BadRevision {
-                text: number.to_string(),
-                rule: "a generation is a number from 1 to 9999999999",
-            }
-            .into())
+            Err(RevisionError { text: number.to_string(), rule: NUMBERS })
         }
     }
 
@@ -56,9 +54,9 @@ impl fmt::Display for Generation {
 }
 
 impl TryFrom<u64> for Generation {
-    type Error = Error;
+    type Error = RevisionError;
 
-    fn try_from(number: u64) -> Result<Self, Error> {
+    fn try_from(number: u64) -> Result<Self, RevisionError> {
         Self::new(number)
     }
 }
@@ -67,6 +65,17 @@ impl From<Generation> for u64 {
     fn from(generation: Generation) -> Self {
         generation.0
     }
+}
+
+/// A text that names no generation, and the rule that it breaks.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{text:?} is not a revision: {rule}")]
+#[non_exhaustive]
+pub struct RevisionError {
+    /// The text.
+    pub text: String,
+    /// The rule.
+    pub rule: &'static str,
 }
 
 /// A way to name a generation.
@@ -99,10 +108,10 @@ impl fmt::Display for Revision {
 }
 
 impl FromStr for Revision {
-    type Err = Error;
+    type Err = RevisionError;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let bad = |rule| Error::from(Problem::BadRevision { text: text.to_owned(), rule });
+    fn from_str(text: &str) -> Result<Self, RevisionError> {
+        let bad = |rule| RevisionError { text: text.to_owned(), rule };
         if text == "latest" {
             return Ok(Self::Latest);
         }
@@ -110,9 +119,8 @@ impl FromStr for Revision {
             return digits(steps).map(Self::Back).ok_or_else(|| bad("latest~ is followed by a number"));
         }
         if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
-            let rule = "a generation is a number from 1 to 9999999999";
-            let number = digits(text).ok_or_else(|| bad(rule))?;
-            return Generation::new(number).map(Self::Generation).map_err(|_| bad(rule));
+            let number = digits(text).ok_or_else(|| bad(NUMBERS))?;
+            return Generation::new(number).map(Self::Generation).map_err(|_| bad(NUMBERS));
         }
         if let Ok(date) = text.parse::<jiff::civil::Date>()
             && text.len() == "2026-11-22".len()
@@ -149,42 +157,42 @@ pub trait IntoRevision {
     /// The revision that is meant.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) when the text names none.
-    fn into_revision(self) -> Result<Revision, Error>;
+    /// [`RevisionError`] when the text names none.
+    fn into_revision(self) -> Result<Revision, RevisionError>;
 }
 
 impl IntoRevision for Revision {
-    fn into_revision(self) -> Result<Revision, Error> {
+    fn into_revision(self) -> Result<Revision, RevisionError> {
         Ok(self)
     }
 }
 
 impl IntoRevision for Generation {
-    fn into_revision(self) -> Result<Revision, Error> {
+    fn into_revision(self) -> Result<Revision, RevisionError> {
         Ok(Revision::Generation(self))
     }
 }
 
 impl IntoRevision for u64 {
-    fn into_revision(self) -> Result<Revision, Error> {
+    fn into_revision(self) -> Result<Revision, RevisionError> {
         Generation::new(self).map(Revision::Generation)
     }
 }
 
 impl IntoRevision for &str {
-    fn into_revision(self) -> Result<Revision, Error> {
+    fn into_revision(self) -> Result<Revision, RevisionError> {
         self.parse()
     }
 }
 
 impl IntoRevision for String {
-    fn into_revision(self) -> Result<Revision, Error> {
+    fn into_revision(self) -> Result<Revision, RevisionError> {
         self.parse()
     }
 }
 
 impl IntoRevision for &String {
-    fn into_revision(self) -> Result<Revision, Error> {
+    fn into_revision(self) -> Result<Revision, RevisionError> {
         self.parse()
     }
 }
@@ -225,7 +233,7 @@ mod tests {
             "9999-12-31",
         ] {
             let error = text.parse::<Revision>().expect_err(text);
-            assert_eq!(error.kind(), crate::ErrorKind::Invalid, "{text}");
+            assert_eq!(error.text, text);
             assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
         }
     }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::engine::content::{self, Failed};
 use crate::engine::pins::SharedPin;
 use crate::engine::{Engine, Head};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 use crate::format::entry::Entry;
 use crate::fs::FsFile;
 use crate::hash::Blake3;
@@ -151,7 +151,7 @@ impl Snapshot {
             let generation = self.find(path).map_or_else(|_| self.generation(), |entry| entry.generation);
             match StorePath::new(path) {
                 Ok(path) => Problem::OtherJson { path, generation, source }.into(),
-                Err(error) => error,
+                Err(error) => error.into(),
             }
         })
     }
@@ -222,7 +222,7 @@ impl Snapshot {
             Ok(bytes) => Ok(Some(bytes)),
             Err(Failed::Damaged(_)) => Ok(None),
             Err(Failed::Unknown(error) | Failed::Sink(error)) => {
-                Err(Error::io("cannot read", entry.path.as_str(), error))
+                Err(Error::io(Operation::Read, entry.path.as_str(), error))
             }
         }
     }

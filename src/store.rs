@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::engine::finding::{Finding, FindingKind, RecoveryReport, Severity};
 use crate::engine::validate::Validator;
 use crate::engine::{Engine, Options, create, open, resolve};
-use crate::error::{Error, Result};
+use crate::error::{Error, Operation, Result};
 use crate::format::names::{DATA, MANIFESTS};
 use crate::format::pointer::Link;
 use crate::fs::medium::Medium;
@@ -173,7 +173,7 @@ impl Store {
                 .engine
                 .storage()
                 .scan(folder)
-                .map_err(|error| Error::io("cannot list", folder, error))?;
+                .map_err(|error| Error::io(Operation::List, folder, error))?;
             let generations = found.iter().filter_map(|scanned| scanned.name.as_ref()?.generation());
             status.interrupted.extend(generations.filter(|generation| *generation > head.link.generation));
         }

@@ -30,11 +30,19 @@ impl fmt::Display for Timestamp {
 }
 
 impl FromStr for Timestamp {
-    type Err = jiff::Error;
+    type Err = TimestampError;
 
-    fn from_str(text: &str) -> Result<Self, jiff::Error> {
-        text.parse().map(Self::from_jiff)
+    fn from_str(text: &str) -> Result<Self, TimestampError> {
+        text.parse().map(Self::from_jiff).map_err(|detail| TimestampError { text: text.to_owned(), detail })
     }
+}
+
+/// A text that is not a [`Timestamp`], and why.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{text:?} is not a time: {detail}")]
+pub struct TimestampError {
+    text: String,
+    detail: jiff::Error,
 }
 
 impl Serialize for Timestamp {
@@ -46,7 +54,8 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        // The error of the whole document adds the place of the text.
+        text.parse().map_err(|TimestampError { detail, .. }| serde::de::Error::custom(detail))
     }
 }
 

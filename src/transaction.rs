@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::engine::changeset::{Content, Draft, Planned, Proposal};
 use crate::engine::commit::Outcome;
 use crate::engine::content;
-use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::error::{Error, ErrorKind, Operation, Problem, Result};
 use crate::format::entry::Entry;
 use crate::format::manifest::Kind;
 use crate::format::names::Name;
@@ -109,7 +109,7 @@ impl Transaction {
         let path = StorePath::new(path)?;
         let bytes = bytes.into();
         if bytes.len() > INLINE_MAX || self.inline + bytes.len() > INLINE_TOTAL_MAX {
-            return self.stage(path, bytes.as_slice(), "cannot read");
+            return self.stage(path, bytes.as_slice(), Operation::Read);
         }
         self.inline += bytes.len();
         let (blake3, length) = (Blake3::of(&bytes), bytes.len() as u64);
@@ -136,11 +136,11 @@ impl Transaction {
     /// `Invalid` when it is no path; `Io` when the reader fails or the content could not be staged. The path is then
     /// as it was before the call.
     pub fn put_reader(&mut self, path: &str, reader: impl Read) -> Result<()> {
-        self.stage(StorePath::new(path)?, reader, "cannot read the content for")
+        self.stage(StorePath::new(path)?, reader, Operation::ReadContent)
     }
 
     /// Streams content into a staging file and plans to put it under the path.
-    pub(crate) fn stage(&mut self, path: StorePath, reader: impl Read, action: &'static str) -> Result<()> {
+    pub(crate) fn stage(&mut self, path: StorePath, reader: impl Read, action: Operation) -> Result<()> {
         let (name, bytes, blake3) = self.stream(&path, reader, action)?;
         self.changes.insert(path, Planned::Write { bytes, blake3, content: Content::Staged(name) });
         Ok(())
@@ -151,10 +151,10 @@ impl Transaction {
         &mut self,
         path: &StorePath,
         mut reader: impl Read,
-        action: &'static str,
+        action: Operation,
     ) -> Result<(Name, u64, Blake3)> {
         let engine = &self.base.engine;
-        let cannot_stage = |error| Error::io("cannot stage", path.as_str(), error);
+        let cannot_stage = |error| Error::io(Operation::Stage, path.as_str(), error);
         let round = match &mut self.staging {
             Some(round) => round,
             none => none.insert(engine.storage().round().map_err(cannot_stage)?),
@@ -237,7 +237,7 @@ impl Transaction {
             Some(Planned::Remove) => Err(removed(&checked)),
             Some(Planned::Write { content: Content::Inline(bytes), .. }) => Ok(bytes.clone()),
             Some(Planned::Write { content: Content::Staged(name), bytes, .. }) => {
-                let cannot_read = |error| Error::io("cannot read", name.to_string(), error);
+                let cannot_read = |error| Error::io(Operation::Read, name.to_string(), error);
                 let mut content = Vec::with_capacity(usize::try_from(*bytes).unwrap_or(0));
                 engine
                     .storage()
@@ -322,7 +322,7 @@ impl Transaction {
         let engine = &self.base.engine;
         engine.poison().check()?;
         if let Some(round) = &mut self.staging {
-            round.flush().map_err(|error| Error::io("cannot flush", "the staged content", error))?;
+            round.flush().map_err(|error| Error::io(Operation::Sync, "the staged content", error))?;
         }
         let draft = Draft {
             kind: if self.restores.is_some() { Kind::Rollback } else { Kind::Commit },

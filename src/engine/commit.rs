@@ -9,7 +9,7 @@ use super::finding::Finding;
 use super::handle::Engine;
 use super::head::Head;
 use super::publish::{self, publish};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 use crate::format::entry::Entry;
 use crate::format::names::Name;
 use crate::path::StorePath;
@@ -97,7 +97,7 @@ impl Engine {
     }
 
     fn planned_content(&self, path: &StorePath, planned: &Planned) -> Result<Box<dyn Read>> {
-        let cannot_read = |error| Error::io("cannot read", path.as_str(), error);
+        let cannot_read = |error| Error::io(Operation::Read, path.as_str(), error);
         match planned {
             Planned::Write { content: Content::Inline(bytes), .. } => {
                 Ok(Box::new(std::io::Cursor::new(bytes.clone())))

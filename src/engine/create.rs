@@ -9,7 +9,7 @@ use super::handle::{Engine, Options};
 use super::lock::lock_writer;
 use super::open::{Nothing, cannot_open, look, real};
 use super::publish::publish;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 use crate::format::manifest::Kind;
 use crate::format::names::{FOLDERS, Name};
 use crate::fs::Fs;
@@ -39,9 +39,8 @@ pub(crate) fn create(dir: &Path, options: Options) -> Result<(Engine, Medium)> {
 pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<(Engine, Medium)> {
     let storage: Arc<dyn Storage> = Arc::new(Directory::new(Arc::clone(&fs)));
     check_vacant(&*storage, dir)?;
-    let random = fs
-        .random()
-        .map_err(|error| Error::io("cannot choose an id for", dir.display().to_string(), error))?;
+    let random =
+        fs.random().map_err(|error| Error::io(Operation::ChooseId, dir.display().to_string(), error))?;
     let id = StoreId::from_bytes(random);
     let writer = lock_writer(&*storage, &options)?;
     // Another process may have made the store while this one waited.
@@ -65,7 +64,7 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
 /// Creates the directories of a store, unless an interrupted attempt has left them.
 fn make_folders(fs: &dyn Fs) -> Result<()> {
     for folder in FOLDERS {
-        fs.make_dir(folder).map_err(|error| Error::io("cannot make", folder, error))?;
+        fs.make_dir(folder).map_err(|error| Error::io(Operation::Create, folder, error))?;
     }
     Ok(())
 }
@@ -74,10 +73,10 @@ fn check_vacant(storage: &dyn Storage, dir: &Path) -> Result<()> {
     match storage.bytes(&Name::Pointer) {
         Ok(None) => {}
         Ok(Some(_)) => return Err(Problem::AlreadyAStore(dir.into()).into()),
-        Err(error) => return Err(Error::io("cannot read", Name::Pointer.to_string(), error)),
+        Err(error) => return Err(Error::io(Operation::Read, Name::Pointer.to_string(), error)),
     }
     let names =
-        storage.list_root().map_err(|error| Error::io("cannot list", dir.display().to_string(), error))?;
+        storage.list_root().map_err(|error| Error::io(Operation::List, dir.display().to_string(), error))?;
     if names.is_empty() {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use super::poison::Poison;
 use super::read::{self, Fault};
 use super::validate::Validators;
 use super::{recover, replay};
-use crate::error::{Error, ErrorKind, Problem, Result};
+use crate::error::{Error, ErrorKind, Operation, Problem, Result};
 use crate::format::json::Extra;
 use crate::format::pointer::{Link, Pointer};
 use crate::hash::StoreId;
@@ -131,7 +131,7 @@ impl Engine {
     /// Looks at the pointer and follows it if another writer has moved it. Never waits for a writer.
     pub(crate) fn refresh(&self) -> Result<Arc<Head>> {
         let in_place = self.storage.is_in_place();
-        if !in_place.map_err(|error| Error::io("cannot read", self.dir.display().to_string(), error))? {
+        if !in_place.map_err(|error| Error::io(Operation::Read, self.dir.display().to_string(), error))? {
             return Err(Problem::DirectoryReplaced(self.dir.clone()).into());
         }
         let known = self.known();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::handle::{Engine, Options};
-use crate::error::{Error, LockHolder, Problem, Result};
+use crate::error::{Error, LockHolder, Operation, Problem, Result};
 use crate::format::names::{DATA, LOCKS, MANIFESTS, Name};
 use crate::fs::{FsLock, Process};
 use crate::revision::Generation;
@@ -57,7 +57,7 @@ impl Engine {
 /// Waits for the writer lock, as long as the options say.
 pub(crate) fn lock_writer(storage: &dyn Storage, options: &Options) -> Result<Writer> {
     let system = storage.system();
-    let failed = |error| Error::io("cannot lock", Name::WriterLock.to_string(), error);
+    let failed = |error| Error::io(Operation::Lock, Name::WriterLock.to_string(), error);
     let start = system.uptime();
     let mut pause: u64 = 1;
     loop {
@@ -116,7 +116,7 @@ impl Writer {
     pub(crate) fn take_number(&self, storage: &dyn Storage, number: Generation) -> Result<()> {
         let next = number.next().ok_or_else(out_of_numbers)?;
         self.sign(storage, Known { next: Some(next), ..self.known })
-            .map_err(|error| Error::io("cannot write", Name::WriterLock.to_string(), error))
+            .map_err(|error| Error::io(Operation::Write, Name::WriterLock.to_string(), error))
     }
 
     /// Whether the pointer to this generation is known to be durable. Whoever swapped it in may have died, or met an
@@ -149,7 +149,7 @@ impl Writer {
 fn highest(storage: &dyn Storage) -> Result<Option<Generation>> {
     let mut highest = None;
     for folder in [MANIFESTS, DATA] {
-        let found = storage.scan(folder).map_err(|error| Error::io("cannot list", folder, error))?;
+        let found = storage.scan(folder).map_err(|error| Error::io(Operation::List, folder, error))?;
         highest = highest.max(found.iter().filter_map(|scanned| scanned.name.as_ref()?.generation()).max());
     }
     Ok(highest)
@@ -167,7 +167,7 @@ fn highest_failed(
     free: Generation,
 ) -> Result<Option<Generation>> {
     let mut highest = None;
-    for found in storage.scan(LOCKS).map_err(|error| Error::io("cannot list", LOCKS, error))? {
+    for found in storage.scan(LOCKS).map_err(|error| Error::io(Operation::List, LOCKS, error))? {
         let Some(name @ Name::Used(number)) = found.name else { continue };
         if is_believed(number, free) {
             highest = highest.max(Some(number));

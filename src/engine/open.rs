@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::handle::{Engine, Options};
 use super::read::{self, Fault};
 use super::{recover, replay};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 use crate::format::names::{CHECKPOINTS, DATA, FOLDERS, MANIFESTS, Name};
 use crate::fs::Fs;
 use crate::fs::outside::{self, Place};
@@ -30,7 +30,7 @@ pub(super) fn real(dir: &Path) -> Result<Arc<dyn Fs>> {
 }
 
 pub(super) fn cannot_open(dir: &Path, error: std::io::Error) -> Error {
-    Error::io("cannot open", dir.display().to_string(), error)
+    Error::io(Operation::Open, dir.display().to_string(), error)
 }
 
 /// Opens the store in a tree that is not empty.
@@ -65,7 +65,7 @@ pub(super) enum Nothing {
 /// Tells a store that was never finished from one that lost its pointer: only the latter holds files, checkpoints,
 /// or a manifest that is not a first, empty one.
 pub(super) fn look(storage: &dyn Storage, dir: &Path) -> Result<Nothing> {
-    let list = |folder: &str| storage.scan(folder).map_err(|error| Error::io("cannot list", folder, error));
+    let list = |folder: &str| storage.scan(folder).map_err(|error| Error::io(Operation::List, folder, error));
     // The pointer too: another process may have swapped it in since it was found missing.
     let is_ours = |name: &str| {
         FOLDERS.contains(&name)
@@ -76,7 +76,7 @@ pub(super) fn look(storage: &dyn Storage, dir: &Path) -> Result<Nothing> {
     let holds_files = !list(DATA)?.is_empty() || !list(CHECKPOINTS)?.is_empty();
     // Last: another process may be making the store just now, and what it has made by then is under one of these.
     let names =
-        storage.list_root().map_err(|error| Error::io("cannot list", dir.display().to_string(), error))?;
+        storage.list_root().map_err(|error| Error::io(Operation::List, dir.display().to_string(), error))?;
     if holds_files {
         return Ok(if names.iter().any(|listed| listed.name == MANIFESTS) {
             Nothing::Damaged

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Operation, Result};
 use crate::revision::Generation;
 use crate::storage::{Pin, Storage};
 use crate::sync::{Mutex, PoisonError};
@@ -39,7 +39,7 @@ impl Pins {
         }
         let pin = storage
             .pin(generation)
-            .map_err(|error| Error::io("cannot pin", format!("generation {generation}"), error))?;
+            .map_err(|error| Error::io(Operation::Pin, format!("generation {generation}"), error))?;
         Ok(pin.map(|pin| {
             let pin = Arc::new(SharedPin { _pin: pin, generation, held: Arc::clone(&self.held) });
             held.insert(generation, Arc::downgrade(&pin));

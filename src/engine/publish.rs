@@ -9,7 +9,7 @@ use super::lock::Writer;
 use super::read::{self, Fault};
 use super::replay::cost;
 use super::table::Table;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 use crate::format::FormatError;
 use crate::format::json::Extra;
 use crate::format::manifest::Manifest;
@@ -118,11 +118,11 @@ fn commit_batch(
     pointer: &Pointer,
     write: impl FnOnce(&mut dyn Round) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut round = storage.round().map_err(|error| not_written("cannot begin to write", error))?;
+    let mut round = storage.round().map_err(|error| not_written(Operation::BeginWrite, error))?;
     // Barrier 1: everything that the pointer will lead to, and what the swap needs of the pointer, is durable.
     let written = write(&mut *round)
         .and_then(|()| stage_pointer(&mut *round, pointer))
-        .and_then(|bytes| round.flush().map(|()| bytes).map_err(|error| not_written("cannot flush", error)))
+        .and_then(|bytes| round.flush().map(|()| bytes).map_err(|error| not_written(Operation::Sync, error)))
         .and_then(|bytes| options.check_cancel().map(|()| bytes).map_err(Failure::Before));
     let bytes = match written {
         Ok(bytes) => bytes,
@@ -171,7 +171,7 @@ fn stage_pointer(round: &mut dyn Round, pointer: &Pointer) -> Result<Vec<u8>, Fa
             "its pointer does not read back as it was",
         ))));
     }
-    let failed = |error| Failure::Before(Error::io("cannot write", Name::Pointer.to_string(), error));
+    let failed = |error| Failure::Before(Error::io(Operation::Write, Name::Pointer.to_string(), error));
     round.stage_pointer(&bytes).map_err(failed)?;
     Ok(bytes)
 }
@@ -179,11 +179,11 @@ fn stage_pointer(round: &mut dyn Round, pointer: &Pointer) -> Result<Vec<u8>, Fa
 fn taken_or(error: io::Error, name: &Name) -> Failure {
     match error.kind() {
         io::ErrorKind::AlreadyExists => Failure::Taken,
-        _ => Failure::Before(Error::io("cannot write", name.to_string(), error)),
+        _ => Failure::Before(Error::io(Operation::Write, name.to_string(), error)),
     }
 }
 
-fn not_written(action: &'static str, error: io::Error) -> Failure {
+fn not_written(action: Operation, error: io::Error) -> Failure {
     Failure::Before(Error::io(action, "the new generation", error))
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, BufReader, Read};
 
 use super::table::Table;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 use crate::format::checkpoint::{self, ReadError};
 use crate::format::entry::Entry;
 use crate::format::manifest::{MANIFEST_MAX, Manifest};
@@ -80,7 +80,7 @@ fn unreadable(name: &Name, error: io::Error) -> Fault {
     if error.kind() == io::ErrorKind::NotFound {
         Fault::Missing(name.clone())
     } else if is_transient(&error) {
-        Fault::Fatal(Error::io("cannot read", name.to_string(), error))
+        Fault::Fatal(Error::io(Operation::Read, name.to_string(), error))
     } else {
         Fault::Damaged { name: name.clone(), why: FormatError::rule(format!("it cannot be read: {error}")) }
     }

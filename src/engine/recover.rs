@@ -9,7 +9,7 @@ use super::finding::{Finding, RecoveryReport};
 use super::head::Head;
 use super::read::{self, Fault};
 use super::replay::{self, Loaded};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 use crate::format::json::Extra;
 use crate::format::manifest::Manifest;
 use crate::format::names::{MANIFESTS, Name};
@@ -22,7 +22,7 @@ use crate::storage::Storage;
 /// Chooses the generation to serve after `fault` was met on the way from the pointer to its table.
 pub(crate) fn recover(storage: &dyn Storage, dir: &Path, fault: Fault) -> Result<(StoreId, Head)> {
     let scanned = match twice(|| storage.scan(MANIFESTS)) {
-        Err(error) if is_transient(&error) => return Err(Error::io("cannot list", MANIFESTS, error)),
+        Err(error) if is_transient(&error) => return Err(Error::io(Operation::List, MANIFESTS, error)),
         // Something else stands where the manifests should be, which is damage like any other: none is left.
         scanned => scanned.unwrap_or_default(),
     };
@@ -131,7 +131,7 @@ impl Search<'_> {
                 Check::Damaged(_) => return Ok(false),
                 Check::Unknown(error) => {
                     return Err(Error::io(
-                        "cannot read",
+                        Operation::Read,
                         Name::Data(entry.path.clone(), entry.generation).to_string(),
                         error,
                     ));

@@ -4,7 +4,7 @@ use super::chain::Chain;
 use super::content::{self, Check, Failed};
 use super::handle::Engine;
 use super::read;
-use crate::error::{Error, Problem};
+use crate::error::{Error, Operation, Problem};
 use crate::format::entry::Entry;
 use crate::format::pointer::Link;
 use crate::revision::Generation;
@@ -15,10 +15,10 @@ impl Engine {
     pub(crate) fn failed(&self, entry: &Entry, from: Link, failed: Failed) -> Error {
         let damage = match failed {
             Failed::Sink(error) => {
-                return Error::io("cannot pass on the content of", entry.path.as_str(), error);
+                return Error::io(Operation::PassOn, entry.path.as_str(), error);
             }
             Failed::Unknown(error) => {
-                return Error::io("cannot read", content::name(entry).to_string(), error);
+                return Error::io(Operation::Read, content::name(entry).to_string(), error);
             }
             Failed::Damaged(damage) => damage,
         };

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::lock::Mode;
 use super::{Access, Fs};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 
 /// Below this much free space, in bytes, a new store gets a warning.
 const LITTLE_SPACE: u64 = 64 << 20;
@@ -181,7 +181,7 @@ pub(crate) fn boot_id() -> Option<String> {
 /// # Errors
 /// `Unsupported` when the medium lacks something, unless `force` turns that into a warning.
 pub(crate) fn probe(fs: &dyn Fs, dir: &Path, force: bool) -> Result<Medium> {
-    let io = |error| Error::io("cannot probe the medium under", dir.display().to_string(), error);
+    let io = |error| Error::io(Operation::Probe, dir.display().to_string(), error);
     let carrier = fs.carrier().map_err(io)?;
     let mut medium = Medium {
         filesystem: carrier.filesystem.clone(),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 
 /// What changes directories outside a store, by their absolute names: these may be or contain links, and need not be
 /// UTF-8, as they are the caller's.
@@ -72,7 +72,7 @@ pub(crate) enum Place {
 
 /// Looks at a name outside.
 pub(crate) fn place(dir: &Path) -> Result<Place> {
-    let failed = |error| failed("cannot read", dir, error);
+    let failed = |error| failed(Operation::Read, dir, error);
     match fs::read_dir(dir) {
         Ok(mut names) => match names.next() {
             None => Ok(Place::Empty),
@@ -87,7 +87,7 @@ pub(crate) fn place(dir: &Path) -> Result<Place> {
 
 /// A name from the root on, without looking at the disk.
 pub(crate) fn absolute(dir: &Path) -> Result<PathBuf> {
-    std::path::absolute(dir).map_err(|error| failed("cannot read", dir, error))
+    std::path::absolute(dir).map_err(|error| failed(Operation::Read, dir, error))
 }
 
 /// A name from the root on; where it leads to, if it is a link to something.
@@ -95,7 +95,7 @@ pub(crate) fn resolve(dir: &Path) -> Result<PathBuf> {
     // A slash at the end would ask for what a link leads to instead of the link.
     let dir = &dir.components().collect::<PathBuf>();
     if dir.is_symlink() {
-        return fs::canonicalize(dir).map_err(|error| failed("cannot read", dir, error));
+        return fs::canonicalize(dir).map_err(|error| failed(Operation::Read, dir, error));
     }
     absolute(dir)
 }
@@ -103,7 +103,7 @@ pub(crate) fn resolve(dir: &Path) -> Result<PathBuf> {
 /// Fails when `dir`, which need not exist, would lie in the store.
 pub(crate) fn check_not_in(dir: &Path, store: &Path) -> Result<()> {
     let absolute = absolute(dir)?;
-    let store = fs::canonicalize(store).map_err(|error| failed("cannot read", store, error))?;
+    let store = fs::canonicalize(store).map_err(|error| failed(Operation::Read, store, error))?;
     let above = absolute.ancestors().find_map(|above| fs::canonicalize(above).ok());
     if above.is_some_and(|above| above.starts_with(store)) {
         return Err(Problem::InStore(dir.into()).into());
@@ -156,10 +156,10 @@ fn make_missing<'a>(outside: &dyn Outside, dir: &'a Path, made: &mut Vec<&'a Pat
     let missing: Vec<&Path> = dir.ancestors().take_while(|above| !outside.is_dir(above)).collect();
     for dir in missing.into_iter().rev() {
         // Another process may be making the same.
-        if outside.make_dir(dir).map_err(|error| failed("cannot make", dir, error))? {
+        if outside.make_dir(dir).map_err(|error| failed(Operation::Create, dir, error))? {
             made.push(dir);
         } else if !outside.is_dir(dir) {
-            return Err(failed("cannot make", dir, Errno::EXIST.into()));
+            return Err(failed(Operation::Create, dir, Errno::EXIST.into()));
         }
     }
     Ok(())
@@ -168,11 +168,11 @@ fn make_missing<'a>(outside: &dyn Outside, dir: &'a Path, made: &mut Vec<&'a Pat
 /// Makes the names of a directory and of those above it durable, wherever links on the way lead. So many of them, the
 /// lowest, were made just now.
 fn flush_above(outside: &dyn Outside, dir: &Path, made: usize) -> Result<()> {
-    let dir = outside.real(dir).map_err(|error| failed("cannot read", dir, error))?;
+    let dir = outside.real(dir).map_err(|error| failed(Operation::Read, dir, error))?;
     for (number, above) in dir.ancestors().skip(1).enumerate() {
         match outside.flush_dir(above) {
             Err(error) if number >= made && is_refused(&error) => {}
-            other => other.map_err(|error| failed("cannot flush", above, error))?,
+            other => other.map_err(|error| failed(Operation::Sync, above, error))?,
         }
     }
     Ok(())
@@ -206,20 +206,20 @@ fn remove(outside: &dyn Outside, made: &[&Path]) {
 /// of their own there.
 pub(crate) fn publish(outside: &dyn Outside, unfinished: &Path, name: &str, to: &Path) -> Result<()> {
     let flush = |dir: &Path| {
-        let failed = |error| failed("what was exported is there, but may not last: cannot flush", dir, error);
+        let failed = |error| failed(Operation::SyncExport, dir, error);
         outside.flush_dir(dir).map_err(failed)
     };
     let beside = to.parent().unwrap_or(to);
     let made = make_all(outside, beside)?;
     if let Err(error) = outside.rename(&unfinished.join(name), to) {
         remove(outside, &made);
-        return Err(failed("cannot export to", to, error));
+        return Err(failed(Operation::Export, to, error));
     }
     flush(beside)?;
     // A rename is durable once both directories are.
     flush(unfinished)
 }
 
-fn failed(what: &'static str, path: &Path, error: io::Error) -> Error {
+fn failed(what: Operation, path: &Path, error: io::Error) -> Error {
     Error::io(what, path.display().to_string(), error)
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 
 /// What tells whether a file was written to: its place, length and times.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,7 +94,7 @@ fn bad(file: &Path, rule: impl Into<String>) -> Error {
 }
 
 fn cannot_read(path: &Path, error: io::Error) -> Error {
-    Error::io("cannot read", path.display().to_string(), error)
+    Error::io(Operation::Read, path.display().to_string(), error)
 }
 
 /// One file found in a directory.

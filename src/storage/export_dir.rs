@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Round as _;
 use super::round::DirectoryRound;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Operation, Problem, Result};
 use crate::fs::outside::{self, Outside, Place, System};
 use crate::fs::real::RealFs;
 use crate::fs::{Access, Fs, FsFile};
@@ -93,5 +93,5 @@ fn within(path: &StorePath) -> String {
 }
 
 fn failed(to: &Path, error: std::io::Error) -> Error {
-    Error::io("cannot export to", to.display().to_string(), error)
+    Error::io(Operation::Export, to.display().to_string(), error)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::VerifyOptions;
 use crate::engine::content::{self, Check};
 use crate::engine::finding::{Finding, FindingKind, Severity};
-use crate::error::{Error, Result};
+use crate::error::{Error, Operation, Result};
 use crate::format::entry::Entry;
 use crate::format::names::Name;
 use crate::import::Progress;
@@ -68,7 +68,7 @@ fn check_one(
     let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
     let checked = match checked {
         Err(error) => Err(error),
-        Ok(Check::Unknown(error)) => Err(Error::io("cannot read", name.to_string(), error)),
+        Ok(Check::Unknown(error)) => Err(Error::io(Operation::Read, name.to_string(), error)),
         Ok(Check::Intact) => Ok(None),
         Ok(Check::Damaged(damage)) => Ok(Some(damage)),
     };

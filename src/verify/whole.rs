@@ -9,7 +9,7 @@ use crate::engine::finding::{Finding, FindingKind, Severity};
 use crate::engine::read::{self, Fault};
 use crate::engine::replay;
 use crate::engine::table::Table;
-use crate::error::{Error, Result};
+use crate::error::{Error, Operation, Result};
 use crate::format::names::{CHECKPOINTS, DATA, FOLDERS, LOCKS, MANIFESTS, Name, STAGING};
 use crate::format::pointer::Link;
 use crate::revision::Generation;
@@ -199,7 +199,7 @@ fn unnamed(storage: &dyn Storage, followed: &Followed, work: &Work) -> Result<Ve
             findings.push(stray(found.path, found.name.and_then(|name| name.generation()), detail));
         }
     }
-    for listed in storage.list_root().map_err(|error| Error::io("cannot list", "the store", error))? {
+    for listed in storage.list_root().map_err(|error| Error::io(Operation::List, "the store", error))? {
         let detail = match listed.name.as_str() {
             "CURRENT" => continue,
             name if FOLDERS.contains(&name) && listed.is_directory => continue,
@@ -231,5 +231,5 @@ fn stray(path: String, generation: Option<Generation>, detail: &str) -> Finding 
 }
 
 fn scan(storage: &dyn Storage, folder: &str) -> Result<Vec<Scanned>> {
-    storage.scan(folder).map_err(|error| Error::io("cannot list", folder, error))
+    storage.scan(folder).map_err(|error| Error::io(Operation::List, folder, error))
 }

@@ -12,7 +12,7 @@ use super::faults::{self, Fault};
 use super::oracle::{self, Verdict, hold};
 use super::scene::{Scene, State, put, stream};
 use super::work::on_all_processors;
-use crate::error::{ErrorKind, Result};
+use crate::error::{ErrorKind, Operation, Result};
 use crate::export::Export;
 use crate::fs::op::Op;
 use crate::fs::outside::{self, Outside};
@@ -96,7 +96,7 @@ impl Work {
         let Some(snapshot) = &self.snapshot else {
             return outside::make_dirs(&outside, &dir);
         };
-        layer.make_dir(UNFINISHED).map_err(|error| crate::Error::io("cannot make", UNFINISHED, error))?;
+        layer.make_dir(UNFINISHED).map_err(|error| crate::Error::io(Operation::Create, UNFINISHED, error))?;
         let (unfinished, target) = (format!("/{UNFINISHED}").into(), Arc::new(layer.below(UNFINISHED)));
         let target = ExportDir::begin_on(target, unfinished, Box::new(outside), dir)?;
         snapshot.export_to(target, &Export::default()).map(drop)

@@ -5,7 +5,7 @@ use std::io::Read as _;
 
 use super::disk::{Disk, Tree};
 use super::reader::{self, Row};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Operation};
 use crate::format::names::Name;
 use crate::hash::Blake3;
 use crate::history::HistoryEntry;
@@ -143,7 +143,7 @@ fn read_snapshot(store: &Store, snapshot: &Snapshot, tree: &Tree) -> bool {
         let mut bytes = Vec::new();
         match (
             snapshot.reader(path).and_then(|mut file| {
-                file.read_to_end(&mut bytes).map_err(|error| Error::io("cannot read", path, error))
+                file.read_to_end(&mut bytes).map_err(|error| Error::io(Operation::Read, path, error))
             }),
             intact,
         ) {
