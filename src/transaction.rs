@@ -180,14 +180,18 @@ impl Transaction {
         }
     }
 
-    /// Gives a file another path. Its bytes are not copied.
+    /// Gives a file another path. Its bytes are not copied. Remembered like a read of the first path.
     ///
     /// # Errors
     /// `Invalid` when one of the two is no path; `NotFound` when there is nothing under the first.
     pub fn rename(&mut self, from: &str, to: &str) -> Result<()> {
         let (from, to) = (StorePath::new(from)?, StorePath::new(to)?);
         let entry = match self.changes.get(&from) {
-            None => self.base.find(from.as_str())?.clone(),
+            None => {
+                let entry = self.base.find(from.as_str())?.clone();
+                self.reads.insert(from.clone());
+                entry
+            }
             Some(Planned::Link(entry)) => entry.clone(),
             Some(Planned::Remove) => return Err(removed(&from)),
             Some(Planned::Write { .. }) => {
@@ -307,11 +311,12 @@ impl Transaction {
 
     /// Makes the changes the next generation. It is durable when this returns `Ok`.
     ///
-    /// If the store has moved on since the base and nobody changed what this transaction wrote or read, it is made
-    /// on the newest generation instead. When nothing differs from that, no generation is made.
+    /// If the store has moved on since the base and nothing that this transaction wrote or read has changed, it is
+    /// made on the newest generation instead. A path under which another commit wrote the same bytes, or which both
+    /// removed, is no conflict. When nothing differs from the newest generation, no generation is made.
     ///
     /// # Errors
-    /// * `Conflict`, with the paths, when somebody else changed them first.
+    /// * `Conflict`, with the paths, when another commit changed them first.
     /// * `Busy` when another writer held the lock for too long.
     /// * `Invalid` when a rule or a validator refuses it.
     /// * `Corrupt` when the store is damaged and must be repaired first.
