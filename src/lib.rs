@@ -78,6 +78,7 @@ pub mod fuzzing;
 mod hash;
 mod history;
 mod import;
+mod json_value;
 mod path;
 #[cfg(test)]
 mod proof;

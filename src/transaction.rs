@@ -15,6 +15,7 @@ use crate::format::entry::Entry;
 use crate::format::manifest::Kind;
 use crate::format::names::Name;
 use crate::hash::Blake3;
+use crate::json_value;
 use crate::path::StorePath;
 use crate::revision::Generation;
 use crate::snapshot::Snapshot;
@@ -120,13 +121,12 @@ impl Transaction {
     /// Puts a value as JSON under a path: indented by two spaces, with a line feed at the end.
     ///
     /// # Errors
-    /// As [`put`](Transaction::put); `Invalid` when the value cannot be written as JSON.
+    /// As [`put`](Transaction::put); `Invalid` when the value cannot be written as JSON, or would not read back: NaN and
+    /// the infinities have no form in JSON.
     pub fn put_json<T: Serialize + ?Sized>(&mut self, path: &str, value: &T) -> Result<()> {
         let checked = StorePath::new(path)?;
-        let mut bytes =
-            serde_json::to_vec_pretty(value).map_err(|source| Problem::NotJson { path: checked, source })?;
-        bytes.push(b'\n');
-        self.put(path, bytes)
+        let text = json_value::to_text(value).map_err(|source| Problem::NotJson { path: checked, source })?;
+        self.put(path, text)
     }
 
     /// Puts all that a reader gives under a path. The content goes through a staging file in the store and is never

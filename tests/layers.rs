@@ -18,7 +18,18 @@ const ROWS: [&[&str]; 7] = [
     &["fs"],
     &["storage"],
     &["engine"],
-    &["store", "snapshot", "transaction", "history", "rollback", "import", "export", "verify", "sim"],
+    &[
+        "store",
+        "snapshot",
+        "transaction",
+        "history",
+        "rollback",
+        "import",
+        "export",
+        "verify",
+        "json_value",
+        "sim",
+    ],
     &["lib"],
 ];
 
