@@ -110,6 +110,16 @@ impl Store {
         Ok(Transaction::new(self.snapshot()?))
     }
 
+    /// Begins a transaction on an earlier generation, such as the one that an operator has looked at. A commit of it
+    /// conflicts with whatever later generations changed of what it writes or reads.
+    ///
+    /// # Errors
+    /// As [`begin`](Store::begin) and [`snapshot_at`](Store::snapshot_at).
+    pub fn begin_at(&self, revision: impl IntoRevision) -> Result<Transaction> {
+        self.engine.poison().check()?;
+        Ok(Transaction::new(self.snapshot_at(revision)?))
+    }
+
     /// A consistent view of the newest generation.
     ///
     /// It never waits for a writer. Another process may see a generation an instant before it is durable.

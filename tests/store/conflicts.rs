@@ -141,6 +141,33 @@ fn what_was_read_conflicts_although_the_same_was_written_to_it() {
 }
 
 #[test]
+fn a_transaction_on_an_earlier_generation_sees_it_and_conflicts_with_what_came_since() {
+    let (_place, store) = Place::with_commits(&[&[("a", "1"), ("b", "1")], &[("a", "2")], &[("c", "1")]]);
+    let mut tx = store.begin_at("latest~2").unwrap();
+    assert_eq!((tx.base(), tx.get("b").unwrap()), (g(2), b"1".to_vec()));
+    assert!(!tx.contains("d").unwrap());
+    tx.put("b", "3").unwrap();
+    let commit = tx.commit("what nobody changed since").unwrap();
+    assert_eq!((commit.generation, commit.put), (g(5), 1));
+    assert_eq!(state(&store), files(&[("a", "2"), ("b", "3"), ("c", "1")]));
+
+    let mut tx = store.begin_at(2).unwrap();
+    assert_eq!(tx.get("a").unwrap(), b"1");
+    tx.put("a", "mine").unwrap();
+    tx.put("c", "mine").unwrap();
+    let error = refused(tx.commit("late"), ErrorKind::Conflict);
+    assert_eq!(facts(&error), [("a".to_owned(), g(3)), ("c".to_owned(), g(4))]);
+    assert_eq!(error.generation(), Some(g(2)));
+
+    // To put back what it was is a change, too; what the newest holds already is none.
+    let mut tx = store.begin_at(2).unwrap();
+    tx.put("a", "2").unwrap();
+    assert_eq!(tx.commit("the same").map(|commit| commit.changed).unwrap(), false);
+    refused(store.begin_at("latest~9"), ErrorKind::NotFound);
+    refused(store.begin_at("yesterday"), ErrorKind::Invalid);
+}
+
+#[test]
 fn a_path_that_was_read_and_then_changed_is_a_conflict() {
     let (place, store) = Place::with_commits(&[&[("read", "1"), ("asked", "1"), ("seen", "1")]]);
     let other = place.open();
