@@ -1,5 +1,6 @@
 //! Opening a store, and the handle on it.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -265,6 +266,7 @@ impl Default for OpenOptions {
         Self {
             options: Options {
                 lock_wait,
+                on_lock_wait: None,
                 author,
                 validators,
                 cancel,
@@ -294,6 +296,24 @@ impl OpenOptions {
     #[must_use]
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.options.lock_wait = wait;
+        self
+    }
+
+    /// Asks this before each wait for another writer, told how long the wait has lasted. The waits take up to 16 ms each.
+    /// `ControlFlow::Break` ends the call with an error that [is interrupted](Error::is_interrupted), and nothing is
+    /// committed. A language that runs in this process can look for its signals here.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use std::time::Duration;
+    ///
+    /// let options = genstore::Store::options().on_lock_wait(|waited| {
+    ///     if waited < Duration::from_secs(5) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    /// });
+    /// ```
+    #[must_use]
+    pub fn on_lock_wait(mut self, ask: impl Fn(Duration) -> ControlFlow<()> + Send + Sync + 'static) -> Self {
+        self.options.on_lock_wait = Some(Arc::new(ask));
         self
     }
 

@@ -1,11 +1,11 @@
 //! The writer lock: waiting for it, saying who has it, and the number that its next holder may use.
 
 use std::io;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
+use super::backoff::Backoff;
 use crate::error::{Error, LockHolder, Problem, Result};
 use crate::format::names::{DATA, LOCKS, MANIFESTS, Name};
 use crate::fs::{FsLock, Process};
@@ -57,7 +57,7 @@ impl Engine {
         let (storage, system) = (self.storage(), self.storage().system());
         let failed = |error| Error::io("cannot lock", Name::WriterLock.to_string(), error);
         let start = system.uptime();
-        let mut pause: u64 = 1;
+        let mut backoff = Backoff::new(PAUSE_MAX);
         loop {
             if let Some(lock) = storage.try_lock_writer().map_err(failed)? {
                 let note: Option<Note> = lock.note().ok().and_then(|note| serde_json::from_slice(&note).ok());
@@ -81,11 +81,12 @@ impl Engine {
             else {
                 return Err(Problem::Busy { waited_ms: waited.as_millis(), holder: holder(storage) }.into());
             };
-            // Waiters that try at the same moments would get in each other's way for ever.
-            let [jitter, ..] = system.random().map_err(failed)?;
-            let millis = pause / 2 + u64::from(jitter) % pause.div_ceil(2).max(1);
-            system.pause(Duration::from_millis(millis.max(1)).min(left));
-            pause = (pause * 2).min(PAUSE_MAX);
+            if let Some(ask) = &self.options().on_lock_wait
+                && ask(waited).is_break()
+            {
+                return Err(Problem::Cancelled.into());
+            }
+            backoff.wait(system, left).map_err(failed)?;
         }
     }
 }

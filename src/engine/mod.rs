@@ -1,5 +1,6 @@
 //! The protocol: how a store is opened, read, changed and recovered, in terms of [`Storage`].
 
+pub(crate) mod backoff;
 pub(crate) mod chain;
 pub(crate) mod checkpoint;
 pub(crate) mod commit;
@@ -18,6 +19,7 @@ pub(crate) mod validate;
 #[cfg(test)]
 mod tests;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,10 +40,14 @@ use poison::Poison;
 use table::Table;
 use validate::Validators;
 
+/// Told how long a wait for the writer lock has lasted, says whether to go on.
+pub(crate) type OnLockWait = dyn Fn(Duration) -> ControlFlow<()> + Send + Sync;
+
 /// How a handle behaves.
 #[derive(Clone)]
 pub(crate) struct Options {
     pub(crate) lock_wait: Duration,
+    pub(crate) on_lock_wait: Option<Arc<OnLockWait>>,
     pub(crate) author: String,
     pub(crate) validators: Validators,
     pub(crate) cancel: Option<Arc<AtomicBool>>,
