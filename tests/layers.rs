@@ -28,6 +28,7 @@ const ROWS: [&[&str]; 7] = [
         "export",
         "verify",
         "json_value",
+        "update",
         "sim",
     ],
     &["lib"],

@@ -5,6 +5,7 @@ mod faults;
 mod folders;
 mod numbers;
 mod reading;
+mod updating;
 mod waiting;
 
 use std::collections::BTreeMap;
