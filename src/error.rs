@@ -116,8 +116,8 @@ pub(crate) enum Problem {
     BadPattern { pattern: String, detail: String },
     #[error("{what} breaks a rule: {rule}")]
     Limit { what: String, rule: String },
-    #[error("{path} was refused by the validator for {pattern:?}: {detail}")]
-    Refused { path: StorePath, pattern: String, detail: String },
+    #[error("{path} was refused by the validator for {pattern:?}: {source}")]
+    Refused { path: StorePath, pattern: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("{path} cannot be written as JSON: {source}")]
     NotJson { path: StorePath, source: serde_json::Error },
     #[error("{path} of generation {generation} is intact but not the JSON that was asked for: {source}")]
