@@ -143,6 +143,7 @@ impl Iterator for History {
 /// How a path differs between two generations.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ChangeKind {
     /// Only the second has it.
     Added,

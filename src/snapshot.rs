@@ -55,6 +55,7 @@ impl From<&Entry> for FileEntry {
 
 /// Where recovered content comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Provenance {
     /// It is what the generation holds.
     Current,

@@ -228,6 +228,7 @@ pub struct Status {
 /// Whether a store serves what was saved last.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Health {
     /// It does.
     Ok,
