@@ -190,8 +190,8 @@ impl Store {
     ///
     /// # Errors
     /// `Invalid` when it is no path, and as [`history`](Store::history). A path that never was has no history.
-    pub fn history_of(&self, path: &str) -> Result<History> {
-        let path = StorePath::new(path)?;
+    pub fn history_of(&self, path: impl AsRef<str>) -> Result<History> {
+        let path = StorePath::new(path.as_ref())?;
         Ok(History::new(Arc::clone(&self.engine), self.engine.refresh()?.link, Some(path)))
     }
 

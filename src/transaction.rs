@@ -106,7 +106,8 @@ impl Transaction {
     ///
     /// # Errors
     /// `Invalid` when it is no path; `Io` when the content could not be staged.
-    pub fn put(&mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Result<()> {
+    pub fn put(&mut self, path: impl AsRef<str>, bytes: impl Into<Vec<u8>>) -> Result<()> {
+        let path = path.as_ref();
         let path = StorePath::new(path)?;
         let bytes = bytes.into();
         if bytes.len() > INLINE_MAX || self.inline + bytes.len() > INLINE_TOTAL_MAX {
@@ -123,7 +124,8 @@ impl Transaction {
     /// # Errors
     /// As [`put`](Transaction::put); `Invalid` when the value cannot be written as JSON, or would not read back: NaN and
     /// the infinities have no form in JSON.
-    pub fn put_json<T: Serialize + ?Sized>(&mut self, path: &str, value: &T) -> Result<()> {
+    pub fn put_json<T: Serialize + ?Sized>(&mut self, path: impl AsRef<str>, value: &T) -> Result<()> {
+        let path = path.as_ref();
         let checked = StorePath::new(path)?;
         let text = json_value::to_text(value).map_err(|source| Problem::NotJson { path: checked, source })?;
         self.put(path, text)
@@ -135,8 +137,8 @@ impl Transaction {
     /// # Errors
     /// `Invalid` when it is no path; `Io` when the reader fails or the content could not be staged. The path is then
     /// as it was before the call.
-    pub fn put_reader(&mut self, path: &str, reader: impl Read) -> Result<()> {
-        self.stage(StorePath::new(path)?, reader, "cannot read the content for")
+    pub fn put_reader(&mut self, path: impl AsRef<str>, reader: impl Read) -> Result<()> {
+        self.stage(StorePath::new(path.as_ref())?, reader, "cannot read the content for")
     }
 
     /// Streams content into a staging file and plans to put it under the path.
@@ -184,8 +186,8 @@ impl Transaction {
     ///
     /// # Errors
     /// `Invalid` when one of the two is no path; `NotFound` when there is nothing under the first.
-    pub fn rename(&mut self, from: &str, to: &str) -> Result<()> {
-        let (from, to) = (StorePath::new(from)?, StorePath::new(to)?);
+    pub fn rename(&mut self, from: impl AsRef<str>, to: impl AsRef<str>) -> Result<()> {
+        let (from, to) = (StorePath::new(from.as_ref())?, StorePath::new(to.as_ref())?);
         let entry = match self.changes.get(&from) {
             None => {
                 let entry = self.base.find(from.as_str())?.clone();
@@ -210,8 +212,8 @@ impl Transaction {
     ///
     /// # Errors
     /// `Invalid` when it is no path; `NotFound` when there is nothing under it.
-    pub fn remove(&mut self, path: &str) -> Result<()> {
-        let path = StorePath::new(path)?;
+    pub fn remove(&mut self, path: impl AsRef<str>) -> Result<()> {
+        let path = StorePath::new(path.as_ref())?;
         match self.changes.get(&path) {
             Some(Planned::Remove) => return Err(removed(&path)),
             Some(_) => {}
@@ -234,7 +236,8 @@ impl Transaction {
     ///
     /// # Errors
     /// As [`Snapshot::get`].
-    pub fn get(&mut self, path: &str) -> Result<Vec<u8>> {
+    pub fn get(&mut self, path: impl AsRef<str>) -> Result<Vec<u8>> {
+        let path = path.as_ref();
         let checked = StorePath::new(path)?;
         let engine = &self.base.engine;
         match self.changes.get(&checked) {
@@ -263,7 +266,8 @@ impl Transaction {
     ///
     /// # Errors
     /// As [`get`](Transaction::get) and [`Snapshot::get_json`].
-    pub fn get_json<T: DeserializeOwned>(&mut self, path: &str) -> Result<T> {
+    pub fn get_json<T: DeserializeOwned>(&mut self, path: impl AsRef<str>) -> Result<T> {
+        let path = path.as_ref();
         let bytes = self.get(path)?;
         let (path, generation) = (StorePath::new(path)?, self.base());
         serde_json::from_slice(&bytes)
@@ -274,8 +278,8 @@ impl Transaction {
     ///
     /// # Errors
     /// `Invalid` when it is no path.
-    pub fn contains(&mut self, path: &str) -> Result<bool> {
-        let path = StorePath::new(path)?;
+    pub fn contains(&mut self, path: impl AsRef<str>) -> Result<bool> {
+        let path = StorePath::new(path.as_ref())?;
         match self.changes.get(&path) {
             Some(planned) => Ok(!matches!(planned, Planned::Remove)),
             None => {

@@ -86,6 +86,6 @@ fn contents(store: &Store) -> BTreeMap<String, Vec<u8>> {
     snapshot
         .list("")
         .iter()
-        .map(|entry| (entry.path.to_string(), snapshot.get(entry.path.as_str()).unwrap()))
+        .map(|entry| (entry.path.to_string(), snapshot.get(&entry.path).unwrap()))
         .collect()
 }
