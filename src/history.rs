@@ -142,6 +142,7 @@ impl Iterator for History {
 /// How a path differs between two generations.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ChangeKind {
     /// Only the second has it.
     Added,
@@ -188,8 +189,8 @@ impl Store {
     ///
     /// # Errors
     /// `Invalid` when it is no path, and as [`history`](Store::history). A path that never was has no history.
-    pub fn history_of(&self, path: &str) -> Result<History> {
-        let path = StorePath::new(path)?;
+    pub fn history_of(&self, path: impl AsRef<str>) -> Result<History> {
+        let path = StorePath::new(path.as_ref())?;
         Ok(History::new(Arc::clone(&self.engine), self.engine.refresh()?.link, Some(path)))
     }
 

@@ -90,8 +90,8 @@ impl Transaction {
     ///
     /// # Errors
     /// `Invalid` when it is no path, not a regular file or keeps changing; `Io` when it cannot be read or staged.
-    pub fn put_file(&mut self, path: &str, file: impl AsRef<Path>) -> Result<()> {
-        self.put_source(StorePath::new(path)?, file.as_ref(), true).map(drop)
+    pub fn put_file(&mut self, path: impl AsRef<str>, file: impl AsRef<Path>) -> Result<()> {
+        self.put_source(StorePath::new(path.as_ref())?, file.as_ref(), true).map(drop)
     }
 
     /// Puts every file below a directory, each under its name there.

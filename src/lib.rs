@@ -16,10 +16,11 @@
 //! tx.put("schedule.json", r#"{"thursday":["downtown"]}"#)?;
 //! let first = tx.commit("the first plan")?;
 //!
-//! let mut tx = store.begin()?;
-//! tx.put("stores/downtown.json", r#"{"delivery":"friday"}"#)?;
-//! tx.put("schedule.json", r#"{"friday":["downtown"]}"#)?;
-//! tx.commit("move Downtown to Friday")?;
+//! // Again, if another writer was first.
+//! store.update("move Downtown to Friday", |tx| {
+//!     tx.put("stores/downtown.json", r#"{"delivery":"friday"}"#)?;
+//!     tx.put("schedule.json", r#"{"friday":["downtown"]}"#)
+//! })?;
 //!
 //! assert_eq!(store.snapshot()?.get("schedule.json")?, br#"{"friday":["downtown"]}"#);
 //! store.rollback(first.generation, "Friday was a mistake")?;
@@ -33,7 +34,7 @@
 //! | to | see |
 //! |---|---|
 //! | open or make a store, with validators and limits | [`Store`], [`OpenOptions`] |
-//! | save | [`Transaction`], [`Commit`] |
+//! | commit | [`Store::update`], [`Transaction`], [`Commit`] |
 //! | read, also from damaged files | [`Snapshot`], [`Provenance`] |
 //! | name a generation | [`Revision`] |
 //! | see and compare what happened | [`HistoryEntry`], [`Difference`] |
@@ -68,6 +69,7 @@ mod fs;
 mod hash;
 mod history;
 mod import;
+mod json_value;
 mod path;
 #[cfg(feature = "proof")] // Set by the unpublished package crates/proof alone.
 #[path = "../crates/proof/src/lib.rs"]
@@ -82,6 +84,7 @@ mod store;
 mod sync;
 mod time;
 mod transaction;
+mod update;
 mod verify;
 
 pub use engine::finding::{Finding, FindingKind, RecoveryReport, Severity};

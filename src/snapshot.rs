@@ -55,6 +55,7 @@ impl From<&Entry> for FileEntry {
 
 /// Where recovered content comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Provenance {
     /// It is what the generation holds.
     Current,
@@ -103,8 +104,8 @@ impl Snapshot {
 
     /// What is known of a file without reading it; `None` when there is no such path.
     #[must_use]
-    pub fn entry(&self, path: &str) -> Option<FileEntry> {
-        let path = StorePath::new(path).ok()?;
+    pub fn entry(&self, path: impl AsRef<str>) -> Option<FileEntry> {
+        let path = StorePath::new(path.as_ref()).ok()?;
         self.head.table.get(&path).map(FileEntry::from)
     }
 
@@ -136,7 +137,8 @@ impl Snapshot {
     ///
     /// # Errors
     /// `NotFound`; `Corrupt` when the bytes are not the ones that were saved, with the newest intact version.
-    pub fn get(&self, path: &str) -> Result<Vec<u8>> {
+    pub fn get(&self, path: impl AsRef<str>) -> Result<Vec<u8>> {
+        let path = path.as_ref();
         let entry = self.find(path)?;
         content::read(self.engine.storage(), entry).map_err(|failed| self.failed(entry, failed))
     }
@@ -145,7 +147,8 @@ impl Snapshot {
     ///
     /// # Errors
     /// As [`get`](Snapshot::get); `Invalid` when the intact content is not the JSON of a `T`.
-    pub fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+    pub fn get_json<T: DeserializeOwned>(&self, path: impl AsRef<str>) -> Result<T> {
+        let path = path.as_ref();
         let bytes = self.get(path)?;
         serde_json::from_slice(&bytes).map_err(|source| {
             let generation = self.find(path).map_or_else(|_| self.generation(), |entry| entry.generation);
@@ -161,8 +164,8 @@ impl Snapshot {
     ///
     /// # Errors
     /// As [`get`](Snapshot::get).
-    pub fn reader(&self, path: &str) -> Result<FileReader> {
-        let entry = self.find(path)?;
+    pub fn reader(&self, path: impl AsRef<str>) -> Result<FileReader> {
+        let entry = self.find(path.as_ref())?;
         let opened = content::twice(|| {
             content::copy(self.engine.storage(), entry, &mut io::sink())?;
             content::open(self.engine.storage(), entry)
@@ -177,8 +180,8 @@ impl Snapshot {
     ///
     /// # Errors
     /// `Invalid` when it is no path; `Io` when the system cannot read just now.
-    pub fn get_or_recover(&self, path: &str, default: &[u8]) -> Result<(Vec<u8>, Provenance)> {
-        let recovered = self.recover(path, |bytes| Some(bytes.to_vec()))?;
+    pub fn get_or_recover(&self, path: impl AsRef<str>, default: &[u8]) -> Result<(Vec<u8>, Provenance)> {
+        let recovered = self.recover(path.as_ref(), |bytes| Some(bytes.to_vec()))?;
         Ok(recovered.unwrap_or_else(|| (default.to_vec(), Provenance::Default)))
     }
 
@@ -189,10 +192,10 @@ impl Snapshot {
     /// As there.
     pub fn get_json_or_recover<T: DeserializeOwned>(
         &self,
-        path: &str,
+        path: impl AsRef<str>,
         default: impl FnOnce() -> T,
     ) -> Result<(T, Provenance)> {
-        let recovered = self.recover(path, |bytes| serde_json::from_slice(bytes).ok())?;
+        let recovered = self.recover(path.as_ref(), |bytes| serde_json::from_slice(bytes).ok())?;
         Ok(recovered.unwrap_or_else(|| (default(), Provenance::Default)))
     }
 

@@ -1,5 +1,6 @@
 //! Opening a store, and the handle on it.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,6 +107,16 @@ impl Store {
     pub fn begin(&self) -> Result<Transaction> {
         self.engine.poison().check()?;
         Ok(Transaction::new(self.snapshot()?))
+    }
+
+    /// Begins a transaction on an earlier generation, such as the one that an operator has looked at. A commit of it
+    /// conflicts with whatever later generations changed of what it writes or reads.
+    ///
+    /// # Errors
+    /// As [`begin`](Store::begin) and [`snapshot_at`](Store::snapshot_at).
+    pub fn begin_at(&self, revision: impl IntoRevision) -> Result<Transaction> {
+        self.engine.poison().check()?;
+        Ok(Transaction::new(self.snapshot_at(revision)?))
     }
 
     /// A consistent view of the newest generation.
@@ -215,6 +226,7 @@ pub struct Status {
 /// Whether a store serves what was saved last.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Health {
     /// It does.
     Ok,
@@ -250,7 +262,17 @@ impl Default for OpenOptions {
     fn default() -> Self {
         let (author, validators, cancel) = Default::default();
         let (lock_wait, force_medium, checkpoint_thread) = (LOCK_WAIT, false, true);
-        Self { options: Options { lock_wait, author, validators, cancel, force_medium, checkpoint_thread } }
+        Self {
+            options: Options {
+                lock_wait,
+                on_lock_wait: None,
+                author,
+                validators,
+                cancel,
+                force_medium,
+                checkpoint_thread,
+            },
+        }
     }
 }
 
@@ -272,6 +294,24 @@ impl OpenOptions {
     #[must_use]
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.options.lock_wait = wait;
+        self
+    }
+
+    /// Asks this before each wait for another writer, told how long the wait has lasted. The waits take up to 16 ms each.
+    /// `ControlFlow::Break` ends the call with an error that [is interrupted](Error::is_interrupted), and nothing is
+    /// committed. A language that runs in this process can look for its signals here.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use std::time::Duration;
+    ///
+    /// let options = genstore::Store::options().on_lock_wait(|waited| {
+    ///     if waited < Duration::from_secs(5) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    /// });
+    /// ```
+    #[must_use]
+    pub fn on_lock_wait(mut self, ask: impl Fn(Duration) -> ControlFlow<()> + Send + Sync + 'static) -> Self {
+        self.options.on_lock_wait = Some(Arc::new(ask));
         self
     }
 

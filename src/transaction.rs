@@ -15,6 +15,7 @@ use crate::format::entry::Entry;
 use crate::format::manifest::Kind;
 use crate::format::names::Name;
 use crate::hash::Blake3;
+use crate::json_value;
 use crate::path::StorePath;
 use crate::revision::Generation;
 use crate::snapshot::Snapshot;
@@ -105,7 +106,8 @@ impl Transaction {
     ///
     /// # Errors
     /// `Invalid` when it is no path; `Io` when the content could not be staged.
-    pub fn put(&mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Result<()> {
+    pub fn put(&mut self, path: impl AsRef<str>, bytes: impl Into<Vec<u8>>) -> Result<()> {
+        let path = path.as_ref();
         let path = StorePath::new(path)?;
         let bytes = bytes.into();
         if bytes.len() > INLINE_MAX || self.inline + bytes.len() > INLINE_TOTAL_MAX {
@@ -120,13 +122,13 @@ impl Transaction {
     /// Puts a value as JSON under a path: indented by two spaces, with a line feed at the end.
     ///
     /// # Errors
-    /// As [`put`](Transaction::put); `Invalid` when the value cannot be written as JSON.
-    pub fn put_json<T: Serialize + ?Sized>(&mut self, path: &str, value: &T) -> Result<()> {
+    /// As [`put`](Transaction::put); `Invalid` when the value cannot be written as JSON, or would not read back: NaN and
+    /// the infinities have no form in JSON.
+    pub fn put_json<T: Serialize + ?Sized>(&mut self, path: impl AsRef<str>, value: &T) -> Result<()> {
+        let path = path.as_ref();
         let checked = StorePath::new(path)?;
-        let mut bytes =
-            serde_json::to_vec_pretty(value).map_err(|source| Problem::NotJson { path: checked, source })?;
-        bytes.push(b'\n');
-        self.put(path, bytes)
+        let text = json_value::to_text(value).map_err(|source| Problem::NotJson { path: checked, source })?;
+        self.put(path, text)
     }
 
     /// Puts all that a reader gives under a path. The content goes through a staging file in the store and is never
@@ -135,8 +137,8 @@ impl Transaction {
     /// # Errors
     /// `Invalid` when it is no path; `Io` when the reader fails or the content could not be staged. The path is then
     /// as it was before the call.
-    pub fn put_reader(&mut self, path: &str, reader: impl Read) -> Result<()> {
-        self.stage(StorePath::new(path)?, reader, Operation::ReadContent)
+    pub fn put_reader(&mut self, path: impl AsRef<str>, reader: impl Read) -> Result<()> {
+        self.stage(StorePath::new(path.as_ref())?, reader, Operation::ReadContent)
     }
 
     /// Streams content into a staging file and plans to put it under the path.
@@ -180,14 +182,18 @@ impl Transaction {
         }
     }
 
-    /// Gives a file another path. Its bytes are not copied.
+    /// Gives a file another path. Its bytes are not copied. Remembered like a read of the first path.
     ///
     /// # Errors
     /// `Invalid` when one of the two is no path; `NotFound` when there is nothing under the first.
-    pub fn rename(&mut self, from: &str, to: &str) -> Result<()> {
-        let (from, to) = (StorePath::new(from)?, StorePath::new(to)?);
+    pub fn rename(&mut self, from: impl AsRef<str>, to: impl AsRef<str>) -> Result<()> {
+        let (from, to) = (StorePath::new(from.as_ref())?, StorePath::new(to.as_ref())?);
         let entry = match self.changes.get(&from) {
-            None => self.base.find(from.as_str())?.clone(),
+            None => {
+                let entry = self.base.find(from.as_str())?.clone();
+                self.reads.insert(from.clone());
+                entry
+            }
             Some(Planned::Link(entry)) => entry.clone(),
             Some(Planned::Remove) => return Err(removed(&from)),
             Some(Planned::Write { .. }) => {
@@ -206,8 +212,8 @@ impl Transaction {
     ///
     /// # Errors
     /// `Invalid` when it is no path; `NotFound` when there is nothing under it.
-    pub fn remove(&mut self, path: &str) -> Result<()> {
-        let path = StorePath::new(path)?;
+    pub fn remove(&mut self, path: impl AsRef<str>) -> Result<()> {
+        let path = StorePath::new(path.as_ref())?;
         match self.changes.get(&path) {
             Some(Planned::Remove) => return Err(removed(&path)),
             Some(_) => {}
@@ -230,7 +236,8 @@ impl Transaction {
     ///
     /// # Errors
     /// As [`Snapshot::get`].
-    pub fn get(&mut self, path: &str) -> Result<Vec<u8>> {
+    pub fn get(&mut self, path: impl AsRef<str>) -> Result<Vec<u8>> {
+        let path = path.as_ref();
         let checked = StorePath::new(path)?;
         let engine = &self.base.engine;
         match self.changes.get(&checked) {
@@ -259,7 +266,8 @@ impl Transaction {
     ///
     /// # Errors
     /// As [`get`](Transaction::get) and [`Snapshot::get_json`].
-    pub fn get_json<T: DeserializeOwned>(&mut self, path: &str) -> Result<T> {
+    pub fn get_json<T: DeserializeOwned>(&mut self, path: impl AsRef<str>) -> Result<T> {
+        let path = path.as_ref();
         let bytes = self.get(path)?;
         let (path, generation) = (StorePath::new(path)?, self.base());
         serde_json::from_slice(&bytes)
@@ -270,8 +278,8 @@ impl Transaction {
     ///
     /// # Errors
     /// `Invalid` when it is no path.
-    pub fn contains(&mut self, path: &str) -> Result<bool> {
-        let path = StorePath::new(path)?;
+    pub fn contains(&mut self, path: impl AsRef<str>) -> Result<bool> {
+        let path = StorePath::new(path.as_ref())?;
         match self.changes.get(&path) {
             Some(planned) => Ok(!matches!(planned, Planned::Remove)),
             None => {
@@ -307,11 +315,12 @@ impl Transaction {
 
     /// Makes the changes the next generation. It is durable when this returns `Ok`.
     ///
-    /// If the store has moved on since the base and nobody changed what this transaction wrote or read, it is made
-    /// on the newest generation instead. When nothing differs from that, no generation is made.
+    /// If the store has moved on since the base and nothing that this transaction wrote or read has changed, it is
+    /// made on the newest generation instead. A path under which another commit wrote the same bytes, or which both
+    /// removed, is no conflict. When nothing differs from the newest generation, no generation is made.
     ///
     /// # Errors
-    /// * `Conflict`, with the paths, when somebody else changed them first.
+    /// * `Conflict`, with the paths, when another commit changed them first.
     /// * `Busy` when another writer held the lock for too long.
     /// * `Invalid` when a rule or a validator refuses it.
     /// * `Corrupt` when the store is damaged and must be repaired first.

@@ -39,7 +39,7 @@ pub fn move_delivery(store: &Store, id: &str, to: Weekday) -> Outcome {
 pub fn clear_delivery_days(store: &Store, region: &str) -> Outcome<Generation> {
     let mut tx = store.begin()?;
     for path in tx.list("stores/")? {
-        let mut shop: Shop = tx.get_json(path.as_str())?;
+        let mut shop: Shop = tx.get_json(&path)?;
         if shop.region == region {
             shop.delivery.weekday = None;
             tx.put_json(path.as_str(), &shop)?;

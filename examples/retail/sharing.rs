@@ -106,7 +106,7 @@ pub fn read_during_saves(store: &Store) -> Outcome {
 fn set_alert_level(store: &Store, percent: u32) -> Outcome {
     let mut tx = store.begin()?;
     for path in tx.list("stores/")? {
-        let mut shop: Shop = tx.get_json(path.as_str())?;
+        let mut shop: Shop = tx.get_json(&path)?;
         shop.settings.low_stock_alert_percent = percent;
         tx.put_json(path.as_str(), &shop)?;
     }
@@ -118,7 +118,7 @@ fn set_alert_level(store: &Store, percent: u32) -> Outcome {
 fn alert_levels(snapshot: &Snapshot) -> Outcome<BTreeSet<u32>> {
     let mut levels = BTreeSet::new();
     for file in snapshot.list("stores/") {
-        let shop: Shop = snapshot.get_json(file.path.as_str())?;
+        let shop: Shop = snapshot.get_json(&file.path)?;
         levels.insert(shop.settings.low_stock_alert_percent);
     }
     Ok(levels)

@@ -16,7 +16,10 @@ impl Engine {
     /// Compares what the proposal wrote and read with what others have changed since its base.
     pub(crate) fn check_conflicts(&self, proposal: &Proposal<'_>, head: &Head) -> Result<()> {
         let (base, now) = (&proposal.base.table, &head.table);
-        let touched = proposal.draft.changes.keys().chain(&proposal.reads);
+        // Two that write the same leave the same: only a difference is a conflict.
+        let written =
+            proposal.draft.changes.iter().filter(|(path, planned)| planned.makes_a_difference(now, path));
+        let touched = written.map(|(path, _)| path).chain(&proposal.reads);
         let mut paths: BTreeSet<StorePath> =
             touched.filter(|path| base.get(path) != now.get(path)).cloned().collect();
         for prefix in &proposal.lists {

@@ -1,5 +1,6 @@
 //! An open store: the newest state that was seen, and how the handle follows the pointer.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +21,14 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread::JoinHandle;
 use crate::sync::{Mutex, PoisonError, RwLock};
 
+/// Told how long a wait for the writer lock has lasted, says whether to go on.
+pub(crate) type OnLockWait = dyn Fn(Duration) -> ControlFlow<()> + Send + Sync;
+
 /// How a handle behaves.
 #[derive(Clone)]
 pub(crate) struct Options {
     pub(crate) lock_wait: Duration,
+    pub(crate) on_lock_wait: Option<Arc<OnLockWait>>,
     pub(crate) author: String,
     pub(crate) validators: Validators,
     pub(crate) cancel: Option<Arc<AtomicBool>>,

@@ -1,10 +1,10 @@
 //! The writer lock: waiting for it, saying who has it, and the number that its next holder may use.
 
 use std::io;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::backoff::Backoff;
 use super::handle::{Engine, Options};
 use crate::error::{Error, LockHolder, Operation, Problem, Result};
 use crate::format::names::{DATA, LOCKS, MANIFESTS, Name};
@@ -59,7 +59,7 @@ pub(crate) fn lock_writer(storage: &dyn Storage, options: &Options) -> Result<Wr
     let system = storage.system();
     let failed = |error| Error::io(Operation::Lock, Name::WriterLock.to_string(), error);
     let start = system.uptime();
-    let mut pause: u64 = 1;
+    let mut backoff = Backoff::new(PAUSE_MAX);
     loop {
         if let Some(lock) = storage.try_lock_writer().map_err(failed)? {
             let note: Option<Note> = lock.note().ok().and_then(|note| serde_json::from_slice(&note).ok());
@@ -78,11 +78,12 @@ pub(crate) fn lock_writer(storage: &dyn Storage, options: &Options) -> Result<Wr
         let Some(left) = options.lock_wait.checked_sub(waited).filter(|left| !left.is_zero()) else {
             return Err(Problem::Busy { waited_ms: waited.as_millis(), holder: holder(storage) }.into());
         };
-        // Waiters that try at the same moments would get in each other's way for ever.
-        let [jitter, ..] = system.random().map_err(failed)?;
-        let millis = pause / 2 + u64::from(jitter) % pause.div_ceil(2).max(1);
-        system.pause(Duration::from_millis(millis.max(1)).min(left));
-        pause = (pause * 2).min(PAUSE_MAX);
+        if let Some(ask) = &options.on_lock_wait
+            && ask(waited).is_break()
+        {
+            return Err(Problem::Cancelled.into());
+        }
+        backoff.wait(system, left).map_err(failed)?;
     }
 }
 

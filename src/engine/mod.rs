@@ -2,7 +2,7 @@
 //!
 //! Each module imports only modules of earlier lines:
 //!
-//! 1. `poison`, `pins`, `table`, `validate`, `content`: in memory, and the bytes of files
+//! 1. `poison`, `pins`, `backoff`, `table`, `validate`, `content`: in memory, and the bytes of files
 //! 2. `read`, `finding`, `head`: one checked document, what is wrong with one, one committed state
 //! 3. `chain`, `replay`, `resolve`: back along the parents, the table at a generation, what a revision names
 //! 4. `recover`, `handle`, `versions`: the state to serve when something is damaged, the open store
@@ -11,6 +11,7 @@
 //!
 //! Within a line the order is that of the line.
 
+pub(crate) mod backoff;
 pub(crate) mod chain;
 pub(crate) mod changeset;
 pub(crate) mod checkpoint;

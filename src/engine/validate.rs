@@ -11,19 +11,27 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use crate::error::{Error, Problem, Result};
 use crate::path::StorePath;
 
+/// What a [`Validator`] says of content that it refuses. `?` turns every error into it, and `into()` every text.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Judges the content of a file before it is saved, and of an older version before it is served in place of a
 /// damaged one.
 ///
-/// Any closure of this shape is one, with its types written out. See also [`json`] and [`json_as`].
+/// Any closure of this shape is one, with the types of its arguments written out. See also [`json`] and [`json_as`].
 ///
 /// ```
 /// use std::io::Read;
 /// # fn main() -> genstore::Result<()> {
-/// let not_empty = |path: &genstore::StorePath, content: &mut dyn Read| match content.bytes().next() {
-///     Some(_) => Ok(()),
-///     None => Err(format!("{path} is empty")),
+/// let in_range = |path: &genstore::StorePath, content: &mut dyn Read| {
+///     let mut text = String::new();
+///     content.read_to_string(&mut text)?;
+///     let percent: u8 = text.trim().parse()?;
+///     if percent > 100 {
+///         return Err(format!("{path} is more than 100 %").into());
+///     }
+///     Ok(())
 /// };
-/// let options = genstore::Store::options().validate("stores/*.json", not_empty)?;
+/// let options = genstore::Store::options().validate("rates/*", in_range)?;
 /// # Ok(())
 /// # }
 /// ```
@@ -33,12 +41,12 @@ pub trait Validator: Send + Sync {
     /// Reads as much of the content as it needs.
     ///
     /// # Errors
-    /// What is wrong, as a clause for a person.
-    fn validate(&self, path: &StorePath, content: &mut dyn Read) -> Result<(), String>;
+    /// What is wrong, as a clause for a person. It becomes the [source](std::error::Error::source) of the commit's error.
+    fn validate(&self, path: &StorePath, content: &mut dyn Read) -> Result<(), BoxError>;
 }
 
-impl<F: Fn(&StorePath, &mut dyn Read) -> Result<(), String> + Send + Sync> Validator for F {
-    fn validate(&self, path: &StorePath, content: &mut dyn Read) -> Result<(), String> {
+impl<F: Fn(&StorePath, &mut dyn Read) -> Result<(), BoxError> + Send + Sync> Validator for F {
+    fn validate(&self, path: &StorePath, content: &mut dyn Read) -> Result<(), BoxError> {
         self(path, content)
     }
 }
@@ -58,9 +66,9 @@ pub fn json_as<T: DeserializeOwned + 'static>() -> impl Validator {
 struct JsonAs<T>(PhantomData<fn() -> T>);
 
 impl<T: DeserializeOwned> Validator for JsonAs<T> {
-    fn validate(&self, _: &StorePath, content: &mut dyn Read) -> Result<(), String> {
+    fn validate(&self, _: &StorePath, content: &mut dyn Read) -> Result<(), BoxError> {
         let content = std::io::BufReader::with_capacity(1 << 16, content);
-        serde_json::from_reader::<_, T>(content).map(drop).map_err(|error| error.to_string())
+        serde_json::from_reader::<_, T>(content).map(drop).map_err(Into::into)
     }
 }
 
@@ -92,9 +100,9 @@ impl Validators {
         mut open: impl FnMut() -> Result<Box<dyn Read>>,
     ) -> Result<()> {
         for (glob, validator) in self.0.iter().filter(|(glob, _)| glob.is_match(path.as_str())) {
-            validator.validate(path, &mut *open()?).map_err(|detail| {
+            validator.validate(path, &mut *open()?).map_err(|source| {
                 let pattern = glob.glob().glob().to_owned();
-                Error::from(Problem::Refused { path: path.clone(), pattern, detail })
+                Error::from(Problem::Refused { path: path.clone(), pattern, source })
             })?;
         }
         Ok(())

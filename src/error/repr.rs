@@ -54,6 +54,8 @@ pub(crate) enum Operation {
     Lock,
     Create,
     Stage,
+    /// Before a change is tried again.
+    Wait,
     BeginWrite,
     Write,
     Sync,
@@ -93,6 +95,7 @@ impl fmt::Display for Operation {
             Self::Lock => "cannot lock",
             Self::Create => "cannot make",
             Self::Stage => "cannot stage",
+            Self::Wait => "cannot wait before trying again",
             Self::BeginWrite => "cannot begin to write",
             Self::Write => "cannot write",
             Self::Sync => "cannot flush",
@@ -133,8 +136,8 @@ pub(crate) enum Problem {
     BadPattern { pattern: String, detail: String },
     #[error("{what} breaks a rule: {rule}")]
     Limit { what: String, rule: String },
-    #[error("{path} was refused by the validator for {pattern:?}: {detail}")]
-    Refused { path: StorePath, pattern: String, detail: String },
+    #[error("{path} was refused by the validator for {pattern:?}: {source}")]
+    Refused { path: StorePath, pattern: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("{path} cannot be written as JSON: {source}")]
     NotJson { path: StorePath, source: serde_json::Error },
     #[error("{path} of generation {generation} is intact but not the JSON that was asked for: {source}")]

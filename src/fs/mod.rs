@@ -73,7 +73,7 @@ pub(crate) struct Process {
 }
 
 /// An open file.
-pub(crate) trait FsFile: Read + Write + Send + Debug {
+pub(crate) trait FsFile: Read + Write + Send + Sync + Debug {
     /// The length in bytes.
     fn length(&self) -> io::Result<u64>;
     /// Asks the system to begin writing the bytes to the disk, without waiting. Promises nothing.
@@ -98,7 +98,7 @@ pub(crate) trait FsLock: Send + Sync + Debug {
 }
 
 /// Flushes everything that was written to the file system since this was opened.
-pub(crate) trait WholeFlush: Send + Debug {
+pub(crate) trait WholeFlush: Send + Sync + Debug {
     fn flush_durably(&self) -> io::Result<()>;
 }
 

@@ -66,7 +66,7 @@ pub(crate) trait Storage: Send + Sync + Debug {
 pub(crate) trait Pin: Send + Sync + Debug {}
 
 /// Things that are written now and made durable together. Dropping a round leaves what it wrote.
-pub(crate) trait Round: Send + Debug {
+pub(crate) trait Round: Send + Sync + Debug {
     /// Writes a new thing. Fails with `AlreadyExists` when its name is taken.
     fn put(&mut self, name: &Name, bytes: &[u8]) -> io::Result<()>;
     /// Makes a staging file, to be given back to [`staged`](Round::staged) once it has been written.

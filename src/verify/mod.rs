@@ -18,6 +18,7 @@ use crate::store::Store;
 
 /// What is checked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub enum VerifyScope {
     /// The newest generation.
     #[default]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use crate::support::{Place, assert_same, contents, files, g, refused, remove, rename, save, state, text};
-use genstore::{Commit, Error, ErrorKind, Generation, Store};
+use genstore::{Commit, Error, ErrorKind, Generation, Store, Transaction};
 
 /// The paths and generations of a conflict.
 fn facts(error: &Error) -> Vec<(String, Generation)> {
@@ -64,6 +64,107 @@ fn the_same_content_is_no_conflict_only_when_it_is_the_same_file() {
     save(&other, &[("a", "x")]);
     save(&other, &[("a", "1")]);
     assert_eq!(facts(&refused(tx.commit("late"), ErrorKind::Conflict)), [("a".to_owned(), g(4))]);
+}
+
+#[test]
+fn two_that_write_the_same_do_not_conflict() {
+    let (place, store) =
+        Place::with_commits(&[&[("a", "1"), ("b", "1"), ("gone", "1"), ("old", "bytes"), ("moved", "2")]]);
+    let other = place.open();
+    let change = |tx: &mut Transaction| {
+        tx.put("a", "2").unwrap();
+        tx.put("new", "2").unwrap();
+        tx.remove("gone").unwrap();
+    };
+    let mut tx = store.begin().unwrap();
+    change(&mut tx);
+    tx.put("b", "mine").unwrap();
+    let mut theirs = other.begin().unwrap();
+    change(&mut theirs);
+    theirs.commit("theirs").unwrap();
+    let commit = tx.commit("mine").unwrap();
+    assert_eq!((commit.generation, commit.put, commit.removed), (g(4), 1, 0), "only what differs is written");
+    let expected = files(&[("a", "2"), ("b", "mine"), ("new", "2"), ("old", "bytes"), ("moved", "2")]);
+    assert_eq!(state(&store), expected);
+
+    // With nothing else in it, there is nothing left to commit.
+    let mut tx = store.begin().unwrap();
+    tx.put("a", "3").unwrap();
+    save(&other, &[("a", "3")]);
+    let commit = tx.commit("mine").unwrap();
+    assert_eq!((commit.generation, commit.changed), (g(5), false));
+
+    // What is taken over from an earlier generation is written too.
+    let mut tx = store.begin().unwrap();
+    tx.rename("old", "here").unwrap();
+    save(&other, &[("here", "bytes")]);
+    assert_eq!(tx.commit("mine").unwrap().removed, 1);
+
+    // One path that differs is a conflict, and only that path.
+    let mut tx = store.begin().unwrap();
+    tx.put("a", "4").unwrap();
+    tx.put("b", "4").unwrap();
+    tx.remove("new").unwrap();
+    save(&other, &[("a", "4"), ("b", "other"), ("new", "5")]);
+    let at = other.snapshot().unwrap().generation();
+    let expected = ["b", "new"].map(|path| (path.to_owned(), at));
+    assert_eq!(facts(&refused(tx.commit("mine"), ErrorKind::Conflict)), expected);
+}
+
+#[test]
+fn what_was_read_conflicts_although_the_same_was_written_to_it() {
+    let (place, store) = Place::with_commits(&[&[("a", "1"), ("old", "1")]]);
+    let other = place.open();
+    let reads: [fn(&mut Transaction); 2] =
+        [|tx| drop(tx.get("a").unwrap()), |tx| assert!(tx.contains("a").unwrap())];
+    for (number, read) in reads.into_iter().enumerate() {
+        let content = format!("the same {number}");
+        let mut tx = store.begin().unwrap();
+        read(&mut tx);
+        tx.put("a", content.as_str()).unwrap();
+        save(&other, &[("a", &content)]);
+        let at = other.snapshot().unwrap().generation();
+        assert_eq!(facts(&refused(tx.commit("late"), ErrorKind::Conflict)), [("a".to_owned(), at)]);
+    }
+    // A rename has read what it moves: without the conflict, a file that was removed would be back.
+    let mut tx = store.begin().unwrap();
+    tx.rename("old", "new").unwrap();
+    remove(&other, "old");
+    let at = other.snapshot().unwrap().generation();
+    assert_eq!(facts(&refused(tx.commit("late"), ErrorKind::Conflict)), [("old".to_owned(), at)]);
+    // So is a list that gained a path, also one under which the same was put.
+    let mut tx = store.begin().unwrap();
+    assert_eq!(tx.list("f/").unwrap(), []);
+    tx.put("f/a", "1").unwrap();
+    save(&other, &[("f/a", "1")]);
+    refused(tx.commit("late"), ErrorKind::Conflict);
+}
+
+#[test]
+fn a_transaction_on_an_earlier_generation_sees_it_and_conflicts_with_what_came_since() {
+    let (_place, store) = Place::with_commits(&[&[("a", "1"), ("b", "1")], &[("a", "2")], &[("c", "1")]]);
+    let mut tx = store.begin_at("latest~2").unwrap();
+    assert_eq!((tx.base(), tx.get("b").unwrap()), (g(2), b"1".to_vec()));
+    assert!(!tx.contains("d").unwrap());
+    tx.put("b", "3").unwrap();
+    let commit = tx.commit("what nobody changed since").unwrap();
+    assert_eq!((commit.generation, commit.put), (g(5), 1));
+    assert_eq!(state(&store), files(&[("a", "2"), ("b", "3"), ("c", "1")]));
+
+    let mut tx = store.begin_at(2).unwrap();
+    assert_eq!(tx.get("a").unwrap(), b"1");
+    tx.put("a", "mine").unwrap();
+    tx.put("c", "mine").unwrap();
+    let error = refused(tx.commit("late"), ErrorKind::Conflict);
+    assert_eq!(facts(&error), [("a".to_owned(), g(3)), ("c".to_owned(), g(4))]);
+    assert_eq!(error.generation(), Some(g(2)));
+
+    // To put back what it was is a change, too; what the newest holds already is none.
+    let mut tx = store.begin_at(2).unwrap();
+    tx.put("a", "2").unwrap();
+    assert_eq!(tx.commit("the same").map(|commit| commit.changed).unwrap(), false);
+    refused(store.begin_at("latest~9"), ErrorKind::NotFound);
+    refused(store.begin_at("yesterday"), ErrorKind::Invalid);
 }
 
 #[test]

@@ -16,11 +16,7 @@ fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn all(snapshot: &Snapshot) -> BTreeMap<String, Vec<u8>> {
-    snapshot
-        .list("")
-        .iter()
-        .map(|file| (file.path.to_string(), snapshot.get(file.path.as_str()).unwrap()))
-        .collect()
+    snapshot.list("").iter().map(|file| (file.path.to_string(), snapshot.get(&file.path).unwrap())).collect()
 }
 
 /// The names in the directory of the test, which must not gain one by a failure.

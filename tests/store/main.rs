@@ -20,5 +20,6 @@ mod replaced;
 mod revisions;
 mod rolling_back;
 mod saving;
+mod surface;
 mod validators;
 mod verifying;

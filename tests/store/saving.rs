@@ -494,3 +494,29 @@ fn a_file_that_keeps_changing_while_it_is_read_is_refused() {
     tx.commit("at rest").unwrap();
     assert_eq!(store.snapshot().unwrap().get("log").unwrap(), fs::read(&file).unwrap());
 }
+
+#[test]
+fn a_value_that_does_not_read_back_is_refused() {
+    #[derive(serde::Serialize)]
+    struct Shop {
+        name: &'static str,
+        rate: Option<f64>,
+    }
+    let (place, store) = Place::with_store();
+    let before = contents(&place.store());
+    let mut tx = store.begin().unwrap();
+    for rate in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let shops = vec![Shop { name: "Downtown", rate: None }, Shop { name: "Harbour", rate: Some(rate) }];
+        let error = refused(tx.put_json("shops.json", &shops), ErrorKind::Invalid);
+        assert_eq!(error.path(), Some("shops.json"));
+        assert!(error.to_string().contains("JSON cannot express"), "{error}");
+    }
+    assert!(!tx.contains("shops.json").unwrap());
+    assert!(!tx.commit("nothing").unwrap().changed);
+    assert_same(&contents(&place.store()), &before);
+    // A null that is meant is a value like any other.
+    let mut tx = store.begin().unwrap();
+    tx.put_json("shops.json", &[Shop { name: "Downtown", rate: None }]).unwrap();
+    tx.commit("null").unwrap();
+    assert!(text(&store, "shops.json").contains("\"rate\": null"));
+}

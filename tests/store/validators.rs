@@ -15,9 +15,9 @@ struct Settings {
 }
 
 /// Accepts text that does not begin with `bad`.
-fn not_bad(_: &StorePath, content: &mut dyn Read) -> Result<(), String> {
+fn not_bad(_: &StorePath, content: &mut dyn Read) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut text = String::new();
-    content.read_to_string(&mut text).map_err(|error| error.to_string())?;
+    content.read_to_string(&mut text)?;
     if text.starts_with("bad") { Err("it begins badly".into()) } else { Ok(()) }
 }
 
@@ -89,6 +89,23 @@ fn a_star_stays_within_one_part_of_a_path() {
     }
     let error = refused(Store::options().validate("{a", not_bad), ErrorKind::Invalid);
     assert!(error.to_string().contains("{a"), "{error}");
+}
+
+#[test]
+fn what_a_validator_returns_is_the_source_of_the_error() {
+    let (place, _) = Place::with_store();
+    let parses = |_: &StorePath, content: &mut dyn Read| {
+        let mut text = String::new();
+        content.read_to_string(&mut text)?;
+        text.parse::<u8>()?;
+        Ok(())
+    };
+    let store = open(&place, Store::options().validate("n", parses).unwrap());
+    let error = refused(try_save(&store, "n", "256"), ErrorKind::Invalid);
+    let source = std::error::Error::source(&error).unwrap();
+    assert!(source.downcast_ref::<std::num::ParseIntError>().is_some(), "{source:?}");
+    assert!(error.to_string().ends_with(&source.to_string()), "{error}");
+    try_save(&store, "n", "255").unwrap();
 }
 
 #[test]

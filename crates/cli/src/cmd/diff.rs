@@ -108,7 +108,7 @@ fn total(differences: &[Difference], out: &mut Out) -> Result<(), Failure> {
         match found.change {
             ChangeKind::Added => added += 1,
             ChangeKind::Removed => removed += 1,
-            ChangeKind::Modified => modified += 1,
+            _ => modified += 1,
         }
     }
     Ok(writeln!(out, "{added} added, {removed} removed, {modified} modified")?)

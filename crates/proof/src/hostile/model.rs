@@ -167,7 +167,14 @@ impl Model {
     }
 
     fn check_conflicts(&self, draft: &Draft, head: &Generation) -> Result<(), Refusal> {
-        let touched = draft.plans.keys().chain(&draft.reads);
+        let differs = |(path, plan): &(&Path, &Plan)| match (plan, head.files.get(*path)) {
+            (Plan::Remove, live) => live.is_some(),
+            (Plan::Write(bytes) | Plan::Link(File { bytes, .. }), live) => {
+                live.is_none_or(|live| live.bytes != *bytes)
+            }
+        };
+        let written = draft.plans.iter().filter(differs).map(|(path, _)| path);
+        let touched = written.chain(&draft.reads);
         let mut paths: BTreeSet<&Path> =
             touched.filter(|path| draft.base.files.get(*path) != head.files.get(*path)).collect();
         for prefix in &draft.prefixes {
@@ -227,6 +234,9 @@ impl Draft {
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Refusal> {
         let plan = self.now(from).ok_or(Refusal::NotFound)?;
+        if !self.plans.contains_key(from) {
+            self.reads.insert(from.clone());
+        }
         self.forget(from);
         self.plans.insert(to.clone(), plan);
         Ok(())

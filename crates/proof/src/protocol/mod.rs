@@ -6,6 +6,8 @@ mod numbers;
 mod pins;
 mod probing;
 mod reading;
+mod updating;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -86,6 +88,6 @@ fn contents(store: &Store) -> BTreeMap<String, Vec<u8>> {
     snapshot
         .list("")
         .iter()
-        .map(|entry| (entry.path.to_string(), snapshot.get(entry.path.as_str()).unwrap()))
+        .map(|entry| (entry.path.to_string(), snapshot.get(&entry.path).unwrap()))
         .collect()
 }

@@ -294,7 +294,6 @@ impl<'a> Look<'a> {
         let versions: BTreeMap<u64, Arc<Vec<u8>>> =
             reachable.filter_map(|at| Some((*at, older(at)?))).collect();
         match provenance {
-            Provenance::Current => panic!("{path} of {number} is damaged and was given"),
             Provenance::Default => {
                 assert!(bytes == b"the default");
                 assert!(versions.is_empty(), "{path} of {number}: {:?} are good", versions.keys());
@@ -308,6 +307,7 @@ impl<'a> Look<'a> {
                 let newest = versions.last_key_value().map(|(_, bytes)| bytes);
                 assert!(newest.is_some_and(|newest| **newest == bytes), "{path} of {number}: not the newest");
             }
+            other => panic!("{path} of {number} is damaged and was given as {other}"),
         }
     }
 
