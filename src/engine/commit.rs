@@ -37,7 +37,7 @@ impl Engine {
     /// Makes a proposal the next generation.
     ///
     /// # Errors
-    /// As [`publish`]; `Conflict` when somebody else changed what it wrote or read; `Invalid` when a validator or a
+    /// As [`publish()`]; `Conflict` when somebody else changed what it wrote or read; `Invalid` when a validator or a
     /// rule refuses it; `Corrupt` when the store is damaged, as it must be repaired first.
     pub(crate) fn commit(&self, mut proposal: Proposal<'_>) -> Result<Outcome> {
         self.poison().check()?;

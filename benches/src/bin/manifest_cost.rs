@@ -1,6 +1,6 @@
 //! What reading one manifest costs, in entries of a checkpoint.
 //!
-//! See README.md. This is where `MANIFEST_COST` in `src/engine/checkpoint.rs` comes from. Everything is the difference
+//! See README.md. This is where `MANIFEST_COST` in `src/engine/replay.rs` comes from. Everything is the difference
 //! between a large store and a small one, so that what every opening costs falls out.
 
 use std::fs::{self, File};

@@ -189,6 +189,17 @@ fn one_three_and_a_hundred_files_and_new_folders() {
     }
 }
 
+/// A killed commit has left them, or another program has created them: their names may not be durable.
+#[test]
+fn directories_that_are_there_are_fsynced_too() {
+    let (bed, store) = Bed::store();
+    std::fs::create_dir_all(bed.path().join("data/left/deep")).unwrap();
+    let paths = paths(2, "left/deep/");
+    let trace = trace_on(&bed, &store, &paths, Input::Both);
+    assert!(!trace.iter().any(|op| matches!(op, Op::Rename(from, _) if from.starts_with("data"))));
+    assert_order(&paths, Input::Both, &trace);
+}
+
 #[test]
 fn files_that_come_in_both_ways() {
     for paths in [paths(1, ""), paths(2, "stores/"), paths(3, "a/b/c/"), paths(100, "stores/")] {
