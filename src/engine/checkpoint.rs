@@ -14,7 +14,7 @@ use crate::storage::Storage;
 use crate::sync::{PoisonError, thread};
 
 /// What reading one manifest costs beside its changes, in units of one entry. Measured as 12 to 26 when it is in
-/// memory and 80 to some hundreds when each is a read from the disk: see `benches/README.md`.
+/// memory and 80 to some hundreds when each is a read from the disk: see `docs/internals/measurements.md`.
 const MANIFEST_COST: u64 = 32;
 /// A table is always cheap enough to make from manifests of this cost. It also bounds what one damaged manifest can
 /// hide in a small store: everything since the last checkpoint, some 8 saves.
