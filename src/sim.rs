@@ -6,7 +6,7 @@
 //!
 //! The disk is the weakest that POSIX permits: the bytes of a file, its length and each name in a directory last only
 //! from the flush on that promises them. What was not flushed is kept, lost, cut off, zeroed or replaced with garbage,
-//! in every combination where there are few. `docs/testing.md` says more of it; genstore itself is tested on it.
+//! in every combination where there are few. `docs/internals/testing.md` says more of it; genstore itself is tested on it.
 //!
 //! What this shows is whether files that belong together are saved together, whether what was acknowledged to somebody
 //! was durable by then, and whether the application starts again. genstore answers for a single save. So what is found
@@ -14,7 +14,7 @@
 //!
 //! ```toml
 //! [dev-dependencies]
-//! genstore = { version = "0.1", default-features = false, features = ["sim"] }
+//! genstore = { version = "0.1", features = ["sim"] }
 //! ```
 //!
 //! What saves has to take a [`Store`] that it is given, as the one of [`Machine::start`] is on the simulated disk. In the

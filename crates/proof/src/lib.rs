@@ -1,6 +1,6 @@
 //! The proof that a store keeps its promises: power cuts and faults at every operation, mutants that show that neither is
 //! blind, contracts of the simulated disk, orders of threads, and hostile bytes. Compiled into the library as its module
-//! `proof`; `docs/testing.md` says what each layer shows and how to run it.
+//! `proof`; `docs/internals/testing.md` says what each layer shows and how to run it.
 
 #[cfg(test)]
 mod alike;

@@ -1,5 +1,5 @@
 //! The threads of a process, in many orders: every use of a lock, of an atomic and of the disk is a moment at which
-//! another thread may go on. `docs/testing.md` says how it is run.
+//! another thread may go on. `docs/internals/testing.md` says how it is run.
 
 mod reads;
 mod saves;

@@ -1,6 +1,6 @@
 //! Content of any size goes through in little memory.
 //!
-//! `GENSTORE_TEST_BIG_MIB=4096 cargo test --test big` tries another size than the one that is quick enough for every
+//! `GENSTORE_TEST_BIG_MIB=4096 crates/proof/prove processes` tries another size than the one that is quick enough for every
 //! day.
 #![cfg(target_os = "linux")]
 #![allow(

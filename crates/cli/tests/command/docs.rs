@@ -137,8 +137,10 @@ fn colours_only_where_they_are_wanted() {
 /// The documents of the project.
 fn documents() -> Vec<PathBuf> {
     let root = &Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let folders = ["", "docs", "benches", "fuzz", "examples/retail"];
-    let names = folders.iter().flat_map(|folder| fs::read_dir(root.join(folder)).unwrap());
+    let crates = fs::read_dir(root.join("crates")).unwrap().map(|found| found.unwrap().path());
+    let others = ["", "docs", "docs/internals", "benches", "fuzz", "examples/retail"];
+    let directories = crates.chain(others.iter().map(|directory| root.join(directory)));
+    let names = directories.flat_map(|directory| fs::read_dir(directory).unwrap());
     let mut documents: Vec<PathBuf> = names.map(|name| name.unwrap().path()).collect();
     documents.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     documents
@@ -175,4 +177,40 @@ fn every_file_that_the_documents_name_is_there() {
     }
     assert!(missing.is_empty(), "{missing:#?}");
     assert!(named > 50, "only {named} files are named");
+}
+
+/// Written by a long run of the proof.
+const GENERATED: &str = "last-run.md";
+
+/// What GitHub makes of a heading, for links to it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn every_link_between_the_documents_leads_somewhere() {
+    let (mut followed, mut broken) = (0, Vec::new());
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.starts_with("https://")) {
+            followed += 1;
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let path = if file.is_empty() { document.clone() } else { document.parent().unwrap().join(file) };
+            let is_generated = path.ends_with(GENERATED);
+            let leads = fs::metadata(&path).is_ok_and(|found| {
+                let there = |text: String| {
+                    text.lines()
+                        .any(|line| line.starts_with('#') && anchor(line.trim_matches(['#', ' '])) == heading)
+                };
+                found.is_dir() || heading.is_empty() || there(fs::read_to_string(&path).unwrap())
+            });
+            if !leads && !is_generated {
+                broken.push(format!("{}: {target}", document.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+    assert!(followed > 40, "only {followed} links are followed");
 }

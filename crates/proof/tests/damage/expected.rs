@@ -1,5 +1,5 @@
 //! What must be served and what must be readable when some files of a store are gone bad: the rules of
-//! `docs/design.md`, *Recovery*, on the model instead of the disk.
+//! `docs/internals/design.md`, *Recovery*, on the model instead of the disk.
 
 use std::collections::{BTreeSet, HashSet};
 
