@@ -91,7 +91,7 @@ pub fn take_back(store: &Store, bad: Generation, kept: &str) -> Outcome {
     );
     expect(commit.bytes == 0, "a rollback copies no data")?;
 
-    let shop: Shop = store.snapshot()?.get_json(&format!("stores/{kept}.json"))?;
+    let shop: Shop = store.snapshot()?.get_json(format!("stores/{kept}.json"))?;
     expect(
         shop.opening_hours.get(&Weekday::Sunday) == Some(&Some(sunday_hours())),
         "the good edit survives the rollback",

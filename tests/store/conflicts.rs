@@ -162,7 +162,7 @@ fn a_transaction_on_an_earlier_generation_sees_it_and_conflicts_with_what_came_s
     // To put back what it was is a change, too; what the newest holds already is none.
     let mut tx = store.begin_at(2).unwrap();
     tx.put("a", "2").unwrap();
-    assert_eq!(tx.commit("the same").map(|commit| commit.changed).unwrap(), false);
+    assert!(!tx.commit("the same").map(|commit| commit.changed).unwrap());
     refused(store.begin_at("latest~9"), ErrorKind::NotFound);
     refused(store.begin_at("yesterday"), ErrorKind::Invalid);
 }

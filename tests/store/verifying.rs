@@ -154,7 +154,7 @@ fn progress_only_grows_and_ends_complete() {
     let (_place, store) = Place::with_store();
     let mut tx = store.begin().unwrap();
     for number in 0..50_usize {
-        tx.put(&format!("f/{number}"), vec![b'x'; number]).unwrap();
+        tx.put(format!("f/{number}"), vec![b'x'; number]).unwrap();
     }
     tx.commit("fifty").unwrap();
     for quick in [false, true] {
@@ -233,7 +233,7 @@ fn with_checkpoint() -> (Place, u64, u64) {
     let mut tx = store.begin().unwrap();
     // So many that a few saves of one file each make no other one due.
     for number in 0..1100 {
-        tx.put(&format!("many/{number}"), "").unwrap();
+        tx.put(format!("many/{number}"), "").unwrap();
     }
     tx.commit("many").unwrap();
     // The checkpoint is there once the handle is gone.

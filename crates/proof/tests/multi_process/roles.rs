@@ -29,7 +29,7 @@ pub(crate) fn write(dir: &Path, writer: usize, saves: u64) {
         now.saves += 1;
         now.counted += u64::from(kind == 0);
         let (generation, tries) = retry(&store, &format!("{writer}"), |tx| {
-            tx.put_json(&own(writer), &now).unwrap();
+            tx.put_json(own(writer), &now).unwrap();
             match kind {
                 0 => count_up(tx),
                 1 => transfer(tx, amount),

@@ -33,7 +33,7 @@ pub(crate) fn begin(store: &Store) {
     tx.put_json(LEFT, &SUM).unwrap();
     tx.put_json(RIGHT, &0).unwrap();
     for writer in 0..WRITERS {
-        tx.put_json(&own(writer), &Own::default()).unwrap();
+        tx.put_json(own(writer), &Own::default()).unwrap();
     }
     assert_eq!(tx.commit("begin").unwrap().generation.get(), BEGINNING);
 }
@@ -69,7 +69,7 @@ impl Seen {
             generation: snapshot.generation().get(),
             counter: snapshot.get_json(COUNTER).unwrap(),
             amounts: (left, right),
-            own: (0..WRITERS).map(|writer| snapshot.get_json(&own(writer)).unwrap()).collect(),
+            own: (0..WRITERS).map(|writer| snapshot.get_json(own(writer)).unwrap()).collect(),
         };
         seen.check();
         seen
