@@ -1,234 +1,244 @@
-//! The layers of the library and of the command: who may import whom, and what stays behind which door.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::disallowed_methods
-)]
+//! The order of the modules of the library and of the command: each imports only from rows above its own. So there are no
+//! circles. A module that is in no row fails, as does a row that names no module.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use syn::visit::Visit;
+use syn::visit::{self, Visit};
+use syn::{Attribute, Item, ItemMod, ItemUse, UseTree, Visibility};
 
-use layers::{COMMAND, LIBRARY, Layers};
-use names::Names;
+const LIBRARY: &str = "
+    sync path time
+    hash revision
+    error::repr
+    error::advice
+    error
+    format
+    format::names format::checksum format::json format::entry
+    format::pointer
+    format::checkpoint format::manifest
+    fs
+    fs::lock fs::medium fs::op fs::source fs::outside
+    fs::real
+    fs::sim::random fs::sim::disk
+    fs::sim::paths fs::sim::fate
+    fs::sim::cut
+    fs::sim
+    storage
+    storage::round
+    storage::directory
+    storage::export_dir
+    engine::poison engine::pins engine::backoff engine::table engine::validate engine::content
+    engine::read
+    engine::finding
+    engine::head
+    engine::chain
+    engine::replay
+    engine::resolve engine::recover
+    engine::handle
+    engine::versions engine::lock engine::changeset
+    engine::conflict engine::checkpoint engine::publish
+    engine::commit engine::open
+    engine::create
+    engine
+    json_value
+    snapshot
+    verify::files
+    verify::whole
+    verify
+    transaction
+    store
+    update history import export rollback
+    sim
+    lib";
 
-#[path = "architecture/examples.rs"]
-mod examples;
-#[path = "architecture/layers.rs"]
-mod layers;
-#[path = "architecture/names.rs"]
-mod names;
+const COMMAND: &str = "
+    exit term output jsondiff stdin
+    args
+    signal failure
+    content context
+    progress
+    summary
+    cmd::verify
+    cmd::cat cmd::commit cmd::completions cmd::diff cmd::export cmd::init cmd::log cmd::ls cmd::man cmd::put
+    cmd::rm cmd::rollback cmd::show cmd::status
+    cmd
+    main";
 
-/// What nothing outside `fs/` may name: the disk, the clock, randomness, the environment.
-const BEHIND_FS: [&str; 16] = [
-    "std::fs",
-    "File::open",
-    "SystemTime",
-    "Instant::now",
-    "thread::sleep",
-    "std::env",
-    "getrandom",
-    "fs2",
-    ".exists()",
-    ".try_exists()",
-    ".is_file()",
-    ".is_dir()",
-    ".is_symlink()",
-    ".canonicalize()",
-    ".symlink_metadata()",
-    ".read_dir()",
-];
-/// What only `sync` names, so that a test can decide the order in which threads run; `fs/real.rs` may wait.
-const BEHIND_SYNC: [&str; 10] = [
-    "std::sync::Mutex",
-    "std::sync::RwLock",
-    "std::sync::Condvar",
-    "std::sync::Once",
-    "std::sync::OnceLock",
-    "std::sync::LazyLock",
-    "std::sync::Barrier",
-    "std::sync::mpsc",
-    "std::sync::atomic",
-    "std::thread",
-];
-/// The library never prints, and nothing is left for later.
-const NOWHERE: [&str; 7] = ["print!", "println!", "eprint!", "eprintln!", "dbg!", "todo!", "unimplemented!"];
+/// What only `fs/` may name: the disk, the clock, randomness, the environment.
+const ONLY_FS: &[&str] =
+    &["std::fs", "SystemTime", "Instant", "thread::sleep", "std::env", "getrandom", "fs2"];
+/// What only `sync` may name, so that the proof can decide the order in which threads run.
+const ONLY_SYNC: &[&str] =
+    &["sync::Mutex", "sync::RwLock", "sync::Condvar", "sync::OnceLock", "sync::atomic", "std::thread"];
 const LINES_MAX: usize = 600;
 
-/// `engine/mod.rs` is the module `engine`, `engine/load.rs` is `engine::load`, and `lib.rs` is `lib`.
+/// The paths that the code of a file names, each with its line and the inline module it is in.
+#[derive(Default)]
+struct Paths {
+    inside: Vec<String>,
+    found: Vec<(usize, Vec<String>, Vec<String>)>,
+}
+
+impl Paths {
+    fn add(&mut self, line: usize, words: Vec<String>) {
+        self.found.push((line, self.inside.clone(), words));
+    }
+
+    fn add_tree(&mut self, tree: &UseTree, mut words: Vec<String>) {
+        let name = match tree {
+            UseTree::Path(path) => {
+                words.push(path.ident.to_string());
+                return self.add_tree(&path.tree, words);
+            }
+            UseTree::Group(group) => {
+                return group.items.iter().for_each(|tree| self.add_tree(tree, words.clone()));
+            }
+            UseTree::Name(name) => &name.ident,
+            UseTree::Rename(name) => &name.ident,
+            UseTree::Glob(glob) => return self.add(glob.star_token.spans[0].start().line, words),
+        };
+        words.push(name.to_string());
+        self.add(name.span().start().line, words);
+    }
+}
+
+/// Whether only tests or the proof compile it.
+fn is_test(attrs: &[Attribute]) -> bool {
+    let is = |attr: &&Attribute| attr.path().is_ident("cfg") && attr.parse_args::<syn::Meta>().is_ok();
+    attrs.iter().filter(is).any(|attr| {
+        let syn::Meta::List(list) = &attr.meta else { return false };
+        let text = list.tokens.to_string().replace(' ', "");
+        ["test", "doctest", "feature=\"proof\"", "feature=\"shuttle\""].contains(&text.as_str())
+    })
+}
+
+impl<'a> Visit<'a> for Paths {
+    /// `pub(in path)` imports nothing.
+    fn visit_visibility(&mut self, _: &'a Visibility) {}
+
+    fn visit_item(&mut self, item: &'a Item) {
+        let attrs = match item {
+            Item::Mod(ItemMod { attrs, .. }) | Item::Use(ItemUse { attrs, .. }) => attrs.as_slice(),
+            _ => &[],
+        };
+        if !is_test(attrs) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_item_mod(&mut self, module: &'a ItemMod) {
+        self.inside.push(module.ident.to_string());
+        visit::visit_item_mod(self, module);
+        self.inside.pop();
+    }
+
+    fn visit_item_use(&mut self, import: &'a ItemUse) {
+        self.add_tree(&import.tree, Vec::new());
+    }
+
+    fn visit_path(&mut self, path: &'a syn::Path) {
+        let words: Vec<_> = path.segments.iter().map(|word| word.ident.to_string()).collect();
+        self.add(path.segments.first().unwrap().ident.span().start().line, words);
+        visit::visit_path(self, path);
+    }
+}
+
+/// `engine/mod.rs` is the module `engine`, `engine/read.rs` is `engine::read`, and `lib.rs` is `lib`.
 fn module_of(file: &str) -> String {
     let module = file.trim_end_matches(".rs").replace('/', "::");
     module.strip_suffix("::mod").unwrap_or(&module).to_owned()
 }
 
-/// The module that a path leads to, seen from the module or inline module `at`.
-fn target(path: &str, at: &[String], known: &BTreeSet<String>) -> Option<String> {
-    let mut words: Vec<&str> = path.split("::").collect();
-    let mut full: Vec<&str> =
-        at.iter().map(String::as_str).filter(|word| !matches!(*word, "lib" | "main")).collect();
-    match words[0] {
-        "crate" => full.clear(),
-        "self" | "super" => {}
-        child if known.contains(&[&full[..], &[child]].concat().join("::")) => words.insert(0, "self"),
-        _ => return None,
+/// The module of the crate that a path leads to, seen from a module. `None` when it leads out of the crate.
+fn target(words: &[String], module: &str, inside: &[String], rank: &BTreeMap<&str, usize>) -> Option<String> {
+    let mut at: Vec<&str> = module.split("::").filter(|word| !["lib", "main"].contains(word)).collect();
+    at.extend(inside.iter().map(String::as_str));
+    let first = words.first()?.as_str();
+    let is_child = || rank.contains_key([&at[..], &[first]].concat().join("::").as_str());
+    if !["crate", "self", "super"].contains(&first) && !is_child() {
+        return None;
     }
-    for word in &words {
-        match *word {
-            "crate" | "self" => {}
-            "super" => drop(full.pop()),
-            word => full.push(word),
+    for word in words {
+        match word.as_str() {
+            "crate" => at.clear(),
+            "self" => {}
+            "super" => drop(at.pop()),
+            word => at.push(word),
         }
     }
-    let mut prefixes = (1..=full.len()).rev().map(|length| full[..length].join("::"));
-    // What lies in no other module lies in the topmost one.
-    let root = || known.iter().find(|name| matches!(name.as_str(), "lib" | "main")).cloned();
-    prefixes.find(|prefix| known.contains(prefix)).or_else(root)
+    (1..=at.len()).rev().map(|length| at[..length].join("::")).find(|name| rank.contains_key(name.as_str()))
 }
 
-/// Everything that is wrong with these files: pairs of a name below the sources and a text.
-fn check(files: &[(&str, &str)], layers: &Layers) -> Vec<String> {
-    let row_of = |module: &str| layers.rows.iter().position(|row| row.split(' ').any(|name| name == module));
-    let (mut wrong, mut tests, mut read) = (Vec::new(), Vec::new(), Vec::new());
+/// Everything that is wrong with these files, given their order.
+fn check(files: &[(String, String)], order: &str) -> Vec<String> {
+    let rows = order.lines().enumerate();
+    let rank: BTreeMap<&str, usize> =
+        rows.flat_map(|(row, names)| names.split_whitespace().map(move |name| (name, row))).collect();
+    let mut wrong = Vec::new();
     for (file, text) in files {
-        let (module, lines) = (module_of(file), text.lines().count());
-        wrong.extend((lines > LINES_MAX).then(|| format!("{file}: {lines} lines")));
-        let syntax = syn::parse_file(text).unwrap_or_else(|error| panic!("{file}: {error}"));
-        let mut names = Names { at: module.split("::").map(str::to_owned).collect(), ..Names::default() };
-        names.visit_file(&syntax);
-        let folder =
-            if matches!(module.as_str(), "lib" | "main") { String::new() } else { format!("{module}::") };
-        tests.extend(names.tests.iter().map(|name| format!("{folder}{name}")));
-        read.push((*file, module, names.found));
-    }
-    read.retain(|(_, module, _)| {
-        !tests.iter().any(|test| module == test || module.starts_with(&format!("{test}::")))
-    });
-    let listed = layers.rows.iter().flat_map(|row| row.split(' ')).map(str::to_owned);
-    let known: BTreeSet<String> = read.iter().map(|(_, module, _)| module.clone()).chain(listed).collect();
-    let mut edges: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
-    for (file, module, found) in &read {
-        if row_of(module).is_none() {
-            wrong.push(format!("{file}: {module} is in no row of the layers"));
+        let module = module_of(file);
+        let Some(own) = rank.get(module.as_str()) else {
+            wrong.push(format!("{file}: {module} is in no row"));
+            continue;
+        };
+        if text.lines().count() > LINES_MAX {
+            wrong.push(format!("{file}: more than {LINES_MAX} lines"));
         }
-        for (line, at, path) in found {
-            let place = format!("{file}:{line}: {path}");
-            if let Some(other) = target(path, at, &known).filter(|other| other != module) {
-                edges.entry((module.clone(), other)).or_default().push(place.clone());
+        let mut paths = Paths::default();
+        paths.visit_file(&syn::parse_file(text).unwrap_or_else(|error| panic!("{file}: {error}")));
+        for (line, inside, words) in paths.found {
+            let path = words.join("::");
+            match target(&words, &module, &inside, &rank) {
+                Some(other) if other != module && rank[other.as_str()] >= *own => {
+                    wrong.push(format!("{file}:{line}: {path} is not above {module}"));
+                }
+                _ => {}
             }
-            if layers.sources == "src" {
-                wrong.extend(behind_a_door(file, path).map(|door| format!("{place} {door}")));
+            let names = |name: &&str| format!("::{path}::").contains(&format!("::{name}::"));
+            let is_library = rank.contains_key("lib");
+            if is_library && !module.starts_with("fs") && ONLY_FS.iter().any(names) {
+                wrong.push(format!("{file}:{line}: {path} belongs into fs/"));
+            }
+            if is_library && !["sync", "fs::real"].contains(&module.as_str()) && ONLY_SYNC.iter().any(names) {
+                let is_ours = words.first().is_some_and(|word| word == "crate");
+                wrong.extend((!is_ours).then(|| format!("{file}:{line}: {path} belongs into sync")));
             }
         }
     }
-    let circles = circles(&edges);
-    let allowed: Vec<BTreeSet<&str>> = layers.circles.iter().map(|line| line.split(' ').collect()).collect();
-    let is_allowed = |names: &[&String]| {
-        allowed.iter().any(|circle| names.iter().all(|name| circle.contains(name.as_str())))
-    };
-    for ((from, to), places) in &edges {
-        if row_of(to).is_some() && row_of(to) > row_of(from) && !is_allowed(&[from, to]) {
-            wrong.extend(places.iter().map(|place| format!("{place} is not above {from}")));
-        }
-    }
-    for circle in circles.iter().filter(|circle| !is_allowed(&circle.iter().collect::<Vec<_>>())) {
-        // What goes upwards is in order, and there can be much of it.
-        let within = edges.iter().filter(|((from, to), _)| {
-            let is_upwards = row_of(to).is_some_and(|row| row_of(from).is_some_and(|own| row < own));
-            circle.contains(from) && circle.contains(to) && !is_upwards
-        });
-        let places: Vec<_> = within.flat_map(|(_, places)| places).map(String::as_str).collect();
-        let names: Vec<_> = circle.iter().map(String::as_str).collect();
-        wrong.push(format!("a circle of {}: {}", names.join(" "), places.join("; ")));
-    }
-    for (names, line) in allowed.iter().zip(layers.circles) {
-        let shared =
-            |circle: &BTreeSet<String>| circle.iter().filter(|name| names.contains(name.as_str())).count();
-        if circles.iter().all(|circle| shared(circle) < 2) {
-            wrong.push(format!("the circle of {line} is gone: take it off the list"));
-        }
-    }
+    let modules: Vec<String> = files.iter().map(|(file, _)| module_of(file)).collect();
+    let gone = rank.keys().filter(|name| !modules.iter().any(|module| module == *name));
+    wrong.extend(gone.map(|name| format!("{name} is in a row and has no file")));
     wrong
 }
 
-/// The sets of modules that import one another, directly or through others.
-fn circles(edges: &BTreeMap<(String, String), Vec<String>>) -> BTreeSet<BTreeSet<String>> {
-    let reached = |start: &String| {
-        let (mut seen, mut waiting) = (BTreeSet::new(), vec![start]);
-        while let Some(next) = waiting.pop() {
-            let targets = edges.keys().filter(|(from, _)| from == next).map(|(_, to)| to);
-            waiting.extend(targets.filter(|to| seen.insert((*to).clone())));
-        }
-        seen
-    };
-    let reach: BTreeMap<&String, BTreeSet<String>> =
-        edges.keys().map(|(from, _)| (from, reached(from))).collect();
-    let circle_of = |name: &String| {
-        reach[name]
-            .iter()
-            .filter(|other| reach.get(other).is_some_and(|back| back.contains(name)))
-            .cloned()
-            .collect()
-    };
-    reach.keys().map(|name| circle_of(name)).filter(|circle: &BTreeSet<String>| circle.len() > 1).collect()
-}
-
-/// What a file of the library may not name, and why.
-fn behind_a_door(file: &str, path: &str) -> Option<&'static str> {
-    let names = |name: &&str| format!("::{path}::").contains(&format!("::{name}::"));
-    let room = module_of(file).split("::").next().unwrap().to_owned();
-    if NOWHERE.contains(&path) {
-        return Some("belongs nowhere");
-    }
-    if room != "fs" && BEHIND_FS.iter().any(names) {
-        return Some("belongs into fs/");
-    }
-    if room == "fs" && file != "fs/lock.rs" && names(&"fs2") {
-        return Some("belongs into fs/lock.rs");
-    }
-    let may_wait = file == "fs/real.rs" && names(&"std::thread");
-    (room != "sync" && !may_wait && BEHIND_SYNC.iter().any(names)).then_some("belongs into sync")
-}
-
-/// Everything that is wrong with the sources of a crate.
-fn check_sources(layers: &Layers) -> Vec<String> {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join(layers.sources);
-    let (mut files, mut waiting) = (Vec::new(), vec![sources.clone()]);
-    while let Some(dir) = waiting.pop() {
-        for entry in fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            let file = path.strip_prefix(&sources).unwrap().to_str().unwrap().to_owned();
-            if path.is_dir() {
-                waiting.extend((file != "bin").then_some(path));
-            } else if file.ends_with(".rs") {
-                files.push((file, fs::read_to_string(&path).unwrap()));
-            }
+fn sources(dir: &Path, below: &str, files: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("{below}{}", path.file_name().unwrap().to_str().unwrap());
+        if path.is_dir() {
+            sources(&path, &format!("{name}/"), files);
+        } else if name.ends_with(".rs") {
+            files.push((name, fs::read_to_string(&path).unwrap()));
         }
     }
-    files.sort();
-    let files: Vec<_> = files.iter().map(|(file, text)| (file.as_str(), text.as_str())).collect();
-    let mut wrong = check(&files, layers);
-    let modules: BTreeSet<_> = files.iter().map(|(file, _)| module_of(file)).collect();
-    let listed = layers.rows.iter().chain(layers.circles).flat_map(|row| row.split(' '));
-    wrong.extend(
-        listed
-            .filter(|name| !modules.contains(*name))
-            .map(|name| format!("{name} is listed and has no file")),
-    );
-    wrong
 }
 
-#[test]
-fn the_library_keeps_to_its_layers() {
-    let wrong = check_sources(&LIBRARY);
+fn check_crate(dir: &str, order: &str) {
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(dir), "", &mut files);
+    let wrong = check(&files, order);
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
-fn the_command_keeps_to_its_layers() {
-    let wrong = check_sources(&COMMAND);
-    assert!(wrong.is_empty(), "{wrong:#?}");
+fn the_library_keeps_its_order() {
+    check_crate("src", LIBRARY);
+}
+
+#[test]
+fn the_command_keeps_its_order() {
+    check_crate("crates/cli/src", COMMAND);
 }

@@ -4,16 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 
-use super::FsLock;
-
-/// How a lock is shared.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Mode {
-    /// Together with other shared holders.
-    Shared,
-    /// Alone.
-    Exclusive,
-}
+use super::{FsLock, LockMode};
 
 /// The most that is read of the note in a lock file, in bytes.
 pub(crate) const NOTE_MAX: u64 = 4096;
@@ -25,7 +16,7 @@ pub(crate) struct FileLock {
 }
 
 /// Takes the lock of an open file if nobody holds it in a way that excludes `mode`.
-pub(crate) fn try_lock(file: File, mode: Mode) -> io::Result<Option<FileLock>> {
+pub(crate) fn try_lock(file: File, mode: LockMode) -> io::Result<Option<FileLock>> {
     match ask(&file, mode) {
         Ok(()) => Ok(Some(FileLock { file })),
         Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => Ok(None),
@@ -33,10 +24,10 @@ pub(crate) fn try_lock(file: File, mode: Mode) -> io::Result<Option<FileLock>> {
     }
 }
 
-fn ask(file: &File, mode: Mode) -> io::Result<()> {
+fn ask(file: &File, mode: LockMode) -> io::Result<()> {
     match mode {
-        Mode::Shared => fs2::FileExt::try_lock_shared(file),
-        Mode::Exclusive => fs2::FileExt::try_lock_exclusive(file),
+        LockMode::Shared => fs2::FileExt::try_lock_shared(file),
+        LockMode::Exclusive => fs2::FileExt::try_lock_exclusive(file),
     }
 }
 
@@ -47,7 +38,7 @@ impl FsLock for FileLock {
     }
 
     fn is_last_holder(&self) -> bool {
-        ask(&self.file, Mode::Exclusive).is_ok()
+        ask(&self.file, LockMode::Exclusive).is_ok()
     }
 
     fn note(&self) -> io::Result<Vec<u8>> {
@@ -87,18 +78,18 @@ mod tests {
                 .open(dir.path().join("lock"))
                 .unwrap()
         };
-        let first = try_lock(open(), Mode::Shared).unwrap().unwrap();
-        let second = try_lock(open(), Mode::Shared).unwrap().unwrap();
-        assert!(try_lock(open(), Mode::Exclusive).unwrap().is_none());
+        let first = try_lock(open(), LockMode::Shared).unwrap().unwrap();
+        let second = try_lock(open(), LockMode::Shared).unwrap().unwrap();
+        assert!(try_lock(open(), LockMode::Exclusive).unwrap().is_none());
         assert!(!first.is_last_holder());
         drop(second);
         assert!(first.is_last_holder());
-        assert!(try_lock(open(), Mode::Shared).unwrap().is_none());
+        assert!(try_lock(open(), LockMode::Shared).unwrap().is_none());
         first.set_note(b"longer").unwrap();
         first.set_note(b"note").unwrap();
         assert_eq!(first.note().unwrap(), b"note");
         assert_eq!(first.file.metadata().unwrap().len(), 6, "one write has replaced all of the longer note");
         drop(first);
-        assert!(try_lock(open(), Mode::Exclusive).unwrap().is_some());
+        assert!(try_lock(open(), LockMode::Exclusive).unwrap().is_some());
     }
 }

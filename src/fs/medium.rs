@@ -7,8 +7,7 @@ use std::path::Path;
 use rustix::fs as sys;
 use serde::Serialize;
 
-use super::lock::Mode;
-use super::{Access, Fs};
+use super::{Access, Fs, FsInfo, FsVerdict, LockMode};
 use crate::error::{Error, Operation, Problem, Result};
 
 /// Below this much free space, in bytes, a new store gets a warning.
@@ -43,24 +42,6 @@ pub struct Medium {
     pub warnings: Vec<String>,
 }
 
-/// The file system under a directory, as far as the system tells.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Carrier {
-    pub(crate) filesystem: String,
-    pub(crate) verdict: Verdict,
-    pub(crate) free_bytes: u64,
-    /// ext4 with the feature `fast_commit`; `None` where that could not be found out.
-    pub(crate) fast_commit: Option<bool>,
-}
-
-/// What a kind of file system means for the promises.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Verdict {
-    Good,
-    Weak(&'static str),
-    Refused(&'static str),
-}
-
 const NETWORK: &str = "over a network, locks may not reach other machines and a rename may be reported wrongly, so two \
      writers could both believe that they were alone";
 
@@ -69,38 +50,39 @@ const XFS: u64 = 0x5846_5342;
 const BTRFS: u64 = 0x9123_683E;
 
 /// The magic numbers are those of `linux/magic.h`.
-fn classify(magic: u64) -> (String, Verdict) {
+fn classify(magic: u64) -> (String, FsVerdict) {
     let (name, verdict) = match magic {
-        EXT4 => ("ext4", Verdict::Good),
-        XFS => ("xfs", Verdict::Good),
-        BTRFS => ("btrfs", Verdict::Good),
-        0xF2F5_2010 => ("f2fs", Verdict::Good),
-        0x2FC1_2FC1 => ("zfs", Verdict::Good),
-        0xCA45_1A4E => ("bcachefs", Verdict::Good),
-        0x0102_1994 => ("tmpfs", Verdict::Weak("everything on tmpfs is gone when the machine stops")),
-        0x8584_58F6 => ("ramfs", Verdict::Weak("everything on ramfs is gone when the machine stops")),
+        EXT4 => ("ext4", FsVerdict::Good),
+        XFS => ("xfs", FsVerdict::Good),
+        BTRFS => ("btrfs", FsVerdict::Good),
+        0xF2F5_2010 => ("f2fs", FsVerdict::Good),
+        0x2FC1_2FC1 => ("zfs", FsVerdict::Good),
+        0xCA45_1A4E => ("bcachefs", FsVerdict::Good),
+        0x0102_1994 => ("tmpfs", FsVerdict::Weak("everything on tmpfs is gone when the machine stops")),
+        0x8584_58F6 => ("ramfs", FsVerdict::Weak("everything on ramfs is gone when the machine stops")),
         0x794C_7630 => (
             "overlay",
-            Verdict::Weak(
+            FsVerdict::Weak(
                 "an overlay is as durable as the directory above it, and in a container it often goes away with the container",
             ),
         ),
         0x6573_5546 => (
             "fuse",
-            Verdict::Weak("what a flush promises on a FUSE file system is up to the program behind it"),
+            FsVerdict::Weak("what a flush promises on a FUSE file system is up to the program behind it"),
         ),
-        0x4D44 => {
-            ("vfat", Verdict::Weak("FAT keeps no journal: a power cut can damage what was not being written"))
-        }
+        0x4D44 => (
+            "vfat",
+            FsVerdict::Weak("FAT keeps no journal: a power cut can damage what was not being written"),
+        ),
         0x2011_BAB0 => (
             "exfat",
-            Verdict::Weak("exFAT keeps no journal: a power cut can damage what was not being written"),
+            FsVerdict::Weak("exFAT keeps no journal: a power cut can damage what was not being written"),
         ),
-        0x6969 => ("nfs", Verdict::Refused(NETWORK)),
-        0x517B | 0xFE53_4D42 | 0xFF53_4D42 => ("smb", Verdict::Refused(NETWORK)),
-        0x0102_1997 => ("9p", Verdict::Refused(NETWORK)),
+        0x6969 => ("nfs", FsVerdict::Refused(NETWORK)),
+        0x517B | 0xFE53_4D42 | 0xFF53_4D42 => ("smb", FsVerdict::Refused(NETWORK)),
+        0x0102_1997 => ("9p", FsVerdict::Refused(NETWORK)),
         other => {
-            return (format!("{other:#x}"), Verdict::Weak("this kind of file system has not been tried"));
+            return (format!("{other:#x}"), FsVerdict::Weak("this kind of file system has not been tried"));
         }
     };
     (name.into(), verdict)
@@ -116,11 +98,11 @@ fn magic(root: &OwnedFd) -> io::Result<u64> {
 }
 
 /// Looks at the file system under an open directory.
-pub(crate) fn carrier(root: &OwnedFd) -> io::Result<Carrier> {
+pub(crate) fn carrier(root: &OwnedFd) -> io::Result<FsInfo> {
     let magic = magic(root)?;
     let (filesystem, verdict) = classify(magic);
     let space = sys::fstatvfs(root)?;
-    Ok(Carrier {
+    Ok(FsInfo {
         filesystem,
         verdict,
         free_bytes: space.f_bavail.saturating_mul(space.f_frsize),
@@ -215,20 +197,20 @@ pub(crate) fn probe(fs: &dyn Fs, dir: &Path, force: bool) -> Result<Medium> {
 }
 
 /// Refuses the kinds of file system on which the promises do not hold. Asked before anything is made.
-pub(crate) fn check(carrier: &Carrier, force: bool) -> Result<()> {
+pub(crate) fn check(carrier: &FsInfo, force: bool) -> Result<()> {
     match carrier.verdict {
-        Verdict::Refused(reason) if !force => Err(refused(carrier, reason)),
+        FsVerdict::Refused(reason) if !force => Err(refused(carrier, reason)),
         _ => Ok(()),
     }
 }
 
-fn refused(carrier: &Carrier, reason: &str) -> Error {
+fn refused(carrier: &FsInfo, reason: &str) -> Error {
     Problem::MediumRefused { filesystem: carrier.filesystem.clone(), reason: reason.into() }.into()
 }
 
-fn warnings(carrier: &Carrier) -> Vec<String> {
+fn warnings(carrier: &FsInfo) -> Vec<String> {
     let mut warnings = Vec::new();
-    if let Verdict::Weak(reason) | Verdict::Refused(reason) = carrier.verdict {
+    if let FsVerdict::Weak(reason) | FsVerdict::Refused(reason) = carrier.verdict {
         warnings.push(format!("{}: {reason}", carrier.filesystem));
     }
     if carrier.fast_commit == Some(true) {
@@ -258,8 +240,8 @@ fn try_out(fs: &dyn Fs, medium: &mut Medium) -> io::Result<()> {
     medium.flushes_directories = works(fs.flush_dir("staging"))?;
     // A lock belongs to the open file, not to the process. So a second process would learn no more than a second
     // descriptor does.
-    if let Some(_held) = fs.try_lock(PROBE_LOCK, Mode::Exclusive)?
-        && fs.try_lock(PROBE_LOCK, Mode::Exclusive)?.is_none()
+    if let Some(_held) = fs.try_lock(PROBE_LOCK, LockMode::Exclusive)?
+        && fs.try_lock(PROBE_LOCK, LockMode::Exclusive)?.is_none()
     {
         medium.lock_excludes = "second descriptor".into();
     }
@@ -296,8 +278,8 @@ fn clear(fs: &dyn Fs) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn carrier(filesystem: &str, verdict: Verdict) -> Carrier {
-        Carrier { filesystem: filesystem.into(), verdict, free_bytes: u64::MAX, fast_commit: Some(false) }
+    fn carrier(filesystem: &str, verdict: FsVerdict) -> FsInfo {
+        FsInfo { filesystem: filesystem.into(), verdict, free_bytes: u64::MAX, fast_commit: Some(false) }
     }
 
     #[test]
@@ -321,9 +303,9 @@ mod tests {
             assert!(warnings(&carrier(&name, verdict))[0].starts_with(word));
         }
         assert_eq!(warnings(&carrier("ext4", classify(EXT4).1)), Vec::<String>::new());
-        let fast = Carrier { fast_commit: Some(true), ..carrier("ext4", Verdict::Good) };
+        let fast = FsInfo { fast_commit: Some(true), ..carrier("ext4", FsVerdict::Good) };
         assert!(warnings(&fast)[0].contains("fast_commit"));
-        let full = Carrier { free_bytes: 5, ..carrier("ext4", Verdict::Good) };
+        let full = FsInfo { free_bytes: 5, ..carrier("ext4", FsVerdict::Good) };
         assert_eq!(warnings(&full), ["only 5 bytes are free"]);
     }
 

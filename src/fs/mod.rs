@@ -46,6 +46,33 @@ pub(crate) enum Access {
     Writable,
 }
 
+/// How a lock is shared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LockMode {
+    /// Together with other shared holders.
+    Shared,
+    /// Alone.
+    Exclusive,
+}
+
+/// The file system under a directory, as far as the system tells.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct FsInfo {
+    pub(crate) filesystem: String,
+    pub(crate) verdict: FsVerdict,
+    pub(crate) free_bytes: u64,
+    /// ext4 with the feature `fast_commit`; `None` where that could not be found out.
+    pub(crate) fast_commit: Option<bool>,
+}
+
+/// What a kind of file system means for the promises.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FsVerdict {
+    Good,
+    Weak(&'static str),
+    Refused(&'static str),
+}
+
 /// What is known of a path without opening it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Stat {
@@ -127,13 +154,13 @@ pub(crate) trait Fs: Send + Sync + Debug {
     /// A flush of the whole file system, where that can stand in for flushes one by one.
     fn whole_flush(&self) -> io::Result<Option<Box<dyn WholeFlush>>>;
     /// Takes the lock of a file, which is made if it does not exist; `None` when somebody else holds it.
-    fn try_lock(&self, path: &str, mode: lock::Mode) -> io::Result<Option<Box<dyn FsLock>>>;
+    fn try_lock(&self, path: &str, mode: LockMode) -> io::Result<Option<Box<dyn FsLock>>>;
     /// Removes the name of a locked file, unless the name has become that of another one.
     fn remove_locked(&self, path: &str, lock: &dyn FsLock) -> io::Result<()>;
     /// Whether the directory under the name by which it was opened is still this one.
     fn is_in_place(&self) -> io::Result<bool>;
     /// What carries the directory.
-    fn carrier(&self) -> io::Result<medium::Carrier>;
+    fn carrier(&self) -> io::Result<FsInfo>;
     /// The time by the system's clock, in whole milliseconds.
     fn now(&self) -> Timestamp;
     /// The time by a clock that only goes forward, from an arbitrary start.

@@ -219,7 +219,7 @@ impl Fs for RealFs {
         Ok(Some(Box::new(RealWhole(self.dir("")?))))
     }
 
-    fn try_lock(&self, path: &str, mode: lock::Mode) -> io::Result<Option<Box<dyn FsLock>>> {
+    fn try_lock(&self, path: &str, mode: super::LockMode) -> io::Result<Option<Box<dyn FsLock>>> {
         let (dir, name) = self.place(path)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match sys::openat(&dir, name, flags, Mode::from_raw_mode(0o666)) {
@@ -258,7 +258,7 @@ impl Fs for RealFs {
         }
     }
 
-    fn carrier(&self) -> io::Result<medium::Carrier> {
+    fn carrier(&self) -> io::Result<super::FsInfo> {
         medium::carrier(&self.root)
     }
 

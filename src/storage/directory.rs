@@ -8,7 +8,7 @@ use super::round::DirectoryRound;
 use super::{Pin, Round, Scanned, Storage};
 use crate::format::names::{DATA, LOCKS, Name};
 use crate::format::pointer::Link;
-use crate::fs::lock::Mode;
+use crate::fs::LockMode;
 use crate::fs::{FileKind, Fs, FsFile, FsLock, Listed, not_a_file};
 use crate::path::PATH_MAX;
 use crate::revision::Generation;
@@ -30,7 +30,7 @@ impl Directory {
     }
 
     /// Takes a lock, and makes the folder of locks where a copy of the store has lost it: it is often empty.
-    fn try_lock(&self, path: &str, mode: Mode) -> io::Result<Option<Box<dyn FsLock>>> {
+    fn try_lock(&self, path: &str, mode: LockMode) -> io::Result<Option<Box<dyn FsLock>>> {
         match self.fs.try_lock(path, mode) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.fs.make_dir(LOCKS)?;
@@ -109,7 +109,7 @@ impl Storage for Directory {
     }
 
     fn try_lock_writer(&self) -> io::Result<Option<Box<dyn FsLock>>> {
-        self.try_lock(&Name::WriterLock.to_string(), Mode::Exclusive)
+        self.try_lock(&Name::WriterLock.to_string(), LockMode::Exclusive)
     }
 
     fn writer_note(&self) -> io::Result<Vec<u8>> {
@@ -121,7 +121,7 @@ impl Storage for Directory {
     fn pin(&self, generation: Generation) -> io::Result<Option<Box<dyn Pin>>> {
         let path = Name::Pin(generation).to_string();
         for _ in 0..PIN_TRIES {
-            match self.try_lock(&path, Mode::Shared) {
+            match self.try_lock(&path, LockMode::Shared) {
                 Ok(Some(lock)) => {
                     let fs = Arc::clone(&self.fs);
                     return Ok(Some(Box::new(LockedPin { fs, path, lock })));

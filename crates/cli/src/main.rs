@@ -27,6 +27,7 @@ mod output;
 mod progress;
 mod signal;
 mod stdin;
+mod summary;
 mod term;
 
 use std::process::ExitCode;

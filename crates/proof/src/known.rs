@@ -12,7 +12,7 @@ use crate::engine::read;
 use crate::error::ErrorKind;
 use crate::format::names::Name;
 use crate::format::pointer::Pointer;
-use crate::fs::lock::Mode;
+use crate::fs::LockMode;
 use crate::fs::op::Op;
 use crate::fs::sim::SimFs;
 use crate::fs::sim::cut::Cut;
@@ -312,7 +312,7 @@ fn check_has_stopped(fs: &SimFs) {
         fs.rename_new("new", "old"),
         fs.remove("new"),
         fs.remove_dir("empty"),
-        fs.try_lock("lock", Mode::Shared).map(drop),
+        fs.try_lock("lock", LockMode::Shared).map(drop),
     ];
     for refused in refused {
         assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::ReadOnlyFilesystem);

@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fs::lock::Mode;
-use crate::fs::medium::Carrier;
+use crate::fs::FsInfo;
+use crate::fs::LockMode;
 use crate::fs::op::Op;
 use crate::fs::sim::SimFs;
 use crate::fs::sim::disk::FailedFlush;
@@ -364,7 +364,7 @@ impl Fs for Layer {
         })
     }
 
-    fn try_lock(&self, path: &str, mode: Mode) -> io::Result<Option<Box<dyn FsLock>>> {
+    fn try_lock(&self, path: &str, mode: LockMode) -> io::Result<Option<Box<dyn FsLock>>> {
         let path = &*self.at(path);
         let lock = self.ask(Op::Lock(path.into()), |_| self.inner.try_lock(path, mode), || None, None)?;
         Ok(lock.map(|inner| -> Box<dyn FsLock> {
@@ -381,7 +381,7 @@ impl Fs for Layer {
         self.inner.is_in_place()
     }
 
-    fn carrier(&self) -> io::Result<Carrier> {
+    fn carrier(&self) -> io::Result<FsInfo> {
         self.host().carrier()
     }
 

@@ -18,10 +18,11 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::lock::{Mode, NOTE_MAX};
-use super::medium::{Carrier, Verdict};
+use super::LockMode;
+use super::lock::NOTE_MAX;
 use super::op::Op;
 use super::{Access, FileKind, Fs, FsFile, FsLock, Listed, Process, Stat, WholeFlush, not_a_file};
+use super::{FsInfo, FsVerdict};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::time::Timestamp;
 use disk::{Disk, FailedFlush, Node};
@@ -60,7 +61,7 @@ impl Watch {
 #[derive(Debug)]
 struct World {
     disk: Disk,
-    locks: BTreeMap<Node, Vec<(u64, Mode)>>,
+    locks: BTreeMap<Node, Vec<(u64, LockMode)>>,
     holders: u64,
     boot: u64,
     elapsed: u64,
@@ -233,14 +234,14 @@ impl World {
     }
 
     /// Takes a lock, and gives the number of its holder; `None` when somebody else holds it.
-    fn lock(&mut self, node: Node, mode: Mode) -> Option<u64> {
+    fn lock(&mut self, node: Node, mode: LockMode) -> Option<u64> {
         self.holders += 1;
         self.lock_as(self.holders, node, mode).then_some(self.holders)
     }
 
-    fn lock_as(&mut self, holder: u64, node: Node, mode: Mode) -> bool {
+    fn lock_as(&mut self, holder: u64, node: Node, mode: LockMode) -> bool {
         let holders = self.locks.entry(node).or_default();
-        let is_free = holders.iter().all(|(_, held)| mode == Mode::Shared && *held == Mode::Shared);
+        let is_free = holders.iter().all(|(_, held)| mode == LockMode::Shared && *held == LockMode::Shared);
         if is_free {
             holders.push((holder, mode));
         }
@@ -360,7 +361,7 @@ impl Fs for SimFs {
         Ok(Some(Box::new(SimWhole(self.clone()))))
     }
 
-    fn try_lock(&self, path: &str, mode: Mode) -> io::Result<Option<Box<dyn FsLock>>> {
+    fn try_lock(&self, path: &str, mode: LockMode) -> io::Result<Option<Box<dyn FsLock>>> {
         let mut world = self.ask(|| Op::Lock(path.into()));
         let node = match world.disk.find(path)? {
             Some(node) if world.disk.is_dir(node) => return Err(not_a_file("something else")),
@@ -397,10 +398,10 @@ impl Fs for SimFs {
         Ok(true)
     }
 
-    fn carrier(&self) -> io::Result<Carrier> {
-        Ok(Carrier {
+    fn carrier(&self) -> io::Result<FsInfo> {
+        Ok(FsInfo {
             filesystem: "simulated".into(),
-            verdict: Verdict::Good,
+            verdict: FsVerdict::Good,
             free_bytes: u64::MAX,
             fast_commit: Some(false),
         })
@@ -525,7 +526,7 @@ impl FsLock for SimLock {
     fn is_last_holder(&self) -> bool {
         // As `flock` does it: the shared lock is given up before the exclusive one is asked for.
         self.fs.world().unlock(self.holder, self.node);
-        self.fs.world().lock_as(self.holder, self.node, Mode::Exclusive)
+        self.fs.world().lock_as(self.holder, self.node, LockMode::Exclusive)
     }
 
     fn note(&self) -> io::Result<Vec<u8>> {

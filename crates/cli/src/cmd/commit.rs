@@ -27,5 +27,5 @@ pub(crate) fn run(args: args::Commit, context: &Context, out: &mut Out) -> Resul
     transaction.put_dir(&args.dir, &options)?;
     let commit = transaction.commit(&args.save.message)?;
     drop(bar);
-    Ok(super::report(&commit, context, out)?)
+    Ok(crate::summary::print(&commit, context, out)?)
 }

@@ -16,15 +16,10 @@ mod show;
 mod status;
 mod verify;
 
-use std::io::{self, Write};
-
-use genstore::Commit;
-
 use crate::args::Command;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Out;
-use crate::term::{bytes, count};
 
 pub(crate) fn run(command: Command, context: &Context, out: &mut Out) -> Result<(), Failure> {
     match command {
@@ -44,20 +39,4 @@ pub(crate) fn run(command: Command, context: &Context, out: &mut Out) -> Result<
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, out),
     }
-}
-
-/// What every writing command says at its end.
-fn report(commit: &Commit, context: &Context, out: &mut Out) -> io::Result<()> {
-    if context.json {
-        return out.json(commit);
-    }
-    if context.quiet {
-        return Ok(());
-    }
-    let generation = commit.generation;
-    if !commit.changed {
-        return writeln!(out, "nothing changed: generation {generation} holds this state already");
-    }
-    let (put, removed) = (count(commit.put, "file"), commit.removed);
-    writeln!(out, "generation {generation}: {put} put, {removed} removed, {}", bytes(commit.bytes))
 }

@@ -21,5 +21,5 @@ pub(crate) fn run(args: &args::Put, context: &Context, out: &mut Out) -> Result<
         }
     }
     let commit = transaction.commit(&args.save.message)?;
-    Ok(super::report(&commit, context, out)?)
+    Ok(crate::summary::print(&commit, context, out)?)
 }

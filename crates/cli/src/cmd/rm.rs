@@ -15,5 +15,5 @@ pub(crate) fn run(mut args: args::Rm, context: &Context, out: &mut Out) -> Resul
         transaction.remove(path)?;
     }
     let commit = transaction.commit(&args.save.message)?;
-    Ok(super::report(&commit, context, out)?)
+    Ok(crate::summary::print(&commit, context, out)?)
 }

@@ -12,5 +12,5 @@ pub(crate) fn run(args: &args::Rollback, context: &Context, out: &mut Out) -> Re
     let patterns: Vec<_> = args.paths.iter().map(String::as_str).collect();
     transaction.restore(&old, &patterns)?;
     let commit = transaction.commit(&args.save.message)?;
-    Ok(super::report(&commit, context, out)?)
+    Ok(crate::summary::print(&commit, context, out)?)
 }

@@ -3,20 +3,21 @@
 use std::io::ErrorKind as K;
 
 use super::{on_both, read, write};
-use crate::fs::lock::{Mode, NOTE_MAX};
+use crate::fs::LockMode;
+use crate::fs::lock::NOTE_MAX;
 use crate::fs::{Fs, FsLock};
 
-fn take(fs: &dyn Fs, mode: Mode) -> Option<Box<dyn FsLock>> {
+fn take(fs: &dyn Fs, mode: LockMode) -> Option<Box<dyn FsLock>> {
     fs.try_lock("lock", mode).unwrap()
 }
 
 #[test]
 fn l3_who_excludes_whom() {
     for (first, second, together) in [
-        (Mode::Shared, Mode::Shared, true),
-        (Mode::Shared, Mode::Exclusive, false),
-        (Mode::Exclusive, Mode::Shared, false),
-        (Mode::Exclusive, Mode::Exclusive, false),
+        (LockMode::Shared, LockMode::Shared, true),
+        (LockMode::Shared, LockMode::Exclusive, false),
+        (LockMode::Exclusive, LockMode::Shared, false),
+        (LockMode::Exclusive, LockMode::Exclusive, false),
     ] {
         on_both(|fs| {
             let held = take(fs, first).unwrap();
@@ -24,7 +25,7 @@ fn l3_who_excludes_whom() {
             // What was refused, or let go of, is in nobody's way.
             drop(held);
             assert!(take(fs, second).is_some(), "{first:?} {second:?}");
-            assert!(take(fs, Mode::Exclusive).is_some());
+            assert!(take(fs, LockMode::Exclusive).is_some());
         });
     }
 }
@@ -32,12 +33,12 @@ fn l3_who_excludes_whom() {
 #[test]
 fn l3_a_lock_of_one_file_is_none_of_another() {
     on_both(|fs| {
-        let held = take(fs, Mode::Exclusive).unwrap();
-        let other = fs.try_lock("other", Mode::Exclusive).unwrap().unwrap();
+        let held = take(fs, LockMode::Exclusive).unwrap();
+        let other = fs.try_lock("other", LockMode::Exclusive).unwrap().unwrap();
         assert_ne!(held.identity().unwrap(), other.identity().unwrap());
         fs.rename("lock", "moved").unwrap();
-        assert!(fs.try_lock("moved", Mode::Shared).unwrap().is_none(), "the lock goes with the file");
-        let new = take(fs, Mode::Exclusive).unwrap();
+        assert!(fs.try_lock("moved", LockMode::Shared).unwrap().is_none(), "the lock goes with the file");
+        let new = take(fs, LockMode::Exclusive).unwrap();
         assert_ne!(held.identity().unwrap(), new.identity().unwrap());
     });
 }
@@ -45,26 +46,26 @@ fn l3_a_lock_of_one_file_is_none_of_another() {
 #[test]
 fn l3_the_last_holder_has_it_alone() {
     on_both(|fs| {
-        let (first, second) = (take(fs, Mode::Shared).unwrap(), take(fs, Mode::Shared).unwrap());
+        let (first, second) = (take(fs, LockMode::Shared).unwrap(), take(fs, LockMode::Shared).unwrap());
         assert_eq!(first.identity().unwrap(), second.identity().unwrap());
         assert!(!first.is_last_holder());
         // Whoever asked in vain has let go.
         assert!(second.is_last_holder());
-        assert!(take(fs, Mode::Shared).is_none(), "it is held alone now");
+        assert!(take(fs, LockMode::Shared).is_none(), "it is held alone now");
         assert!(!first.is_last_holder());
         assert!(second.is_last_holder(), "asking twice is the same");
         drop(second);
         assert!(first.is_last_holder());
-        assert!(take(fs, Mode::Shared).is_none());
+        assert!(take(fs, LockMode::Shared).is_none());
         drop(first);
-        assert!(take(fs, Mode::Exclusive).unwrap().is_last_holder());
+        assert!(take(fs, LockMode::Exclusive).unwrap().is_last_holder());
     });
 }
 
 #[test]
 fn l3_a_note_is_what_was_noted_last() {
     on_both(|fs| {
-        let lock = take(fs, Mode::Exclusive).unwrap();
+        let lock = take(fs, LockMode::Exclusive).unwrap();
         assert_eq!(lock.note().unwrap(), b"");
         for note in ["a note", "a longer note", "short", ""] {
             lock.set_note(note.as_bytes()).unwrap();
@@ -77,7 +78,7 @@ fn l3_a_note_is_what_was_noted_last() {
         }
         lock.set_note(b"left behind").unwrap();
         drop(lock);
-        let next = take(fs, Mode::Shared).unwrap();
+        let next = take(fs, LockMode::Shared).unwrap();
         assert_eq!(next.note().unwrap(), b"left behind");
         next.set_note(&[7; 5000]).unwrap();
         assert_eq!(next.note().unwrap(), vec![7; usize::try_from(NOTE_MAX).unwrap()]);
@@ -89,7 +90,7 @@ fn l3_a_note_is_what_was_noted_last() {
 fn l3_a_file_that_is_there_is_locked_as_it_is() {
     on_both(|fs| {
         write(fs, "lock", "a note of long ago");
-        let lock = take(fs, Mode::Exclusive).unwrap();
+        let lock = take(fs, LockMode::Exclusive).unwrap();
         assert_eq!(lock.note().unwrap(), b"a note of long ago");
         lock.set_note(b"now").unwrap();
         assert_eq!(read(fs, "lock"), b"now               ", "in one write over all of the longer note");
@@ -99,27 +100,27 @@ fn l3_a_file_that_is_there_is_locked_as_it_is() {
 #[test]
 fn l3_a_lock_whose_name_is_gone_excludes_nobody() {
     on_both(|fs| {
-        let held = take(fs, Mode::Exclusive).unwrap();
+        let held = take(fs, LockMode::Exclusive).unwrap();
         held.set_note(b"first").unwrap();
         fs.remove("lock").unwrap();
-        let new = take(fs, Mode::Exclusive).unwrap();
+        let new = take(fs, LockMode::Exclusive).unwrap();
         assert_ne!(held.identity().unwrap(), new.identity().unwrap());
         assert_eq!((held.note().unwrap(), new.note().unwrap()), (b"first".to_vec(), Vec::new()));
         held.set_note(b"nobody reads it").unwrap();
         assert_eq!(read(fs, "lock"), b"");
         drop(held);
-        assert!(take(fs, Mode::Shared).is_none(), "the new one is still held");
+        assert!(take(fs, LockMode::Shared).is_none(), "the new one is still held");
     });
 }
 
 #[test]
 fn l3_only_the_locks_own_name_is_removed() {
     on_both(|fs| {
-        let held = take(fs, Mode::Exclusive).unwrap();
+        let held = take(fs, LockMode::Exclusive).unwrap();
         fs.remove_locked("lock", &*held).unwrap();
         assert_eq!(fs.stat("lock").unwrap(), None);
         assert_eq!(fs.remove_locked("lock", &*held).unwrap_err().kind(), K::NotFound);
-        let new = take(fs, Mode::Exclusive).unwrap();
+        let new = take(fs, LockMode::Exclusive).unwrap();
         new.set_note(b"new").unwrap();
         fs.remove_locked("lock", &*held).unwrap();
         assert_eq!(read(fs, "lock"), b"new", "the name has become that of another file");

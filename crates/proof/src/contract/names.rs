@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind as K};
 
 use super::{on_both, read, tree, write};
-use crate::fs::lock::Mode;
+use crate::fs::LockMode;
 use crate::fs::{Access, FileKind, Fs, Listed};
 
 /// A file, a directory with a file in it, and an empty one.
@@ -110,12 +110,12 @@ fn table() -> Vec<Row> {
         ),
         (
             "try_lock",
-            |fs, path| fs.try_lock(path, Mode::Shared).map(|lock| lock.map_or("held", done)),
+            |fs, path| fs.try_lock(path, LockMode::Shared).map(|lock| lock.map_or("held", done)),
             [DONE, FOREIGN, DONE, MISSING, FOREIGN, MISSING, LONG, LONG],
         ),
         (
             "remove_locked with the lock of another file",
-            |fs, path| fs.remove_locked(path, &*fs.try_lock("other", Mode::Shared)?.unwrap()).map(done),
+            |fs, path| fs.remove_locked(path, &*fs.try_lock("other", LockMode::Shared)?.unwrap()).map(done),
             [DONE, DONE, MISSING, MISSING, FOREIGN, MISSING, LONG, LONG],
         ),
         (

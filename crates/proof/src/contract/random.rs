@@ -7,7 +7,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
 use super::{Tree, tree};
-use crate::fs::lock::Mode;
+use crate::fs::LockMode;
 use crate::fs::real::RealFs;
 use crate::fs::sim::SimFs;
 use crate::fs::sim::disk::Disk;
@@ -146,7 +146,7 @@ impl Process<'_> {
             Action::List(path) => format!("{:?}", fs.list(path)?),
             Action::FlushDir(path) => format!("flushed {:?}", fs.flush_dir(path)?),
             Action::Lock(hand, path, alone) => {
-                let mode = if *alone { Mode::Exclusive } else { Mode::Shared };
+                let mode = if *alone { LockMode::Exclusive } else { LockMode::Shared };
                 let lock = fs.try_lock(path, mode)?;
                 let got = lock.is_some();
                 // One that was refused leaves what was held before.

@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use super::Bed;
 use crate::format::names::Name;
 use crate::fs::Fs as _;
-use crate::fs::lock::Mode;
+use crate::fs::LockMode;
 use crate::fs::op::Op;
 use crate::revision::Generation;
 use crate::store::Store;
@@ -38,7 +38,7 @@ fn is_there(bed: &Bed, generation: u64) -> bool {
 /// Whether a handle of its own finds the generation held.
 fn is_held(bed: &Bed, generation: u64) -> bool {
     let fs = crate::fs::real::RealFs::open(bed.path()).unwrap();
-    is_there(bed, generation) && fs.try_lock(&pin(generation), Mode::Exclusive).unwrap().is_none()
+    is_there(bed, generation) && fs.try_lock(&pin(generation), LockMode::Exclusive).unwrap().is_none()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::engine::pins::Pins;
 use crate::error::Result;
 use crate::format::names::{DATA, LOCKS};
 use crate::fs::Fs;
-use crate::fs::lock::Mode;
+use crate::fs::LockMode;
 use crate::fs::sim::SimFs;
 use crate::fs::sim::disk::Disk;
 use crate::revision::Generation;
@@ -63,7 +63,7 @@ fn a_reader_never_sees_a_mixture_or_an_older_state() {
 fn check_held(fs: &SimFs, generation: Generation) {
     let path = format!("{LOCKS}/pin-{generation}");
     assert!(fs.stat(&path).unwrap().is_some(), "the pin has lost its name");
-    assert!(fs.try_lock(&path, Mode::Exclusive).unwrap().is_none(), "the pin is not held");
+    assert!(fs.try_lock(&path, LockMode::Exclusive).unwrap().is_none(), "the pin is not held");
 }
 
 #[test]
