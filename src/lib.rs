@@ -89,7 +89,7 @@ mod verify;
 
 pub use engine::finding::{Finding, FindingKind, RecoveryReport, Severity};
 pub use engine::validate::{Validator, json, json_as};
-pub use error::{ConflictingPath, Error, ErrorKind, LockHolder, Result};
+pub use error::{ConflictingPath, Error, ErrorKind, LockHolder, Result, Subject};
 pub use export::{Export, ExportReport};
 pub use format::manifest::Kind;
 pub use fs::medium::Medium;

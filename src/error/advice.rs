@@ -53,13 +53,11 @@ impl Problem {
     pub(super) fn advice(&self) -> String {
         use Problem as P;
         match self {
-            P::NoDirectory(_) | P::EmptyDirectory(_) => {
-                "check the name, or make a store there with init".into()
-            }
+            P::NoDirectory(_) | P::EmptyDirectory(_) => "check the name, or create a store there".into(),
             P::NotAStore(_) => {
                 "check the name; if a store was here, bring its CURRENT and manifests back from a copy".into()
             }
-            P::UnfinishedInit(_) => "run init again, which completes it".into(),
+            P::UnfinishedInit(_) => "create the store again, which completes it".into(),
             P::NotADirectory(_) => "name a directory".into(),
             P::WorkingDirectory(_) => "name a new directory".into(),
             P::DirectoryNotEmpty(_) | P::InStore(_) => {
@@ -77,7 +75,7 @@ impl Problem {
                 "compare it with an earlier generation, and roll back if it is a bad edit".into()
             }
             P::BadSource { .. } => {
-                "leave it out, or mend it; a directory is saved with commit, a single file with put".into()
+                "leave it out, or give a regular file or a directory that can be read".into()
             }
             P::SourceChanged(_) => "stop whatever is writing to it, then save again".into(),
             P::IsFolder { .. } => "list the files in it, and name one".into(),
@@ -97,7 +95,7 @@ impl Problem {
                 format!("no other version of {path} in this store is intact: bring it back from a copy")
             }
             P::DamagedMetadata { .. } => {
-                "run verify to see what else is damaged, and copy the store before anything else".into()
+                "copy the store before anything else, and check the rest of it for damage".into()
             }
             P::NothingIntact { .. } => {
                 "copy the directory before anything else, then bring a copy of the store back".into()
@@ -110,7 +108,9 @@ impl Problem {
                 "find out who replaced it, then open the store again to work with what is there now".into()
             }
             P::NewerFormat { .. } => "use a newer version of this program".into(),
-            P::MediumRefused { .. } => "put the store on a local disk, or force it if you accept that".into(),
+            P::MediumRefused { .. } => {
+                "put the store on a local disk, unless you accept what it cannot promise".into()
+            }
             P::SnapshotExpired { .. } => "take a new snapshot".into(),
             P::OutcomeUnknown { .. } => {
                 "find out why the disk failed, open the store again and see which generation it is at".into()
@@ -130,10 +130,66 @@ fn io_advice(source: &io::Error) -> String {
     }
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room, then try again",
-        io::ErrorKind::PermissionDenied => "run as a user who may do that, or mend the permissions",
+        io::ErrorKind::PermissionDenied => "run as a user who may do that, or change the permissions",
         io::ErrorKind::ReadOnlyFilesystem => "find out why the file system is read-only",
         io::ErrorKind::NotFound => "check the name",
         _ => "find out why the system refused, then try again",
     }
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::super::repr::Operation;
+    use super::*;
+
+    #[test]
+    fn no_sentence_speaks_of_the_command() {
+        let dir = || PathBuf::from("dir");
+        let refused = || io::Error::from(io::ErrorKind::Other);
+        let path = crate::StorePath::new("a").unwrap();
+        let generation = crate::Generation::FIRST;
+        let problems = [
+            Problem::NoDirectory(dir()),
+            Problem::EmptyDirectory(dir()),
+            Problem::NotAStore(dir()),
+            Problem::UnfinishedInit(dir()),
+            Problem::AlreadyAStore(dir()),
+            Problem::BadSource { file: dir(), rule: "it is a FIFO".into() },
+            Problem::SourceChanged(dir()),
+            Problem::NoSuchPath { path: "a".into(), generation },
+            Problem::NoSuchRevision { revision: "7".into(), detail: String::new() },
+            Problem::Busy { waited_ms: 1, holder: None },
+            Problem::DamagedFile {
+                path,
+                generation,
+                detail: String::new(),
+                expected: String::new(),
+                found: String::new(),
+                is_missing: false,
+                intact: Some(generation),
+            },
+            Problem::DamagedMetadata {
+                name: "CURRENT".into(),
+                generation: None,
+                detail: String::new(),
+                expected: None,
+                found: None,
+            },
+            Problem::NothingIntact { dir: dir(), detail: String::new() },
+            Problem::Degraded { detail: String::new(), serving: generation },
+            Problem::MediumRefused { filesystem: "nfs".into(), reason: String::new() },
+            Problem::OutcomeUnknown { generation, step: "x", source: refused() },
+            Problem::Poisoned(generation),
+            Problem::Io { action: Operation::Write, name: "a".into(), source: refused() },
+        ];
+        for problem in problems {
+            let said = format!("{}; {}", problem.consequence(), problem.advice());
+            for verb in ["genstore", "run ", "init", "verify", "with commit", "with put", "--", "force"] {
+                assert!(!said.contains(verb), "{verb:?} in {said}");
+            }
+        }
+    }
 }

@@ -67,6 +67,31 @@ impl fmt::Display for ErrorKind {
     }
 }
 
+/// What an error is about. With the [kind](Error::kind) it tells a program which words of its own to add.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Subject {
+    /// A directory that does not exist or is empty: [`Store::create`](crate::Store::create) can create a store there.
+    EmptyDirectory,
+    /// A directory in which the creation of a store was interrupted: [`Store::create`](crate::Store::create) completes
+    /// it.
+    UnfinishedStore,
+    /// A directory that cannot be what it was named for.
+    Directory,
+    /// A file in the store: its path or its content.
+    File,
+    /// A pattern of paths.
+    Pattern,
+    /// A generation, or the text that was to name one.
+    Revision,
+    /// A pointer, a manifest or a checkpoint.
+    Metadata,
+    /// A file or directory outside the store that was to be committed.
+    Source,
+    /// The store as a whole, or the call.
+    Store,
+}
+
 /// What went wrong. [`kind`](Error::kind) says what the caller should do; the other methods give the facts.
 ///
 /// `Display` is one clause that says what happened; [`consequence`](Error::consequence) and
@@ -160,13 +185,57 @@ impl Error {
         }
     }
 
+    /// What it is about.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        use Problem as P;
+        match &*self.0 {
+            P::NoDirectory(_) | P::EmptyDirectory(_) => Subject::EmptyDirectory,
+            P::UnfinishedInit(_) => Subject::UnfinishedStore,
+            P::NotAStore(_)
+            | P::NotADirectory(_)
+            | P::DirectoryNotEmpty(_)
+            | P::InStore(_)
+            | P::AlreadyAStore(_) => Subject::Directory,
+            P::BadPath(_)
+            | P::PathsCollide { .. }
+            | P::NoSuchPath { .. }
+            | P::IsFolder { .. }
+            | P::RemovedHere(_)
+            | P::Refused { .. }
+            | P::NotJson { .. }
+            | P::OtherJson { .. }
+            | P::Conflict { .. }
+            | P::DamagedFile { .. } => Subject::File,
+            P::BadPattern { .. } | P::NoMatch { .. } => Subject::Pattern,
+            P::BadRevision(_)
+            | P::BadTime(_)
+            | P::NoSuchRevision { .. }
+            | P::SnapshotExpired { .. }
+            | P::OutcomeUnknown { .. } => Subject::Revision,
+            P::DamagedMetadata { .. } | P::NewerFormat { .. } => Subject::Metadata,
+            P::BadSource { .. } | P::SourceChanged(_) => Subject::Source,
+            P::Limit { .. }
+            | P::Busy { .. }
+            | P::NothingIntact { .. }
+            | P::Degraded { .. }
+            | P::OtherStore { .. }
+            | P::DirectoryReplaced(_)
+            | P::HistoryReplaced { .. }
+            | P::MediumRefused { .. }
+            | P::Poisoned(_)
+            | P::Cancelled
+            | P::Io { .. } => Subject::Store,
+        }
+    }
+
     /// What it means for the data, as one clause.
     #[must_use]
     pub fn consequence(&self) -> &'static str {
         self.0.consequence()
     }
 
-    /// What to do next, as one clause.
+    /// What to do next, as one clause. It names no call and no command: see [`subject`](Error::subject) to add them.
     #[must_use]
     pub fn advice(&self) -> String {
         self.0.advice()

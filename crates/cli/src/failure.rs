@@ -2,6 +2,7 @@
 
 use std::io;
 
+use genstore::{ErrorKind, Subject};
 use serde_json::{Value, json};
 
 use crate::exit;
@@ -129,7 +130,7 @@ impl Failure {
     pub(crate) fn seen_with(self, interrupted: bool) -> Self {
         match &self {
             Self::Store(error)
-                if error.is_interrupted() || (interrupted && error.kind() == genstore::ErrorKind::Io) =>
+                if error.is_interrupted() || (interrupted && error.kind() == ErrorKind::Io) =>
             {
                 Self::Own(Own {
                     kind: "interrupted",
@@ -211,8 +212,49 @@ fn store_facts(error: &genstore::Error) -> Value {
         "conflicts": conflicts,
         "holder": holder,
         "consequence": error.consequence(),
-        "advice": error.advice(),
+        "advice": advice(error),
     })
+}
+
+/// What the library advises, in the words of the command line.
+fn advice(error: &genstore::Error) -> String {
+    let at = error.generation().map_or_else(String::new, |generation| format!(" --at {generation}"));
+    match (error.kind(), error.subject()) {
+        (ErrorKind::NotFound, Subject::EmptyDirectory) => {
+            "check the name, or create a store there with genstore init".to_owned()
+        }
+        (ErrorKind::NotFound, Subject::UnfinishedStore) => {
+            "run genstore init again, which completes it".to_owned()
+        }
+        (ErrorKind::NotFound, Subject::File | Subject::Pattern) => {
+            format!("genstore ls{at} lists the paths, and genstore log PATH the generations that changed one")
+        }
+        (ErrorKind::NotFound | ErrorKind::Invalid, Subject::Revision) => {
+            "genstore log lists the generations there are".to_owned()
+        }
+        (ErrorKind::Invalid, Subject::Source) => {
+            format!("{}; genstore commit takes a directory, genstore put a single file", error.advice())
+        }
+        (ErrorKind::Busy, _) => "try again, or wait longer with --lock-wait".to_owned(),
+        (ErrorKind::Corrupt, Subject::File) => match error.intact() {
+            Some(intact) => format!(
+                "{}: genstore cat --at {intact} and genstore rollback {intact}, each with that path",
+                error.advice()
+            ),
+            None => error.advice(),
+        },
+        (ErrorKind::Corrupt, Subject::Metadata) => {
+            "copy the store before anything else; genstore verify --all shows what else is damaged".to_owned()
+        }
+        (ErrorKind::CommitOutcomeUnknown, _) => {
+            "find out why the disk failed, then see with genstore status which generation the store is at"
+                .to_owned()
+        }
+        (ErrorKind::Unsupported, Subject::Store) => {
+            format!("{}: genstore init --force creates it there all the same", error.advice())
+        }
+        _ => error.advice(),
+    }
 }
 
 /// With the causes that the message does not name yet, such as what the operating system said.

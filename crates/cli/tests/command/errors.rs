@@ -80,6 +80,46 @@ fn not_found_is_3() {
 }
 
 #[test]
+fn the_advice_names_the_command_that_helps() {
+    let sandbox = Sandbox::new();
+    #[track_caller]
+    fn advises(sandbox: &Sandbox, code: i32, words: &[&str], advice: &str) {
+        let said = sandbox.fails(code, words);
+        assert!(said.contains(advice), "{words:?}: {said}");
+        let error = sandbox.error(code, words);
+        assert!(error["advice"].as_str().unwrap().contains(advice), "{words:?}: {error}");
+    }
+    let init = "or create a store there with genstore init";
+    advises(&sandbox, 3, &["status"], init);
+    fs::create_dir(sandbox.store()).unwrap();
+    advises(&sandbox, 3, &["status"], init);
+    let other = sandbox.write("store/other.txt", "x");
+    advises(&sandbox, 3, &["status"], "bring its CURRENT and manifests back from a copy");
+    fs::remove_file(other).unwrap();
+    sandbox.ok(&["init"]);
+    fs::remove_file(sandbox.store().join("CURRENT")).unwrap();
+    advises(&sandbox, 3, &["status"], "run genstore init again, which completes it");
+
+    let sandbox = Sandbox::with_store();
+    sandbox.put("a.txt", "one");
+    sandbox.put("a.txt", "two");
+    advises(&sandbox, 3, &["cat", "nosuch", "--at", "2"], "genstore ls --at 2 lists the paths");
+    advises(&sandbox, 3, &["rollback", "1", "nosuch/*", "-m", "m"], "genstore ls --at 1 lists the paths");
+    advises(&sandbox, 3, &["show", "7"], "genstore log lists the generations");
+    advises(&sandbox, 7, &["show", "yesterday"], "genstore log lists the generations");
+    let source = "genstore commit takes a directory, genstore put a single file";
+    let directory = sandbox.path(".");
+    advises(&sandbox, 7, &["put", "b", directory.to_str().unwrap(), "-m", "m"], source);
+    let holder = sandbox.hold_lock();
+    advises(&sandbox, 6, &["rm", "a.txt", "-m", "m", "--lock-wait", "0"], "wait longer with --lock-wait");
+    holder.release();
+
+    flip(&sandbox.store().join("data/a.txt.g3"));
+    let intact = "genstore cat --at 2 and genstore rollback 2, each with that path";
+    advises(&sandbox, 5, &["cat", "a.txt"], intact);
+}
+
+#[test]
 fn refused_input_is_7() {
     let sandbox = Sandbox::with_store();
     sandbox.write("x", "x");
@@ -183,6 +223,7 @@ fn log_tells_of_a_damaged_manifest_and_shows_the_rest() {
     assert!(!numbers.contains(&damaged), "{log}");
     assert_sentence(&run.stderr);
     assert!(run.stderr.contains(&format!("manifests/{damaged:010}.json")), "{}", run.stderr);
+    assert!(run.stderr.contains("genstore verify --all shows what else is damaged"), "{}", run.stderr);
     // What was asked for lies above the damage.
     assert_eq!(sandbox.ok(&["log", "-n", "2"]).lines().count(), 2);
     assert_eq!(sandbox.ok(&["cat", "a.txt"]), "39");
