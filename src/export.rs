@@ -3,36 +3,64 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::cancel::CancelFlag;
 use crate::engine::content::{self, Failed};
 use crate::error::{Error, Problem, Result};
 use crate::fs::outside::{self, Outside, Place, System};
 use crate::fs::real::RealFs;
 use crate::fs::{Access, Fs};
-use crate::import::{Progress, ProgressFn};
+use crate::progress::{Progress, ProgressFn};
 use crate::snapshot::Snapshot;
 use crate::storage::Round as _;
 use crate::storage::round::DirectoryRound;
-use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// What the directory with the files is called until it gets its name.
 const FILES: &str = "files";
 
 /// How a snapshot is exported.
 #[derive(Clone, Default)]
-pub struct Export {
-    /// Only paths that begin with this. All of them unless set.
-    pub prefix: String,
-    /// Whether files that are damaged are left out instead of ending the export.
-    pub skip_damaged: bool,
-    /// Told of every file that has been written.
-    pub progress: Option<ProgressFn>,
-    /// Ends the export once it is true.
-    pub cancel: Option<Arc<AtomicBool>>,
+#[must_use]
+pub struct ExportOptions {
+    prefix: String,
+    skip_damaged: bool,
+    progress: Option<ProgressFn>,
+    cancel: CancelFlag,
 }
 
-impl std::fmt::Debug for Export {
+impl ExportOptions {
+    /// The usual options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only paths that begin with this. All of them unless set.
+    pub fn prefix(mut self, prefix: impl AsRef<str>) -> Self {
+        prefix.as_ref().clone_into(&mut self.prefix);
+        self
+    }
+
+    /// Whether files that are damaged are left out instead of ending the export. `false` unless set.
+    pub const fn skip_damaged(mut self, skip: bool) -> Self {
+        self.skip_damaged = skip;
+        self
+    }
+
+    /// Tells this of every file that is done. See [`Progress`].
+    pub fn progress(mut self, tell: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(tell));
+        self
+    }
+
+    /// Ends the export between two files once this is cancelled, and nothing is left of it. The store's own flag does so as well.
+    pub fn cancel(mut self, flag: CancelFlag) -> Self {
+        self.cancel = flag;
+        self
+    }
+}
+
+impl std::fmt::Debug for ExportOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Export")
+        f.debug_struct("ExportOptions")
             .field("prefix", &self.prefix)
             .field("skip_damaged", &self.skip_damaged)
             .finish_non_exhaustive()
@@ -62,7 +90,7 @@ impl Snapshot {
     /// `Io`. Nothing is left behind then, but where something has already got its name: if only the last flush fails, the
     /// error says so, and the directory is there as a whole until a power cut may take it away; and of the directory
     /// that the process works in, the names that it has got stay.
-    pub fn export(&self, dir: impl AsRef<Path>, options: &Export) -> Result<ExportReport> {
+    pub fn export(&self, dir: impl AsRef<Path>, options: &ExportOptions) -> Result<ExportReport> {
         let dir = &outside::resolve(dir.as_ref())?;
         match outside::place(dir)? {
             Place::Occupied => return Err(Problem::DirectoryNotEmpty(dir.into()).into()),
@@ -83,7 +111,7 @@ impl Snapshot {
         target: Arc<dyn Fs>,
         outside: &dyn Outside,
         dir: &Path,
-        options: &Export,
+        options: &ExportOptions,
     ) -> Result<ExportReport> {
         let report = self.export_into(target, dir, options)?;
         outside::publish(outside, unfinished, FILES, dir)?;
@@ -92,7 +120,7 @@ impl Snapshot {
 
     /// Writes the files into a new directory [`FILES`] in `target`. Everything in it is durable when this returns, and
     /// its own name need not be. `dir` is what it is to become.
-    fn export_into(&self, target: Arc<dyn Fs>, dir: &Path, options: &Export) -> Result<ExportReport> {
+    fn export_into(&self, target: Arc<dyn Fs>, dir: &Path, options: &ExportOptions) -> Result<ExportReport> {
         let failed = |error| Error::io("cannot export to", dir.display().to_string(), error);
         let entries = self.head.table.list(&options.prefix);
         let mut report = ExportReport { files: 0, bytes: 0, damaged: Vec::new() };
@@ -100,9 +128,8 @@ impl Snapshot {
         target.make_dir(FILES).map_err(failed)?;
         let mut round = DirectoryRound::new(Arc::clone(&target)).map_err(failed)?;
         for entry in entries {
-            if options.cancel.as_ref().is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
-                return Err(Problem::Cancelled.into());
-            }
+            options.cancel.check()?;
+            self.engine.check_cancel()?;
             let path = &format!("{FILES}/{}", entry.path.as_str());
             let mut file = round.create(path, Access::Writable).map_err(failed)?;
             match content::copy(self.engine.storage(), entry, &mut file) {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// From the top down: a room imports from its own row where that is a set of equals, and from the rows above.
 const ROWS: [&[&str]; 7] = [
-    &["error", "path", "revision", "hash", "time", "sync"],
+    &["error", "path", "revision", "hash", "time", "sync", "cancel", "progress"],
     &["format"],
     &["fs"],
     &["storage"],
@@ -385,7 +385,7 @@ fn imports_from_above_and_among_equals_are_allowed() {
         ("error.rs", "use crate::path::StorePath; use crate::time::Timestamp;"),
         (
             "store.rs",
-            "use crate::snapshot::Snapshot; use crate::engine::{Engine, chain}; use crate::fs::medium::Medium;",
+            "use crate::snapshot::Snapshot; use crate::engine::{Engine, chain}; use crate::fs::medium::ProbeReport;",
         ),
         ("engine/load.rs", "use super::Head; use super::table::Table; use crate::storage::Storage;"),
         (

@@ -8,9 +8,9 @@ use super::load::{self, Fault};
 use super::publish::{Draft, publish};
 use super::{Engine, Head, Options, recover};
 use crate::error::{Error, Problem, Result};
-use crate::format::manifest::Kind;
+use crate::format::manifest::GenerationKind;
 use crate::format::names::{CHECKPOINTS, DATA, FOLDERS, LOCKS, MANIFESTS, Name, QUARANTINE};
-use crate::fs::medium::{self, Medium};
+use crate::fs::medium::{self, ProbeReport};
 use crate::fs::outside::{self, Place, System};
 use crate::fs::real::RealFs;
 use crate::fs::{FileKind, Fs};
@@ -30,7 +30,7 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<Engine> {
 }
 
 /// Makes a store in a directory of the operating system, which is missing, empty, or holds a store that was begun.
-pub(crate) fn create(dir: &Path, options: Options) -> Result<(Engine, Medium)> {
+pub(crate) fn create(dir: &Path, options: Options) -> Result<(Engine, ProbeReport)> {
     if outside::place(dir)? == Place::NotADirectory {
         return Err(Problem::NotADirectory(dir.into()).into());
     }
@@ -139,7 +139,7 @@ fn look(storage: &dyn Storage, dir: &Path) -> Result<Nothing> {
 ///
 /// The first generation is a commit like any other. Until its pointer is swapped in there is no store, and whoever
 /// calls this again completes it.
-pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<(Engine, Medium)> {
+pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<(Engine, ProbeReport)> {
     let storage: Arc<dyn Storage> = Arc::new(Directory::new(Arc::clone(&fs)));
     check_vacant(&*storage, dir)?;
     let random = fs
@@ -154,7 +154,7 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
     let medium = medium::probe(&*fs, dir, options.force_medium, options.lock_witness.as_deref())?;
     let found = serde_json::to_value(&medium).unwrap_or_default();
     let draft = Draft {
-        kind: Kind::Commit,
+        kind: GenerationKind::Commit,
         author: options.author,
         message: "create the store".into(),
         metadata: BTreeMap::from([("medium".to_owned(), found)]),

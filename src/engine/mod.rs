@@ -24,13 +24,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cancel::CancelFlag;
 use crate::error::{Error, Problem, Result};
 use crate::format::json::Extra;
 use crate::format::pointer::{Link, Pointer};
 use crate::hash::{Blake3, StoreId};
 use crate::revision::Generation;
 use crate::storage::Storage;
-use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread::JoinHandle;
 use crate::sync::{Mutex, PoisonError, RwLock};
 use crate::time::Timestamp;
@@ -50,7 +50,7 @@ pub(crate) struct Options {
     pub(crate) on_lock_wait: Option<Arc<OnLockWait>>,
     pub(crate) author: String,
     pub(crate) validators: Validators,
-    pub(crate) cancel: Option<Arc<AtomicBool>>,
+    pub(crate) cancel: CancelFlag,
     pub(crate) force_medium: bool,
     pub(crate) lock_witness: Option<Arc<crate::fs::medium::LockWitness>>,
     /// Whether checkpoints are written by a thread of their own.
@@ -168,10 +168,7 @@ impl Engine {
 
     /// Fails once the caller's flag says that it wants no more.
     pub(crate) fn check_cancel(&self) -> Result<()> {
-        match &self.options.cancel {
-            Some(cancel) if cancel.load(Ordering::Relaxed) => Err(Problem::Cancelled.into()),
-            _ => Ok(()),
-        }
+        self.options.cancel.check()
     }
 
     /// Looks at the pointer and follows it if another writer has moved it. Never waits for a writer.

@@ -13,7 +13,7 @@ use crate::error::{Error, Problem, Result};
 use crate::format::FormatError;
 use crate::format::entry::Entry;
 use crate::format::json::Extra;
-use crate::format::manifest::{Change, Kind, Manifest};
+use crate::format::manifest::{Change, GenerationKind, Manifest};
 use crate::format::names::Name;
 use crate::format::pointer::{Link, Pointer};
 use crate::hash::{Blake3, StoreId};
@@ -50,7 +50,7 @@ pub(crate) enum Planned {
 /// Everything about a generation but its number and its time.
 #[derive(Debug)]
 pub(crate) struct Draft {
-    pub(crate) kind: Kind,
+    pub(crate) kind: GenerationKind,
     pub(crate) author: String,
     pub(crate) message: String,
     pub(crate) metadata: BTreeMap<String, Value>,

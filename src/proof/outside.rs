@@ -13,7 +13,7 @@ use super::oracle::{self, Verdict, hold};
 use super::scene::{Scene, State, put, stream};
 use super::work::on_all_processors;
 use crate::error::{ErrorKind, Result};
-use crate::export::Export;
+use crate::export::ExportOptions;
 use crate::fs::layer::{Do, Layer};
 use crate::fs::op::Op;
 use crate::fs::outside::{self, Outside};
@@ -116,7 +116,7 @@ impl Work {
         layer.make_dir(UNFINISHED).map_err(|error| crate::Error::io("cannot make", UNFINISHED, error))?;
         let (unfinished, target) = (format!("/{UNFINISHED}"), Arc::new(layer.below(UNFINISHED)));
         snapshot
-            .export_through(unfinished.as_ref(), target, &outside, dir.as_ref(), &Export::default())
+            .export_through(unfinished.as_ref(), target, &outside, dir.as_ref(), &ExportOptions::new())
             .map(drop)
     }
 

@@ -1,9 +1,9 @@
 //! Ctrl-C and termination: the first asks the library to stop cleanly, a second one does not ask.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+use genstore::CancelFlag;
 
 use crate::failure::Failure;
 
@@ -13,13 +13,13 @@ const TELLING_MAX: Duration = Duration::from_millis(200);
 
 /// Installed by the commands that write only; for the others the usual sudden end is right.
 #[expect(clippy::disallowed_methods, reason = "how far apart two signals are is no matter of the library")]
-pub(crate) fn watch(stop: &Arc<AtomicBool>, json: bool) {
-    let stop = Arc::clone(stop);
+pub(crate) fn watch(stop: &CancelFlag, json: bool) {
+    let stop = stop.clone();
     let mut first = None;
     // Where no handler can be installed, a signal ends the program at once. A commit survives that too:
     // it is then an interrupted save, which costs nothing but a note in `status`.
     let _ = ctrlc::set_handler(move || {
-        stop.store(true, Ordering::SeqCst);
+        stop.cancel();
         if first.get_or_insert_with(Instant::now).elapsed() >= TOGETHER {
             let code = Failure::stopped_at_once().code();
             // Whoever holds standard error may be waiting for somebody to read it.
