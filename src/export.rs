@@ -3,29 +3,57 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::cancel::CancelFlag;
 use crate::engine::content::{self, Failed};
-use crate::error::{Error, Problem, Result};
-use crate::import::{Progress, ProgressFn};
+use crate::error::{Error, Result};
+use crate::progress::{Progress, ProgressFn};
 use crate::snapshot::Snapshot;
 use crate::storage::export_dir::ExportDir;
-use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// How a snapshot is exported.
 #[derive(Clone, Default)]
-pub struct Export {
-    /// Only paths that begin with this. All of them unless set.
-    pub prefix: String,
-    /// Whether files that are damaged are left out instead of ending the export.
-    pub skip_damaged: bool,
-    /// Told of every file that has been written.
-    pub progress: Option<ProgressFn>,
-    /// Ends the export once it is true.
-    pub cancel: Option<Arc<AtomicBool>>,
+#[must_use]
+pub struct ExportOptions {
+    prefix: String,
+    skip_damaged: bool,
+    progress: Option<ProgressFn>,
+    cancel: CancelFlag,
 }
 
-impl std::fmt::Debug for Export {
+impl ExportOptions {
+    /// The usual options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only paths that begin with this. All of them unless set.
+    pub fn prefix(mut self, prefix: impl AsRef<str>) -> Self {
+        prefix.as_ref().clone_into(&mut self.prefix);
+        self
+    }
+
+    /// Whether files that are damaged are left out instead of ending the export. `false` unless set.
+    pub const fn skip_damaged(mut self, skip: bool) -> Self {
+        self.skip_damaged = skip;
+        self
+    }
+
+    /// Tells this of every file that is done. See [`Progress`].
+    pub fn progress(mut self, tell: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(tell));
+        self
+    }
+
+    /// Ends the export between two files once this is cancelled, and nothing is left of it. The store's own flag does so as well.
+    pub fn cancel(mut self, flag: CancelFlag) -> Self {
+        self.cancel = flag;
+        self
+    }
+}
+
+impl std::fmt::Debug for ExportOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Export")
+        f.debug_struct("ExportOptions")
             .field("prefix", &self.prefix)
             .field("skip_damaged", &self.skip_damaged)
             .finish_non_exhaustive()
@@ -55,19 +83,18 @@ impl Snapshot {
     /// those are to be left out; `Io`. Nothing is left behind then, but where the directory has already got its name: if
     /// only the last flush fails, the error says so, and the directory is there as a whole until a power cut may take
     /// it away.
-    pub fn export(&self, dir: impl AsRef<Path>, options: &Export) -> Result<ExportReport> {
+    pub fn export(&self, dir: impl AsRef<Path>, options: &ExportOptions) -> Result<ExportReport> {
         self.export_to(ExportDir::begin(dir.as_ref(), self.engine.dir())?, options)
     }
 
     /// Writes the files into a directory that has begun, and finishes it.
-    pub(crate) fn export_to(&self, mut target: ExportDir, options: &Export) -> Result<ExportReport> {
+    pub(crate) fn export_to(&self, mut target: ExportDir, options: &ExportOptions) -> Result<ExportReport> {
         let entries = self.head.table.list(&options.prefix);
         let mut report = ExportReport { files: 0, bytes: 0, damaged: Vec::new() };
         let mut progress = Progress::of(entries.iter().map(|entry| entry.bytes));
         for entry in entries {
-            if options.cancel.as_ref().is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
-                return Err(Problem::Cancelled.into());
-            }
+            options.cancel.check()?;
+            self.engine.check_cancel()?;
             let mut file = target.create(&entry.path)?;
             match content::copy(self.engine.storage(), entry, &mut file) {
                 Ok(()) => {

@@ -11,7 +11,7 @@ use crate::engine::chain::Chain;
 use crate::engine::read::{self, Fault, paths};
 use crate::engine::{Engine, Head};
 use crate::error::Result;
-use crate::format::manifest::{Kind, Manifest};
+use crate::format::manifest::{GenerationKind, Manifest};
 use crate::format::pointer::Link;
 use crate::hash::Blake3;
 use crate::path::StorePath;
@@ -30,7 +30,7 @@ pub struct HistoryEntry {
     /// Its number.
     pub generation: Generation,
     /// Why it was made.
-    pub kind: Kind,
+    pub kind: GenerationKind,
     /// When it was made. Never earlier than its parent, even if the clock was.
     pub time: Timestamp,
     /// Who made it, as the application said.

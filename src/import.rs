@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::cancel::CancelFlag;
 use crate::engine::changeset::{Content, Planned};
 use crate::engine::content;
 use crate::error::{Error, Operation, Problem, Result};
@@ -10,62 +11,64 @@ use crate::format::entry::Entry;
 use crate::fs::source::{Fingerprint, Source, Walk};
 use crate::hash::Blake3;
 use crate::path::StorePath;
+use crate::progress::{Progress, ProgressFn};
 use crate::transaction::Transaction;
 
 /// How often a file that changes while it is read is read again.
 const TRIES: u32 = 3;
 
-/// How far something long has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub struct Progress {
-    /// Files done.
-    pub files_done: u64,
-    /// Files in all.
-    pub files_total: u64,
-    /// Bytes done.
-    pub bytes_done: u64,
-    /// Bytes in all.
-    pub bytes_total: u64,
-}
-
-impl Progress {
-    /// Nothing done of files of these lengths. What is told may be hostile, so sums end at the largest number.
-    pub(crate) fn of(lengths: impl Iterator<Item = u64>) -> Self {
-        lengths.fold(Self::default(), |sum, bytes| Self {
-            files_total: sum.files_total + 1,
-            bytes_total: sum.bytes_total.saturating_add(bytes),
-            ..sum
-        })
-    }
-
-    /// One more file of this length is done.
-    pub(crate) const fn done(&mut self, bytes: u64) {
-        self.files_done += 1;
-        self.bytes_done = self.bytes_done.saturating_add(bytes);
-    }
-}
-
-/// Who wants to know how far something has come. It may be called from several threads.
-pub type ProgressFn = Arc<dyn Fn(&Progress) + Send + Sync>;
-
 /// How a directory is put into a transaction.
 #[derive(Clone, Default)]
-pub struct PutDir {
-    /// Whether paths that the directory does not have are removed.
-    pub prune: bool,
-    /// The folder of the store that it is put into; the whole store unless set.
-    pub into: Option<String>,
-    /// Whether symbolic links are followed. They are refused otherwise.
-    pub follow_links: bool,
-    /// Told of every file that has been read.
-    pub progress: Option<ProgressFn>,
+#[must_use]
+pub struct PutDirOptions {
+    prune: bool,
+    into: String,
+    follow_links: bool,
+    progress: Option<ProgressFn>,
+    cancel: CancelFlag,
 }
 
-impl std::fmt::Debug for PutDir {
+impl PutDirOptions {
+    /// The usual options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether paths that the directory does not have are removed. `false` unless set.
+    pub const fn prune(mut self, prune: bool) -> Self {
+        self.prune = prune;
+        self
+    }
+
+    /// The directory of the store that it is put into. The whole store unless set.
+    pub fn into_dir(mut self, into: impl AsRef<str>) -> Self {
+        into.as_ref().trim_end_matches('/').clone_into(&mut self.into);
+        self
+    }
+
+    /// Whether symbolic links are followed. They are refused unless set.
+    pub const fn follow_links(mut self, follow: bool) -> Self {
+        self.follow_links = follow;
+        self
+    }
+
+    /// Tells this of every file that is done. See [`Progress`].
+    pub fn progress(mut self, tell: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(tell));
+        self
+    }
+
+    /// Ends it between two files once this is cancelled; the transaction then holds a part of the directory. The store's own flag does so as well.
+    pub fn cancel(mut self, flag: CancelFlag) -> Self {
+        self.cancel = flag;
+        self
+    }
+}
+
+impl std::fmt::Debug for PutDirOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { prune, into, follow_links, .. } = self;
-        f.debug_struct("PutDir")
+        f.debug_struct("PutDirOptions")
             .field("prune", prune)
             .field("into", into)
             .field("follow_links", follow_links)
@@ -101,12 +104,13 @@ impl Transaction {
     /// symbolic link unless they are to be followed, a FIFO, a socket, a device, a store, or a file or folder that
     /// changes while it is read. `Io` when something cannot be read or staged. The transaction may then hold a part
     /// of the directory.
-    pub fn put_dir(&mut self, dir: impl AsRef<Path>, options: &PutDir) -> Result<PutDirReport> {
+    pub fn put_dir(&mut self, dir: impl AsRef<Path>, options: &PutDirOptions) -> Result<PutDirReport> {
         let engine = Arc::clone(&self.base.engine);
-        let walk = Walk::of(dir.as_ref(), engine.dir(), options.follow_links, &|| engine.check_cancel())?;
-        let folder = match options.into.as_deref().map(|into| into.trim_end_matches('/')) {
-            None | Some("") => String::new(),
-            Some(into) => format!("{}/", StorePath::new(into)?),
+        let go_on = || options.cancel.check().and_then(|()| engine.check_cancel());
+        let walk = Walk::of(dir.as_ref(), engine.dir(), options.follow_links, &go_on)?;
+        let folder = match options.into.as_str() {
+            "" => String::new(),
+            into => format!("{}/", StorePath::new(into)?),
         };
         let named = walk
             .files
@@ -127,6 +131,7 @@ impl Transaction {
         }
         let mut read = Vec::with_capacity(named.len());
         for (path, found) in named {
+            go_on()?;
             let fingerprint = self.put_source(path, &found.file, options.follow_links)?;
             read.push(fingerprint);
             progress.done(fingerprint.bytes);
@@ -175,19 +180,5 @@ impl Transaction {
         let expected = source.bytes();
         let (_, blake3) = content::drain(source, expected, unreadable, |_| self.base.engine.check_cancel())?;
         Ok(blake3)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hostile_lengths_do_not_overflow_the_sums() {
-        let mut progress = Progress::of([u64::MAX, 5].into_iter());
-        assert_eq!((progress.files_total, progress.bytes_total), (2, u64::MAX));
-        progress.done(u64::MAX);
-        progress.done(5);
-        assert_eq!((progress.files_done, progress.bytes_done), (2, u64::MAX));
     }
 }

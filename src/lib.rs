@@ -61,6 +61,7 @@ compile_error!(
     "genstore needs a system on which a directory can be flushed: see docs/durability.md for what is missing elsewhere"
 );
 
+mod cancel;
 mod engine;
 mod error;
 mod export;
@@ -71,6 +72,7 @@ mod history;
 mod import;
 mod json_value;
 mod path;
+mod progress;
 #[cfg(feature = "proof")] // Set by the unpublished package crates/proof alone.
 #[path = "../crates/proof/src/lib.rs"]
 pub mod proof;
@@ -87,16 +89,18 @@ mod transaction;
 mod update;
 mod verify;
 
+pub use cancel::CancelFlag;
 pub use engine::finding::{Finding, FindingKind, RecoveryReport, Severity};
 pub use engine::validate::{Validator, json, json_as};
 pub use error::{ConflictingPath, Error, ErrorKind, LockHolder, Result, Subject};
-pub use export::{Export, ExportReport};
-pub use format::manifest::Kind;
-pub use fs::medium::Medium;
+pub use export::{ExportOptions, ExportReport};
+pub use format::manifest::GenerationKind;
+pub use fs::medium::ProbeReport;
 pub use hash::{Blake3, HexError, StoreId};
 pub use history::{ChangeKind, Difference, History, HistoryEntry};
-pub use import::{Progress, ProgressFn, PutDir, PutDirReport};
+pub use import::{PutDirOptions, PutDirReport};
 pub use path::{PART_MAX, PATH_MAX, PathError, StorePath};
+pub use progress::Progress;
 pub use revision::{Generation, IntoRevision, Revision, RevisionError};
 pub use snapshot::{FileEntry, FileReader, Provenance, Snapshot};
 pub use store::{Health, OpenOptions, Status, Store};

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::cancel::CancelFlag;
 use crate::engine::finding::{Finding, FindingKind, RecoveryReport, Severity};
 use crate::engine::validate::Validator;
 use crate::engine::{Engine, Options, create, open, resolve};
 use crate::error::{Error, Operation, Result};
 use crate::format::names::{DATA, MANIFESTS};
 use crate::format::pointer::Link;
-use crate::fs::medium::Medium;
+use crate::fs::medium::ProbeReport;
 use crate::hash::StoreId;
 use crate::revision::{Generation, IntoRevision};
 use crate::snapshot::Snapshot;
-use crate::sync::atomic::AtomicBool;
 use crate::time::Timestamp;
 use crate::transaction::Transaction;
 
@@ -31,7 +31,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) engine: Arc<Engine>,
-    medium: Option<Arc<Medium>>,
+    medium: Option<Arc<ProbeReport>>,
 }
 
 impl Store {
@@ -51,8 +51,8 @@ impl Store {
     /// that is durable when this returns.
     ///
     /// # Errors
-    /// `Invalid` when the directory is not empty, `Unsupported` when the medium does not keep what a store needs:
-    /// see [`OpenOptions::force_medium`]; `Io`. What was begun then does no harm: to call this again completes it.
+    /// `Invalid` when the directory is not empty, `Unsupported` when the file system does not keep what a store needs:
+    /// see [`OpenOptions::allow_unsafe_filesystem`]; `Io`. What was begun then does no harm: to call this again completes it.
     pub fn create(dir: impl AsRef<Path>) -> Result<Self> {
         Self::options().create(dir)
     }
@@ -85,9 +85,9 @@ impl Store {
         self.engine.id()
     }
 
-    /// What making the store found out about the medium; `None` unless this handle made it.
+    /// What creating the store found out about its file system. `None` unless this handle created it.
     #[must_use]
-    pub fn medium(&self) -> Option<&Medium> {
+    pub fn probe_report(&self) -> Option<&ProbeReport> {
         self.medium.as_deref()
     }
 
@@ -289,6 +289,12 @@ impl std::fmt::Debug for OpenOptions {
 }
 
 impl OpenOptions {
+    /// The usual options.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// How long a commit waits for another writer before it fails with `Busy`. 30 seconds unless set; zero means not
     /// at all.
     #[must_use]
@@ -332,19 +338,20 @@ impl OpenOptions {
         Ok(self)
     }
 
-    /// A flag that ends a commit: once it is true, everything in progress stops before its pointer is swapped,
-    /// removes what it wrote and fails with an error that [is interrupted](Error::is_interrupted).
+    /// A flag that ends whatever takes long: once it is cancelled, each call through the handle that writes, exports or
+    /// verifies stops. A commit does so before its pointer is swapped and removes what it wrote. The call fails with an
+    /// error that [is interrupted](Error::is_interrupted).
     #[must_use]
-    pub fn cancel(mut self, flag: Arc<AtomicBool>) -> Self {
-        self.options.cancel = Some(flag);
+    pub fn cancel(mut self, flag: CancelFlag) -> Self {
+        self.options.cancel = flag;
         self
     }
 
-    /// Whether to make a store on a medium that is refused: a network file system, or one that fails the tests of
-    /// what a commit needs. What it lacks is then among the [warnings](Medium::warnings).
+    /// Whether to create a store on a file system that is refused: one over a network, or one that fails the tests of
+    /// what a commit needs. What it lacks is then among the [warnings](ProbeReport::warnings). `false` unless set.
     #[must_use]
-    pub const fn force_medium(mut self, force: bool) -> Self {
-        self.options.force_medium = force;
+    pub const fn allow_unsafe_filesystem(mut self, allow: bool) -> Self {
+        self.options.force_medium = allow;
         self
     }
 

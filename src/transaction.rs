@@ -12,7 +12,7 @@ use crate::engine::commit::Outcome;
 use crate::engine::content;
 use crate::error::{Error, ErrorKind, Operation, Problem, Result};
 use crate::format::entry::Entry;
-use crate::format::manifest::Kind;
+use crate::format::manifest::GenerationKind;
 use crate::format::names::Name;
 use crate::hash::Blake3;
 use crate::json_value;
@@ -334,7 +334,7 @@ impl Transaction {
             round.flush().map_err(|error| Error::io(Operation::Sync, "the staged content", error))?;
         }
         let draft = Draft {
-            kind: if self.restores.is_some() { Kind::Rollback } else { Kind::Commit },
+            kind: if self.restores.is_some() { GenerationKind::Rollback } else { GenerationKind::Commit },
             author: self.author.take().unwrap_or_else(|| engine.options().author.clone()),
             message: message.to_owned(),
             metadata: std::mem::take(&mut self.metadata),

@@ -16,7 +16,7 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use genstore::{PutDir, Snapshot, Store};
+use genstore::{PutDirOptions, Snapshot, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -34,7 +34,7 @@ fn saved() -> Outcome<(tempfile::TempDir, Snapshot)> {
     let dir = tempfile::tempdir()?;
     let store = Store::create(dir.path().join("store"))?;
     let mut tx = store.begin()?;
-    tx.put_dir(data(), &PutDir::default())?;
+    tx.put_dir(data(), &PutDirOptions::new())?;
     tx.commit("import")?;
     let snapshot = store.snapshot()?;
     Ok((dir, snapshot))

@@ -28,7 +28,7 @@ pub fn damage_a_copy(store: &Store, copy: &Path) -> Outcome {
     snapshot.get("stores/larkrise.json")?;
     println!("The other files are not affected.");
 
-    let report = copied.verify(&VerifyOptions::default())?;
+    let report = copied.verify(&VerifyOptions::new())?;
     for finding in &report.findings {
         let path = finding.path.as_deref().unwrap_or("the store");
         println!("verify says: {}: {path}: {}", finding.severity, finding.detail);

@@ -21,7 +21,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use genstore::{Generation, PutDir, Snapshot, Store};
+use genstore::{Generation, PutDirOptions, Snapshot, Store};
 
 use check::Catalog;
 
@@ -99,7 +99,7 @@ fn first_save(dir: &Path) -> Outcome<(Store, Generation)> {
     heading("The first save");
     let store = Store::open_or_create(dir)?;
     println!("Store {} in {}", store.id(), store.dir().display());
-    for warning in store.medium().map_or(&[][..], |medium| &medium.warnings) {
+    for warning in store.probe_report().map_or(&[][..], |report| &report.warnings) {
         println!("  note: {warning}");
     }
     let found = store.snapshot()?;
@@ -111,7 +111,7 @@ fn first_save(dir: &Path) -> Outcome<(Store, Generation)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/retail/data");
     let mut tx = store.begin()?;
     tx.author("importer");
-    let read = tx.put_dir(&source, &PutDir { prune: true, ..PutDir::default() })?;
+    let read = tx.put_dir(&source, &PutDirOptions::new().prune(true))?;
     let commit = tx.commit("import the shops, the schedule and the index")?;
     println!("Generation {} holds {} files, {} bytes.", commit.generation, read.files, read.bytes);
 
@@ -150,8 +150,7 @@ fn end_of_day(store: &Store, start: Generation) -> Outcome {
     let again = store.rollback(start, "once more")?;
     expect(!again.changed, "a rollback to the state that holds makes no generation")?;
 
-    let report =
-        store.verify(&genstore::VerifyOptions { scope: genstore::VerifyScope::All, ..Default::default() })?;
+    let report = store.verify(&genstore::VerifyOptions::new().scope(genstore::VerifyScope::All))?;
     println!(
         "Verified {} generations, {} files, {} bytes: {}.",
         report.generations,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::head::Head;
 use super::table::Table;
 use crate::format::entry::Entry;
-use crate::format::manifest::{Change, Kind};
+use crate::format::manifest::{Change, GenerationKind};
 use crate::format::names::Name;
 use crate::hash::Blake3;
 use crate::path::StorePath;
@@ -39,7 +39,7 @@ pub(crate) enum Planned {
 /// Everything about a generation but its number and its time.
 #[derive(Debug)]
 pub(crate) struct Draft {
-    pub(crate) kind: Kind,
+    pub(crate) kind: GenerationKind,
     pub(crate) author: String,
     pub(crate) message: String,
     pub(crate) metadata: BTreeMap<String, Value>,

@@ -10,17 +10,17 @@ use super::lock::lock_writer;
 use super::open::{Nothing, cannot_open, look, real};
 use super::publish::publish;
 use crate::error::{Error, Operation, Problem, Result};
-use crate::format::manifest::Kind;
+use crate::format::manifest::GenerationKind;
 use crate::format::names::{FOLDERS, Name};
 use crate::fs::Fs;
-use crate::fs::medium::{self, Medium};
+use crate::fs::medium::{self, ProbeReport};
 use crate::fs::outside::{self, Place, System};
 use crate::hash::StoreId;
 use crate::storage::Storage;
 use crate::storage::directory::Directory;
 
 /// Makes a store in a directory of the operating system, which is missing, empty, or holds a store that was begun.
-pub(crate) fn create(dir: &Path, options: Options) -> Result<(Engine, Medium)> {
+pub(crate) fn create(dir: &Path, options: Options) -> Result<(Engine, ProbeReport)> {
     if outside::place(dir)? == Place::NotADirectory {
         return Err(Problem::NotADirectory(dir.into()).into());
     }
@@ -36,7 +36,7 @@ pub(crate) fn create(dir: &Path, options: Options) -> Result<(Engine, Medium)> {
 ///
 /// The first generation is a commit like any other. Until its pointer is swapped in there is no store, and whoever
 /// calls this again completes it.
-pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<(Engine, Medium)> {
+pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<(Engine, ProbeReport)> {
     let storage: Arc<dyn Storage> = Arc::new(Directory::new(Arc::clone(&fs)));
     check_vacant(&*storage, dir)?;
     let random =
@@ -49,7 +49,7 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
     let medium = medium::probe(&*fs, dir, options.force_medium)?;
     let found = serde_json::to_value(&medium).unwrap_or_default();
     let draft = Draft {
-        kind: Kind::Commit,
+        kind: GenerationKind::Commit,
         author: options.author.clone(),
         message: "create the store".into(),
         metadata: BTreeMap::from([("medium".to_owned(), found)]),

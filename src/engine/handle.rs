@@ -11,13 +11,13 @@ use super::poison::Poison;
 use super::read::{self, Fault};
 use super::validate::Validators;
 use super::{recover, replay};
+use crate::cancel::CancelFlag;
 use crate::error::{Error, ErrorKind, Operation, Problem, Result};
 use crate::format::json::Extra;
 use crate::format::pointer::{Link, Pointer};
 use crate::hash::StoreId;
 use crate::revision::Generation;
 use crate::storage::Storage;
-use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread::JoinHandle;
 use crate::sync::{Mutex, PoisonError, RwLock};
 
@@ -31,7 +31,7 @@ pub(crate) struct Options {
     pub(crate) on_lock_wait: Option<Arc<OnLockWait>>,
     pub(crate) author: String,
     pub(crate) validators: Validators,
-    pub(crate) cancel: Option<Arc<AtomicBool>>,
+    pub(crate) cancel: CancelFlag,
     pub(crate) force_medium: bool,
     /// Whether checkpoints are written by a thread of their own.
     pub(crate) checkpoint_thread: bool,
@@ -40,10 +40,7 @@ pub(crate) struct Options {
 impl Options {
     /// Fails once the caller's flag says that it wants no more.
     pub(crate) fn check_cancel(&self) -> Result<()> {
-        match &self.cancel {
-            Some(cancel) if cancel.load(Ordering::Relaxed) => Err(Problem::Cancelled.into()),
-            _ => Ok(()),
-        }
+        self.cancel.check()
     }
 }
 

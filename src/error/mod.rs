@@ -195,6 +195,7 @@ impl Error {
             P::NotAStore(_)
             | P::NotADirectory(_)
             | P::DirectoryNotEmpty(_)
+            | P::WorkingDirectory(_)
             | P::InStore(_)
             | P::AlreadyAStore(_) => Subject::Directory,
             P::BadPath(_)

@@ -32,7 +32,7 @@ pub(crate) const AUTHOR_MAX: usize = 1 << 10;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum Kind {
+pub enum GenerationKind {
     /// Files were saved.
     Commit,
     /// An earlier state was brought back.
@@ -49,7 +49,7 @@ pub enum Kind {
     Adopt,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for GenerationKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Commit => "commit",
@@ -88,7 +88,7 @@ pub(crate) struct Manifest {
     pub(crate) generation: Generation,
     /// The generation before this one; `None` for the first of a store.
     pub(crate) parent: Option<Link>,
-    pub(crate) kind: Kind,
+    pub(crate) kind: GenerationKind,
     pub(crate) time: Timestamp,
     pub(crate) author: String,
     pub(crate) message: String,
@@ -110,7 +110,7 @@ struct Document {
     store: StoreId,
     generation: Generation,
     parent: Option<Link>,
-    kind: Kind,
+    kind: GenerationKind,
     time: Timestamp,
     author: String,
     message: String,
@@ -362,7 +362,7 @@ mod tests {
             store: StoreId::from_bytes([7; 16]),
             generation: g(42),
             parent: Some(Link { generation: g(40), manifest: Blake3::of(b"p") }),
-            kind: Kind::Rollback,
+            kind: GenerationKind::Rollback,
             time: "2026-11-22T10:00:00.123Z".parse().unwrap(),
             author: "ann".into(),
             message: "say \"why\"\nin two lines".into(),

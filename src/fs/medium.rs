@@ -23,7 +23,7 @@ const PROBE_LOCK: &str = "locks/probe";
 /// It is also written into the metadata of the store's first generation, under `medium`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[non_exhaustive]
-pub struct Medium {
+pub struct ProbeReport {
     /// The kind of file system, such as `ext4`.
     pub filesystem: String,
     /// The space that was free, in bytes.
@@ -162,10 +162,10 @@ pub(crate) fn boot_id() -> Option<String> {
 ///
 /// # Errors
 /// `Unsupported` when the medium lacks something, unless `force` turns that into a warning.
-pub(crate) fn probe(fs: &dyn Fs, dir: &Path, force: bool) -> Result<Medium> {
+pub(crate) fn probe(fs: &dyn Fs, dir: &Path, force: bool) -> Result<ProbeReport> {
     let io = |error| Error::io(Operation::Probe, dir.display().to_string(), error);
     let carrier = fs.carrier().map_err(io)?;
-    let mut medium = Medium {
+    let mut medium = ProbeReport {
         filesystem: carrier.filesystem.clone(),
         free_bytes: carrier.free_bytes,
         case_sensitive: true,
@@ -222,7 +222,7 @@ fn warnings(carrier: &FsInfo) -> Vec<String> {
     warnings
 }
 
-fn try_out(fs: &dyn Fs, medium: &mut Medium) -> io::Result<()> {
+fn try_out(fs: &dyn Fs, medium: &mut ProbeReport) -> io::Result<()> {
     clear(fs)?;
     write(fs, PROBE, b"old")?;
     medium.creates_exclusively = match fs.create(PROBE, Access::ReadOnly) {

@@ -8,7 +8,7 @@ use crate::engine::finding::{Finding, FindingKind, Severity};
 use crate::error::{Error, Operation, Result};
 use crate::format::entry::Entry;
 use crate::format::names::Name;
-use crate::import::Progress;
+use crate::progress::Progress;
 use crate::store::Store;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, PoisonError, thread};
@@ -62,7 +62,7 @@ fn check_one(
     shared: &Mutex<Shared>,
 ) -> bool {
     let storage = store.engine.storage();
-    let checked = store.engine.check_cancel().map(|()| {
+    let checked = options.cancel.check().and_then(|()| store.engine.check_cancel()).map(|()| {
         if options.quick { content::check_length(storage, entry) } else { content::check(storage, entry) }
     });
     let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);

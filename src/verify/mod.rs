@@ -4,15 +4,17 @@ mod files;
 mod whole;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::cancel::CancelFlag;
 use crate::engine::finding::{Finding, FindingKind, Severity};
 use crate::engine::read::Fault;
 use crate::error::Result;
 use crate::format::entry::Entry;
 use crate::format::names::Name;
-use crate::import::{Progress, ProgressFn};
+use crate::progress::{Progress, ProgressFn};
 use crate::revision::Generation;
 use crate::store::Store;
 
@@ -31,15 +33,50 @@ pub enum VerifyScope {
 
 /// How a store is checked.
 #[derive(Clone, Default)]
+#[must_use]
 pub struct VerifyOptions {
-    /// What is checked.
-    pub scope: VerifyScope,
-    /// Whether only names, lengths and the chain are checked, instead of every byte.
-    pub quick: bool,
-    /// The number of threads that read; 0 means one for each core.
-    pub threads: usize,
-    /// Told of every file that has been checked.
-    pub progress: Option<ProgressFn>,
+    scope: VerifyScope,
+    quick: bool,
+    threads: usize,
+    progress: Option<ProgressFn>,
+    cancel: CancelFlag,
+}
+
+impl VerifyOptions {
+    /// The usual options: every byte of the newest generation.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What is checked. The newest generation unless set.
+    pub const fn scope(mut self, scope: VerifyScope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// Whether only names, lengths and the chain are checked, instead of every byte. `false` unless set.
+    pub const fn quick(mut self, quick: bool) -> Self {
+        self.quick = quick;
+        self
+    }
+
+    /// The number of threads that read. One for each core unless set, and where 0 is set.
+    pub const fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Tells this of every file that is done. See [`Progress`].
+    pub fn progress(mut self, tell: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(tell));
+        self
+    }
+
+    /// Ends the check between two files once this is cancelled. The store's own flag does so as well.
+    pub fn cancel(mut self, flag: CancelFlag) -> Self {
+        self.cancel = flag;
+        self
+    }
 }
 
 impl std::fmt::Debug for VerifyOptions {

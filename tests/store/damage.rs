@@ -34,8 +34,7 @@ fn look(place: &Place, serving: u64) -> RecoveryReport {
     let status = store.status().unwrap();
     assert_eq!((status.generation, status.health), (g(serving), Health::Degraded));
     assert_eq!(status.findings, report.findings);
-    let verified =
-        store.verify(&VerifyOptions { scope: VerifyScope::All, ..VerifyOptions::default() }).unwrap();
+    let verified = store.verify(&VerifyOptions::new().scope(VerifyScope::All)).unwrap();
     assert!(!verified.ok);
     assert!(report.findings.iter().all(|finding| verified.findings.contains(finding)), "{verified:?}");
 
@@ -231,7 +230,7 @@ fn a_damaged_checkpoint_costs_nothing_but_a_warning() {
         assert_eq!(state(&store), expected, "{name}");
         assert_eq!(store.status().unwrap().health, Health::Ok);
         for scope in [VerifyScope::Head, VerifyScope::All] {
-            let verified = store.verify(&VerifyOptions { scope, ..VerifyOptions::default() }).unwrap();
+            let verified = store.verify(&VerifyOptions::new().scope(scope)).unwrap();
             assert!(verified.ok, "{name}: {verified:?}");
             assert!(
                 has(&verified.findings, Severity::Warning, FindingKind::CheckpointDamaged, Some(&checkpoint)),
@@ -281,8 +280,7 @@ fn a_well_formed_checkpoint_that_lies_is_found_by_a_check_of_everything() {
     (lines[1]["blake3"], lines[2]["blake3"]) = (two, one);
     let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
     overwrite(&file, seal(&lines));
-    let verified =
-        place.open().verify(&VerifyOptions { scope: VerifyScope::All, ..VerifyOptions::default() }).unwrap();
+    let verified = place.open().verify(&VerifyOptions::new().scope(VerifyScope::All)).unwrap();
     assert!(
         verified.findings.iter().any(|finding| finding.kind == FindingKind::CheckpointDamaged),
         "{verified:?}"
@@ -373,7 +371,7 @@ fn an_older_pointer_that_was_put_back_does_not_discard_what_was_saved_since() {
     let error = refused(tx.commit("no"), ErrorKind::Corrupt);
     assert!(error.advice().contains("older CURRENT"), "{}", error.advice());
     assert_eq!(contents(&place.store()), before);
-    assert!(!store.verify(&VerifyOptions::default()).unwrap().ok);
+    assert!(!store.verify(&VerifyOptions::new()).unwrap().ok);
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn every_kind_of_damage_is_named_and_nothing_else_is_lost() {
         );
         refused(snapshot.get_or_recover("../x", b""), ErrorKind::Invalid);
 
-        let report = store.verify(&VerifyOptions::default()).unwrap();
+        let report = store.verify(&VerifyOptions::new()).unwrap();
         assert!(
             !report.ok && has(&report.findings, Severity::Error, kind_of(kind, is_folder), Some("folder/a")),
             "{name}: {report:?}"
@@ -201,7 +201,7 @@ fn what_was_lost_can_be_put_back_from_a_copy() {
     tx.put_reader("c", "C".as_bytes()).unwrap();
     tx.commit("from a copy").unwrap();
     assert_eq!(state(&place.open()), files(&[("a", "bytes"), ("b", "bytes of b"), ("c", "C")]));
-    assert!(store.verify(&VerifyOptions::default()).unwrap().ok);
+    assert!(store.verify(&VerifyOptions::new()).unwrap().ok);
 }
 
 #[test]
@@ -247,10 +247,7 @@ fn a_link_planted_in_the_store_leads_nowhere() {
     assert_eq!(names(&place.inside("manifests")).len(), 2, "what was begun was removed");
     assert!(save(&store, &[("kept", "2")]).changed, "the handle stays usable");
     assert!(has(
-        &store
-            .verify(&VerifyOptions { scope: genstore::VerifyScope::All, ..VerifyOptions::default() })
-            .unwrap()
-            .findings,
+        &store.verify(&VerifyOptions::new().scope(genstore::VerifyScope::All)).unwrap().findings,
         Severity::Note,
         FindingKind::Stray,
         Some("data/folder"),

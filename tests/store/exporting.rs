@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::support::{Noise, Place, assert_same, flip, g, refused, rename, save};
-use genstore::{ErrorKind, Export, Progress, PutDir, Snapshot, Store};
+use genstore::{CancelFlag, ErrorKind, ExportOptions, Progress, PutDirOptions, Snapshot, Store};
 
 /// Path and content of the files below a directory.
 fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -35,7 +34,7 @@ fn filled() -> (Place, Store) {
     place.write("source/empty", "");
     place.write("source/ünï/🦀", "name");
     let mut tx = store.begin().unwrap();
-    tx.put_dir(place.path("source"), &PutDir::default()).unwrap();
+    tx.put_dir(place.path("source"), &PutDirOptions::new()).unwrap();
     tx.commit("source").unwrap();
     (place, store)
 }
@@ -44,7 +43,7 @@ fn filled() -> (Place, Store) {
 fn a_directory_comes_back_byte_for_byte() {
     let (place, store) = filled();
     let snapshot = store.snapshot().unwrap();
-    let report = snapshot.export(place.path("out"), &Export::default()).unwrap();
+    let report = snapshot.export(place.path("out"), &ExportOptions::new()).unwrap();
     assert_same(&contents(&place.path("out")), &contents(&place.path("source")));
     assert_eq!((report.files, report.bytes), (snapshot.files(), snapshot.bytes()));
     assert!(report.damaged.is_empty());
@@ -63,7 +62,7 @@ fn each_generation_is_exported_as_it_was() {
     for number in 1..=5 {
         let snapshot = store.snapshot_at(g(number)).unwrap();
         let out = place.path(&format!("out/{number}"));
-        snapshot.export(&out, &Export::default()).unwrap();
+        snapshot.export(&out, &ExportOptions::new()).unwrap();
         assert_eq!(contents(&out), all(&snapshot), "generation {number}");
     }
 }
@@ -73,7 +72,7 @@ fn a_part_is_exported_under_its_full_paths() {
     let (place, store) =
         Place::with_commits(&[&[("in/a", "1"), ("in/b/c", "1"), ("index", "1"), ("out", "1")]]);
     let export = |prefix: &str, name: &str| {
-        let options = Export { prefix: prefix.into(), ..Export::default() };
+        let options = ExportOptions::new().prefix(prefix);
         let report = store.snapshot().unwrap().export(place.path(name), &options).unwrap();
         let names: Vec<String> = contents(&place.path(name)).into_keys().collect();
         assert_eq!(report.files, names.len() as u64);
@@ -90,22 +89,22 @@ fn only_an_empty_or_a_missing_directory_is_filled() {
     let (place, store) = Place::with_commits(&[&[("a", "1")]]);
     let snapshot = store.snapshot().unwrap();
     fs::create_dir(place.path("empty")).unwrap();
-    snapshot.export(place.path("empty"), &Export::default()).unwrap();
-    snapshot.export(place.path("made/on/the/way"), &Export::default()).unwrap();
+    snapshot.export(place.path("empty"), &ExportOptions::new()).unwrap();
+    snapshot.export(place.path("made/on/the/way"), &ExportOptions::new()).unwrap();
     assert_eq!(contents(&place.path("made/on/the/way")), all(&snapshot));
     place.write("full/mine", "mine");
     place.write("file", "mine");
     let before = crate::support::tree(&place.path("full"));
-    refused(snapshot.export(place.path("full"), &Export::default()), ErrorKind::Invalid);
-    refused(snapshot.export(place.path("empty"), &Export::default()), ErrorKind::Invalid);
-    refused(snapshot.export(place.path("file"), &Export::default()), ErrorKind::Invalid);
+    refused(snapshot.export(place.path("full"), &ExportOptions::new()), ErrorKind::Invalid);
+    refused(snapshot.export(place.path("empty"), &ExportOptions::new()), ErrorKind::Invalid);
+    refused(snapshot.export(place.path("file"), &ExportOptions::new()), ErrorKind::Invalid);
     assert_same(&crate::support::tree(&place.path("full")), &before);
     assert_eq!(beside(&place), ["empty", "file", "full", "made", "store"]);
     // A store is no place to export to, and its own is none either.
-    refused(snapshot.export(place.inside("staging"), &Export::default()), ErrorKind::Invalid);
-    refused(snapshot.export(place.inside("new"), &Export::default()), ErrorKind::Invalid);
+    refused(snapshot.export(place.inside("staging"), &ExportOptions::new()), ErrorKind::Invalid);
+    refused(snapshot.export(place.inside("new"), &ExportOptions::new()), ErrorKind::Invalid);
     assert!(!place.inside("new").exists());
-    let error = refused(snapshot.export(".", &Export::default()), ErrorKind::Invalid);
+    let error = refused(snapshot.export(".", &ExportOptions::new()), ErrorKind::Invalid);
     assert_eq!(error.advice(), "name a new directory", "{error}");
 }
 
@@ -117,12 +116,12 @@ fn a_damaged_file_ends_an_export_and_nothing_is_left() {
     fs::create_dir(place.path("empty")).unwrap();
     let before = beside(&place);
     for name in ["out", "empty"] {
-        let error = refused(snapshot.export(place.path(name), &Export::default()), ErrorKind::Corrupt);
+        let error = refused(snapshot.export(place.path(name), &ExportOptions::new()), ErrorKind::Corrupt);
         assert_eq!((error.path(), error.generation()), (Some("dir 1/deep/28.bin"), Some(g(2))));
         assert_eq!(beside(&place), before);
     }
     assert_eq!(crate::support::names(&place.path("empty")), Vec::<String>::new());
-    refused(snapshot.export(place.path("a/b/c"), &Export::default()), ErrorKind::Corrupt);
+    refused(snapshot.export(place.path("a/b/c"), &ExportOptions::new()), ErrorKind::Corrupt);
     assert_eq!(beside(&place), before, "nor are the directories above it left");
 }
 
@@ -133,7 +132,7 @@ fn damaged_files_are_left_out_on_request_and_named() {
     fs::remove_file(place.inside("data/empty.g2")).unwrap();
     fs::remove_dir_all(place.inside("data/ünï")).unwrap();
     let snapshot = store.snapshot().unwrap();
-    let options = Export { skip_damaged: true, ..Export::default() };
+    let options = ExportOptions::new().skip_damaged(true);
     let report = snapshot.export(place.path("out"), &options).unwrap();
     let damaged: Vec<&str> = report.damaged.iter().map(|error| error.path().unwrap()).collect();
     assert_eq!(damaged, ["dir 1/deep/28.bin", "empty", "ünï/🦀"]);
@@ -149,21 +148,22 @@ fn damaged_files_are_left_out_on_request_and_named() {
 fn progress_is_told_and_a_cancelled_export_leaves_nothing() {
     let (place, store) = filled();
     let before = beside(&place);
-    let cancel = Arc::new(AtomicBool::new(false));
+    let cancel = CancelFlag::new();
     let told = Arc::new(Mutex::new(Vec::<Progress>::new()));
-    let (listener, flag) = (Arc::clone(&told), Arc::clone(&cancel));
-    let progress: genstore::ProgressFn = Arc::new(move |progress| {
+    let (listener, flag) = (Arc::clone(&told), cancel.clone());
+    let options = ExportOptions::new().cancel(cancel.clone()).progress(move |progress| {
         listener.lock().unwrap().push(*progress);
-        flag.store(progress.files_done == 7, Ordering::Relaxed);
+        if progress.files_done == 7 {
+            flag.cancel();
+        }
     });
-    let options = Export { progress: Some(progress), cancel: Some(cancel), ..Export::default() };
     let snapshot = store.snapshot().unwrap();
     let error = snapshot.export(place.path("out"), &options).unwrap_err();
     assert!(error.is_interrupted(), "{error:?}");
     assert_eq!(beside(&place), before);
     assert_eq!(told.lock().unwrap().len(), 7);
     told.lock().unwrap().clear();
-    snapshot.export(place.path("out"), &Export { cancel: None, ..options }).unwrap();
+    snapshot.export(place.path("out"), &options.cancel(CancelFlag::new())).unwrap();
     let told = told.lock().unwrap();
     assert!(
         told.is_sorted_by(|one, two| one.files_done < two.files_done && one.bytes_done <= two.bytes_done)
@@ -178,8 +178,23 @@ fn an_export_is_of_its_snapshot_whatever_is_saved_meanwhile() {
     let (place, store) = Place::with_commits(&[&[("a", "1"), ("b", "1")]]);
     let snapshot = store.snapshot().unwrap();
     let expected = all(&snapshot);
-    let progress: genstore::ProgressFn =
-        Arc::new(move |_| assert!(save(&store, &[("a", "2"), ("b", "2"), ("c", "2")]).generation > g(2)));
-    snapshot.export(place.path("out"), &Export { progress: Some(progress), ..Export::default() }).unwrap();
+    let options = ExportOptions::new()
+        .progress(move |_| assert!(save(&store, &[("a", "2"), ("b", "2"), ("c", "2")]).generation > g(2)));
+    snapshot.export(place.path("out"), &options).unwrap();
     assert_eq!(contents(&place.path("out")), expected);
+}
+
+#[test]
+fn the_flag_of_the_store_ends_an_export_too() {
+    let (place, _) = Place::with_commits(&[&[("a", "1"), ("b", "1")]]);
+    let flag = CancelFlag::new();
+    let store = Store::options().cancel(flag.clone()).open(place.store()).unwrap();
+    let snapshot = store.snapshot().unwrap();
+    let before = beside(&place);
+    let stop = flag.clone();
+    let options = ExportOptions::new().progress(move |_| stop.cancel());
+    assert!(snapshot.export(place.path("out"), &options).unwrap_err().is_interrupted());
+    assert_eq!(beside(&place), before);
+    flag.reset();
+    assert_eq!(snapshot.export(place.path("out"), &ExportOptions::new()).unwrap().files, 2);
 }

@@ -50,9 +50,9 @@ fn a_store_is_made_once() {
     let place = Place::new();
     let store = Store::open_or_create(place.path("new/dirs/store")).unwrap();
     assert_eq!(store.snapshot().unwrap().generation(), g(1));
-    assert!(store.medium().is_some());
+    assert!(store.probe_report().is_some());
     let again = Store::open_or_create(place.path("new/dirs/store")).unwrap();
-    assert_eq!((again.id(), again.medium().is_none()), (store.id(), true));
+    assert_eq!((again.id(), again.probe_report().is_none()), (store.id(), true));
     let before = contents(&place.path("new"));
     let error = refused(Store::create(place.path("new/dirs/store")), ErrorKind::Invalid);
     assert!(error.to_string().contains("a store already"), "{error}");

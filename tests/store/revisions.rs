@@ -10,7 +10,7 @@ use crate::support::{
 use genstore::{ErrorKind, FindingKind, Revision, Severity, VerifyOptions, VerifyReport, VerifyScope};
 
 fn verify_all(store: &genstore::Store) -> VerifyReport {
-    store.verify(&VerifyOptions { scope: VerifyScope::All, ..VerifyOptions::default() }).unwrap()
+    store.verify(&VerifyOptions::new().scope(VerifyScope::All)).unwrap()
 }
 
 /// A store whose generations 2, 3 and 4 have these times.
@@ -201,7 +201,7 @@ fn an_interrupted_save_is_kept_reported_and_never_served() {
     assert_eq!(status.interrupted, [g(4), g(6), g(8)]);
     assert_eq!(status.health, genstore::Health::Ok);
     assert_eq!(status.interrupted_findings().len(), 3);
-    let head = store.verify(&VerifyOptions::default()).unwrap();
+    let head = store.verify(&VerifyOptions::new()).unwrap();
     let all = verify_all(&store);
     for report in [&head, &all] {
         assert!(report.ok);

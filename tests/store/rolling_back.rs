@@ -5,7 +5,7 @@ use std::fs;
 use crate::support::{
     Place, assert_same, contents, files, flip, g, refused, remove, rename, save, state, state_of, text, tree,
 };
-use genstore::{Commit, ErrorKind, Generation, Kind, Result, Store, VerifyOptions, VerifyScope};
+use genstore::{Commit, ErrorKind, Generation, GenerationKind, Result, Store, VerifyOptions, VerifyScope};
 
 /// Rolls paths back to a revision.
 fn restore(store: &Store, revision: &str, patterns: &[&str]) -> Result<Commit> {
@@ -15,7 +15,7 @@ fn restore(store: &Store, revision: &str, patterns: &[&str]) -> Result<Commit> {
 }
 
 fn is_sound(store: &Store) -> bool {
-    store.verify(&VerifyOptions { scope: VerifyScope::All, ..VerifyOptions::default() }).unwrap().ok
+    store.verify(&VerifyOptions::new().scope(VerifyScope::All)).unwrap().ok
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_whole_state_comes_back_without_a_copy_of_its_bytes() {
     let entry = place.open().entry("latest").unwrap();
     assert_eq!(
         (entry.kind, entry.restores, entry.message.as_str()),
-        (Kind::Rollback, Some(g(2)), "that was a mistake")
+        (GenerationKind::Rollback, Some(g(2)), "that was a mistake")
     );
     assert_eq!(entry.put.iter().map(ToString::to_string).collect::<Vec<_>>(), ["changed", "from", "removed"]);
     assert_eq!(entry.removed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["added", "to"]);
@@ -120,7 +120,7 @@ fn paths_folders_and_globs_bring_back_a_part() {
         let put = entry.put.iter().map(ToString::to_string);
         let changed: Vec<String> = put.chain(entry.removed.iter().map(|path| format!("-{path}"))).collect();
         assert_eq!(changed, expected, "{patterns:?}");
-        assert_eq!((entry.kind, entry.restores), (Kind::Rollback, Some(g(2))));
+        assert_eq!((entry.kind, entry.restores), (GenerationKind::Rollback, Some(g(2))));
         let now = state(&store);
         let came_back = expected.iter().filter(|path| !path.starts_with('-'));
         assert!(came_back.into_iter().all(|path| now[*path] == "1"), "{patterns:?}");
@@ -235,7 +235,7 @@ fn a_rollback_and_an_edit_are_one_generation() {
     let commit = tx.commit("both").unwrap();
     assert_eq!((commit.put, commit.bytes), (2, 1));
     assert_eq!(state(&store), files(&[("a", "1"), ("b", "2"), ("c", "3")]));
-    assert_eq!(store.entry("latest").unwrap().kind, Kind::Rollback);
+    assert_eq!(store.entry("latest").unwrap().kind, GenerationKind::Rollback);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::support::{
     Noise, Place, assert_same, contents, files, g, names, refused, rename, rewrite_newest, save, state, text,
     tree,
 };
-use genstore::{ErrorKind, Kind, PutDir, Store};
+use genstore::{CancelFlag, ErrorKind, GenerationKind, PutDirOptions, Store};
 use serde_json::{Value, json};
 
 /// More than what is kept in memory until the commit.
@@ -42,8 +42,7 @@ fn every_way_in_gives_the_bytes_back_and_leaves_them_plain_on_disk() {
     tx.put_json("settings.json", &json!({"day": "Friday", "list": [1]})).unwrap();
     tx.put_reader("streamed", Noise::new(LARGE + 1)).unwrap();
     tx.put_file("deep/er/file", &outside).unwrap();
-    let read =
-        tx.put_dir(place.path("dir"), &PutDir { into: Some("in".into()), ..PutDir::default() }).unwrap();
+    let read = tx.put_dir(place.path("dir"), &PutDirOptions::new().into_dir("in")).unwrap();
     assert_eq!((read.files, read.bytes), (2, 1));
     let commit = tx.commit("all ways").unwrap();
 
@@ -102,7 +101,7 @@ fn unchanged_content_makes_no_generation_and_writes_nothing() {
         tx.put_json("json", &json!([1, 2])).unwrap();
         tx.put_reader("streamed", Noise::new(LARGE)).unwrap();
         tx.put_file("file", &outside).unwrap();
-        tx.put_dir(place.path("dir"), &PutDir::default()).unwrap();
+        tx.put_dir(place.path("dir"), &PutDirOptions::new()).unwrap();
         tx.commit("again").unwrap()
     };
     assert!(put_all(&store).changed);
@@ -197,12 +196,7 @@ fn a_rename_copies_no_bytes() {
     // The old name is free again and does not touch what was renamed away from it.
     save(&store, &[("a/one", "new")]);
     assert_eq!(state(&place.open()), files(&[("a/one", "new"), ("two", "1")]));
-    assert!(
-        store
-            .verify(&genstore::VerifyOptions { scope: genstore::VerifyScope::All, ..Default::default() })
-            .unwrap()
-            .ok
-    );
+    assert!(store.verify(&genstore::VerifyOptions::new().scope(genstore::VerifyScope::All)).unwrap().ok);
 }
 
 #[test]
@@ -287,7 +281,10 @@ fn who_why_and_what_else_stand_in_the_history() {
     assert_eq!((first.author.as_str(), first.message.as_str()), ("ann", "why \"so\"\nsecond line"));
     assert_eq!(first.metadata.get("ticket"), Some(&json!(8)));
     assert_eq!(first.metadata.get("π"), Some(&Value::Null));
-    assert_eq!((first.kind, first.parent, first.files, first.bytes), (Kind::Commit, Some(g(1)), 1, 1));
+    assert_eq!(
+        (first.kind, first.parent, first.files, first.bytes),
+        (GenerationKind::Commit, Some(g(1)), 1, 1)
+    );
     assert_eq!((second.author.as_str(), second.message.as_str()), ("the application", ""));
     assert_eq!(second.put.iter().map(ToString::to_string).collect::<Vec<_>>(), ["b"]);
     assert_eq!(second.removed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a"]);
@@ -353,20 +350,20 @@ fn what_breaks_a_rule_is_refused_and_leaves_nothing() {
 #[test]
 fn a_commit_that_is_cancelled_removes_what_it_wrote() {
     let (place, _) = Place::with_commits(&[&[("a", "1")]]);
-    let flag = Arc::new(AtomicBool::new(false));
-    let store = Store::options().cancel(Arc::clone(&flag)).open(place.store()).unwrap();
+    let flag = CancelFlag::new();
+    let store = Store::options().cancel(flag.clone()).open(place.store()).unwrap();
     let before = names(&place.store());
     let mut tx = store.begin().unwrap();
     tx.put("a", "2").unwrap();
     tx.put_reader("folder/large", Noise::new(LARGE)).unwrap();
-    flag.store(true, Ordering::Relaxed);
+    flag.cancel();
     let error = refused(tx.commit("cancelled"), ErrorKind::Io);
     assert!(error.is_interrupted());
     let mut after = names(&place.store());
     after.retain(|name| name != "locks/used-3");
     assert_eq!(after, before, "nothing but its number is left");
     assert_eq!(text(&place.open(), "a"), "1");
-    flag.store(false, Ordering::Relaxed);
+    flag.reset();
     assert!(save(&store, &[("a", "2")]).changed, "the handle stays usable");
 }
 
@@ -377,8 +374,7 @@ fn a_directory_is_put_whole_and_pruned_only_on_request() {
     place.write("dir/sub/new", "2");
     let put = |prune| {
         let mut tx = store.begin().unwrap();
-        tx.put_dir(place.path("dir"), &PutDir { prune, into: Some("in/".into()), ..PutDir::default() })
-            .unwrap();
+        tx.put_dir(place.path("dir"), &PutDirOptions::new().prune(prune).into_dir("in/")).unwrap();
         tx.commit("directory").unwrap()
     };
     let commit = put(false);
@@ -396,29 +392,29 @@ fn a_directory_is_put_whole_and_pruned_only_on_request() {
 #[test]
 fn what_cannot_be_a_file_of_a_store_is_refused_by_name() {
     let (place, store) = Place::with_store();
-    let put = |options: &PutDir| {
+    let put = |options: &PutDirOptions| {
         let mut tx = store.begin().unwrap();
         tx.put_dir(place.path("dir"), options).map(|_| tx.commit("directory").unwrap())
     };
     place.write("dir/good", "1");
     let bad = place.path("dir/bad");
     crate::support::fifo(&bad);
-    assert!(refused(put(&PutDir::default()), ErrorKind::Invalid).to_string().contains("FIFO"));
+    assert!(refused(put(&PutDirOptions::new()), ErrorKind::Invalid).to_string().contains("FIFO"));
     crate::support::link(&bad, &place.path("dir/good"));
-    assert!(refused(put(&PutDir::default()), ErrorKind::Invalid).to_string().contains("symbolic link"));
-    put(&PutDir { follow_links: true, ..PutDir::default() }).unwrap();
+    assert!(refused(put(&PutDirOptions::new()), ErrorKind::Invalid).to_string().contains("symbolic link"));
+    put(&PutDirOptions::new().follow_links(true)).unwrap();
     assert_eq!(state(&store), files(&[("bad", "1"), ("good", "1")]));
     crate::support::link(&bad, &place.path("dir"));
-    let error = refused(put(&PutDir { follow_links: true, ..PutDir::default() }), ErrorKind::Invalid);
+    let error = refused(put(&PutDirOptions::new().follow_links(true)), ErrorKind::Invalid);
     assert!(error.to_string().contains("directory that it is in"), "{error}");
     crate::support::clear(&bad);
     place.write("dir/CON", "");
-    assert_eq!(refused(put(&PutDir::default()), ErrorKind::Invalid).path(), Some("CON"));
+    assert_eq!(refused(put(&PutDirOptions::new()), ErrorKind::Invalid).path(), Some("CON"));
     crate::support::clear(&place.path("dir/CON"));
     Store::create(place.path("dir/nested")).unwrap();
-    assert!(refused(put(&PutDir::default()), ErrorKind::Invalid).to_string().contains("is a store"));
+    assert!(refused(put(&PutDirOptions::new()), ErrorKind::Invalid).to_string().contains("is a store"));
     let mut tx = store.begin().unwrap();
-    refused(tx.put_dir(place.inside("data"), &PutDir::default()), ErrorKind::Invalid);
+    refused(tx.put_dir(place.inside("data"), &PutDirOptions::new()), ErrorKind::Invalid);
     refused(tx.put_file("x", place.path("dir")), ErrorKind::Invalid);
     refused(tx.put_file("x", place.path("missing")), ErrorKind::Io);
     assert!(!tx.commit("nothing").unwrap().changed);
@@ -430,8 +426,7 @@ fn a_directory_that_changes_while_it_is_read_is_refused() {
     place.write("dir/a", "1");
     place.write("dir/sub/b", "1");
     let late = place.path("dir/sub/late");
-    let options =
-        PutDir { progress: Some(Arc::new(move |_| fs::write(&late, "x").unwrap())), ..PutDir::default() };
+    let options = PutDirOptions::new().progress(move |_| fs::write(&late, "x").unwrap());
     let mut tx = store.begin().unwrap();
     let error = refused(tx.put_dir(place.path("dir"), &options), ErrorKind::Invalid);
     assert!(error.to_string().contains("while it was being read"), "{error}");
@@ -448,7 +443,7 @@ fn files_that_are_rewritten_after_they_were_read_are_no_mixture() {
             both.iter().for_each(|file| fs::write(file, "new and longer").unwrap());
         }
     };
-    let options = PutDir { progress: Some(Arc::new(rewrite)), ..PutDir::default() };
+    let options = PutDirOptions::new().progress(rewrite);
     let mut tx = store.begin().unwrap();
     let error = refused(tx.put_dir(place.path("dir"), &options), ErrorKind::Invalid);
     assert!(error.to_string().contains("dir/a") && error.to_string().contains("written to"), "{error}");
@@ -460,7 +455,7 @@ fn an_empty_directory_does_not_prune_everything() {
     save(&store, &[("a", "1")]);
     fs::create_dir(place.path("empty")).unwrap();
     let mut tx = store.begin().unwrap();
-    let options = PutDir { prune: true, ..PutDir::default() };
+    let options = PutDirOptions::new().prune(true);
     let error = refused(tx.put_dir(place.path("empty"), &options), ErrorKind::Invalid);
     assert!(error.to_string().contains("would remove everything"), "{error}");
     drop(tx);
@@ -519,4 +514,21 @@ fn a_value_that_does_not_read_back_is_refused() {
     tx.put_json("shops.json", &[Shop { name: "Downtown", rate: None }]).unwrap();
     tx.commit("null").unwrap();
     assert!(text(&store, "shops.json").contains("\"rate\": null"));
+}
+
+#[test]
+fn a_directory_that_is_cancelled_is_put_in_part() {
+    let (place, store) = Place::with_store();
+    for name in ["dir/a", "dir/b", "dir/c"] {
+        place.write(name, "1");
+    }
+    let flag = CancelFlag::new();
+    let stop = flag.clone();
+    let options = PutDirOptions::new().cancel(flag.clone()).progress(move |_| stop.cancel());
+    let mut tx = store.begin().unwrap();
+    assert!(tx.put_dir(place.path("dir"), &options).unwrap_err().is_interrupted());
+    assert!(tx.contains("a").unwrap() && !tx.contains("b").unwrap());
+    assert!(tx.put_dir(place.path("dir"), &options).unwrap_err().is_interrupted(), "before it is looked at");
+    flag.reset();
+    assert_eq!(tx.put_dir(place.path("dir"), &PutDirOptions::new().cancel(flag)).unwrap().files, 3);
 }

@@ -120,10 +120,7 @@ fn every_way_to_put_a_file_is_validated() {
         &|tx| tx.put("x/b", large.clone()),
         &|tx| tx.put_reader("x/b", large.as_bytes()),
         &|tx| tx.put_file("x/b", &outside),
-        &|tx| {
-            tx.put_dir(place.path("dir"), &genstore::PutDir { into: Some("x".into()), ..Default::default() })
-                .map(drop)
-        },
+        &|tx| tx.put_dir(place.path("dir"), &genstore::PutDirOptions::new().into_dir("x")).map(drop),
         &|tx| tx.rename("elsewhere", "x/c"),
         &|tx| tx.put("y", "bad").and_then(|()| tx.rename("y", "x/b")),
     ];

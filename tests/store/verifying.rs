@@ -8,14 +8,14 @@ use crate::support::{
     remove, rename, save, seal, state_of, tree, unseal,
 };
 use genstore::{
-    Error, ErrorKind, Finding, FindingKind, Progress, Severity, Store, VerifyOptions, VerifyReport,
-    VerifyScope,
+    CancelFlag, Error, ErrorKind, Finding, FindingKind, Progress, Severity, Store, VerifyOptions,
+    VerifyReport, VerifyScope,
 };
 
 const SCOPES: [VerifyScope; 2] = [VerifyScope::Head, VerifyScope::All];
 
 fn check(store: &Store, scope: VerifyScope, quick: bool) -> VerifyReport {
-    store.verify(&VerifyOptions { scope, quick, ..VerifyOptions::default() }).unwrap()
+    store.verify(&VerifyOptions::new().scope(scope).quick(quick)).unwrap()
 }
 
 /// Generation 2: a, b; 3: a again; 4: c from b; 5: a removed.
@@ -43,14 +43,11 @@ fn a_sound_store_has_no_findings_and_every_file_is_counted_once() {
         assert_eq!(counts(VerifyScope::All), (5, 3, 14), "the renamed one is not a file of its own");
     }
     for threads in [1, 2, 64, 1000] {
-        let options = VerifyOptions { scope: VerifyScope::All, threads, ..VerifyOptions::default() };
+        let options = VerifyOptions::new().scope(VerifyScope::All).threads(threads);
         assert_eq!(store.verify(&options).unwrap().files, 3);
     }
     assert_same(&contents(&place.store()), &before);
-    refused(
-        store.verify(&VerifyOptions { scope: VerifyScope::Generation(g(9)), ..VerifyOptions::default() }),
-        ErrorKind::NotFound,
-    );
+    refused(store.verify(&VerifyOptions::new().scope(VerifyScope::Generation(g(9)))), ErrorKind::NotFound);
 }
 
 #[test]
@@ -150,6 +147,25 @@ fn what_belongs_to_no_generation_is_noted_and_left_alone() {
 }
 
 #[test]
+fn a_check_that_is_cancelled_stops() {
+    let (place, _) = Place::with_commits(&[&[("a", "1"), ("b", "1"), ("c", "1")]]);
+    let (own, of_the_store) = (CancelFlag::new(), CancelFlag::new());
+    let store = Store::options().cancel(of_the_store.clone()).open(place.store()).unwrap();
+    for flag in [&own, &of_the_store] {
+        let (told, stop) = (Arc::new(Mutex::new(0)), flag.clone());
+        let count = Arc::clone(&told);
+        let options = VerifyOptions::new().threads(1).cancel(own.clone()).progress(move |progress| {
+            *count.lock().unwrap() = progress.files_done;
+            stop.cancel();
+        });
+        assert!(store.verify(&options).unwrap_err().is_interrupted());
+        assert_eq!(*told.lock().unwrap(), 2, "the second file is not read any more");
+        flag.reset();
+    }
+    assert!(store.verify(&VerifyOptions::new().cancel(own)).unwrap().ok);
+}
+
+#[test]
 fn progress_only_grows_and_ends_complete() {
     let (_place, store) = Place::with_store();
     let mut tx = store.begin().unwrap();
@@ -160,10 +176,10 @@ fn progress_only_grows_and_ends_complete() {
     for quick in [false, true] {
         let told = Arc::new(Mutex::new(Vec::<Progress>::new()));
         let listener = Arc::clone(&told);
-        let progress: genstore::ProgressFn =
-            Arc::new(move |progress| listener.lock().unwrap().push(*progress));
-        let options =
-            VerifyOptions { quick, threads: 4, progress: Some(progress), ..VerifyOptions::default() };
+        let options = VerifyOptions::new()
+            .quick(quick)
+            .threads(4)
+            .progress(move |progress| listener.lock().unwrap().push(*progress));
         let report = store.verify(&options).unwrap();
         let told = told.lock().unwrap();
         assert_eq!(told.len(), 50);

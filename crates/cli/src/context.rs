@@ -3,10 +3,8 @@
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use genstore::{Medium, OpenOptions, RecoveryReport, Store};
+use genstore::{CancelFlag, OpenOptions, ProbeReport, RecoveryReport, Store};
 use serde_json::json;
 
 use crate::args::{Global, Writer};
@@ -18,7 +16,7 @@ pub(crate) struct Context {
     store: Option<PathBuf>,
     pub(crate) json: bool,
     pub(crate) quiet: bool,
-    stop: Arc<AtomicBool>,
+    stop: CancelFlag,
     damage: Cell<bool>,
 }
 
@@ -29,7 +27,7 @@ impl Context {
             store: global.store.or_else(named),
             json: global.json,
             quiet: global.quiet,
-            stop: Arc::default(),
+            stop: CancelFlag::new(),
             damage: Cell::new(false),
         }
     }
@@ -59,14 +57,14 @@ impl Context {
     /// From here on a signal stops the work cleanly instead of ending the program.
     pub(crate) fn options(&self, writer: &Writer) -> OpenOptions {
         self.watch_signals();
-        let options = Store::options().author(&author(writer)).cancel(Arc::clone(&self.stop));
+        let options = Store::options().author(&author(writer)).cancel(self.stop.clone());
         match writer.lock_wait {
             Some(wait) => options.lock_wait(wait),
             None => options,
         }
     }
 
-    pub(crate) fn stop(&self) -> &Arc<AtomicBool> {
+    pub(crate) fn stop(&self) -> &CancelFlag {
         &self.stop
     }
 
@@ -76,7 +74,7 @@ impl Context {
     }
 
     pub(crate) fn was_interrupted(&self) -> bool {
-        self.stop.load(Ordering::SeqCst)
+        self.stop.is_cancelled()
     }
 
     pub(crate) fn report_damage(&self) {
@@ -88,11 +86,11 @@ impl Context {
     }
 
     /// Under --json the warnings are part of what `init` prints.
-    pub(crate) fn tell_medium(&self, medium: Option<&Medium>) {
+    pub(crate) fn tell_probe(&self, report: Option<&ProbeReport>) {
         if self.quiet || self.json {
             return;
         }
-        for warning in medium.iter().flat_map(|medium| &medium.warnings) {
+        for warning in report.iter().flat_map(|report| &report.warnings) {
             note(&format!("genstore: warning: {}", clean(warning)));
         }
     }

@@ -1,9 +1,8 @@
 //! A bar on standard error for work that takes long.
 
 use std::io::{IsTerminal, stderr};
-use std::sync::Arc;
 
-use genstore::{Progress, ProgressFn};
+use genstore::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::context::Context;
@@ -25,9 +24,10 @@ impl Bar {
         Self(Some(bar))
     }
 
-    pub(crate) fn callback(&self) -> Option<ProgressFn> {
-        let bar = self.0.clone()?;
-        Some(Arc::new(move |step: &Progress| {
+    pub(crate) fn callback(&self) -> impl Fn(&Progress) + Send + Sync + 'static {
+        let bar = self.0.clone();
+        move |step| {
+            let Some(bar) = &bar else { return };
             // Bytes tell more about the time left; a store of empty files has only its files to count.
             let (done, total) = match step.bytes_total {
                 0 => (step.files_done, step.files_total),
@@ -36,7 +36,7 @@ impl Bar {
             bar.set_length(total);
             bar.set_position(done);
             bar.set_prefix(format!("{}/{} files", step.files_done, step.files_total));
-        }))
+        }
     }
 }
 

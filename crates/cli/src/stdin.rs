@@ -1,11 +1,11 @@
 //! Standard input that can be interrupted: a read that waits for a pipe cannot be woken by a flag.
 
 use std::io::{self, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
+
+use genstore::CancelFlag;
 
 const CHUNK: usize = 256 * 1024;
 /// How late a signal may be noticed.
@@ -18,14 +18,14 @@ pub(crate) struct Stdin {
     pieces: Receiver<Piece>,
     current: io::Cursor<Vec<u8>>,
     ended: bool,
-    stop: Arc<AtomicBool>,
+    stop: CancelFlag,
 }
 
 impl Stdin {
-    pub(crate) fn new(stop: &Arc<AtomicBool>) -> io::Result<Self> {
+    pub(crate) fn new(stop: &CancelFlag) -> io::Result<Self> {
         let (sender, pieces) = sync_channel(4);
         thread::Builder::new().spawn(move || feed(&sender))?;
-        Ok(Self { pieces, current: io::Cursor::default(), ended: false, stop: Arc::clone(stop) })
+        Ok(Self { pieces, current: io::Cursor::default(), ended: false, stop: stop.clone() })
     }
 }
 
@@ -45,7 +45,7 @@ fn feed(sender: &SyncSender<Piece>) {
 impl Read for Stdin {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            if self.stop.load(Ordering::SeqCst) {
+            if self.stop.is_cancelled() {
                 // Not `Interrupted`: callers answer that by trying again.
                 return Err(io::Error::other("stopped by a signal"));
             }

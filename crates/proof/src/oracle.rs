@@ -265,7 +265,7 @@ fn check_raw(disk: &Disk, expect: &Expect) -> Verdict {
 }
 
 fn check_whole(store: &Store) -> Verdict {
-    let options = VerifyOptions { scope: VerifyScope::All, threads: 1, ..VerifyOptions::default() };
+    let options = VerifyOptions::new().scope(VerifyScope::All).threads(1);
     let report = store.verify(&options).map_err(|error| error.to_string())?;
     hold!(report.ok, "it does not verify: {:?}", report.findings);
     Ok(())

@@ -13,7 +13,7 @@ use super::oracle::{self, Verdict, hold};
 use super::scene::{Scene, State, put, stream};
 use super::work::on_all_processors;
 use crate::error::{ErrorKind, Operation, Result};
-use crate::export::Export;
+use crate::export::ExportOptions;
 use crate::fs::op::Op;
 use crate::fs::outside::{self, Outside};
 use crate::fs::sim::SimFs;
@@ -99,7 +99,7 @@ impl Work {
         layer.make_dir(UNFINISHED).map_err(|error| crate::Error::io(Operation::Create, UNFINISHED, error))?;
         let (unfinished, target) = (format!("/{UNFINISHED}").into(), Arc::new(layer.below(UNFINISHED)));
         let target = ExportDir::begin_on(target, unfinished, Box::new(outside), dir)?;
-        snapshot.export_to(target, &Export::default()).map(drop)
+        snapshot.export_to(target, &ExportOptions::new()).map(drop)
     }
 
     /// What is at the target, `None` where no directory is.

@@ -162,7 +162,7 @@ fn check_quiet(fs: &SimFs) -> State {
     assert_eq!(locks, ["writer"], "pins are left");
     assert_eq!(names(fs, STAGING), [""; 0], "staging files are left");
     let store = open(fs);
-    let report = store.verify(&VerifyOptions { scope: VerifyScope::All, threads: 1, ..Default::default() });
+    let report = store.verify(&VerifyOptions::new().scope(VerifyScope::All).threads(1));
     let report = report.unwrap();
     assert!(report.ok && report.findings.is_empty(), "{:?}", report.findings);
     let state = contents(&store).unwrap().1;

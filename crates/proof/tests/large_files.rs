@@ -21,7 +21,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use genstore::{Export, Store, VerifyOptions};
+use genstore::{ExportOptions, Store, VerifyOptions};
 use support::{Noise, Place};
 
 /// The store, for the process that does the work: memory is counted for a process as a whole.
@@ -78,9 +78,9 @@ fn worker() {
         length += read as u64;
     }
     assert_eq!(length, size());
-    assert!(store.verify(&VerifyOptions::default()).unwrap().ok);
+    assert!(store.verify(&VerifyOptions::new()).unwrap().ok);
     assert!(store.rollback("2", "back").unwrap().changed);
-    snapshot.export(dir.with_file_name("out"), &Export::default()).unwrap();
+    snapshot.export(dir.with_file_name("out"), &ExportOptions::new()).unwrap();
     assert_eq!(fs::metadata(dir.with_file_name("out").join("copied.bin")).unwrap().len(), size());
     println!("in all: {} KiB", peak());
 }

@@ -1,6 +1,6 @@
 //! `genstore commit`
 
-use genstore::PutDir;
+use genstore::PutDirOptions;
 
 use crate::args;
 use crate::context::Context;
@@ -11,19 +11,18 @@ use crate::progress::Bar;
 pub(crate) fn run(args: args::Commit, context: &Context, out: &mut Out) -> Result<(), Failure> {
     let store = if args.init {
         let store = context.options(&args.save.writer).open_or_create(context.dir()?)?;
-        context.tell_medium(store.medium());
+        context.tell_probe(store.probe_report());
         store
     } else {
         context.open_to_write(&args.save.writer)?
     };
     let mut transaction = store.begin()?;
     let bar = Bar::new(context, "reading");
-    let options = PutDir {
-        prune: args.prune,
-        into: args.into,
-        follow_links: args.follow_links,
-        progress: bar.callback(),
-    };
+    let options = PutDirOptions::new()
+        .prune(args.prune)
+        .into_dir(args.into.unwrap_or_default())
+        .follow_links(args.follow_links)
+        .progress(bar.callback());
     transaction.put_dir(&args.dir, &options)?;
     let commit = transaction.commit(&args.save.message)?;
     drop(bar);

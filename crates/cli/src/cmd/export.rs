@@ -1,9 +1,8 @@
 //! `genstore export`
 
 use std::io::Write;
-use std::sync::Arc;
 
-use genstore::Export;
+use genstore::ExportOptions;
 use serde_json::json;
 
 use crate::args;
@@ -18,12 +17,10 @@ pub(crate) fn run(args: &args::Export, context: &Context, out: &mut Out) -> Resu
     let snapshot = store.snapshot_at(args.at.at.as_str())?;
     context.watch_signals();
     let bar = Bar::new(context, "writing");
-    let options = Export {
-        skip_damaged: args.skip_damaged,
-        progress: bar.callback(),
-        cancel: Some(Arc::clone(context.stop())),
-        ..Export::default()
-    };
+    let options = ExportOptions::new()
+        .skip_damaged(args.skip_damaged)
+        .progress(bar.callback())
+        .cancel(context.stop().clone());
     let report = snapshot.export(&args.dir, &options)?;
     drop(bar);
     let generation = snapshot.generation();

@@ -11,14 +11,14 @@ use crate::output::Out;
 
 pub(crate) fn run(args: &args::Init, context: &Context, out: &mut Out) -> Result<(), Failure> {
     let dir = context.dir()?;
-    let store = context.options(&args.writer).force_medium(args.force).create(dir)?;
-    context.tell_medium(store.medium());
+    let store = context.options(&args.writer).allow_unsafe_filesystem(args.force).create(dir)?;
+    context.tell_probe(store.probe_report());
     let generation = store.snapshot()?.generation();
     if context.json {
         return Ok(out.json(&json!({
             "store": store.id().to_string(),
             "generation": generation.get(),
-            "medium": store.medium(),
+            "medium": store.probe_report(),
         }))?);
     }
     if !context.quiet {

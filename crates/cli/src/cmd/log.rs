@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use genstore::{HistoryEntry, Kind};
+use genstore::{GenerationKind, HistoryEntry};
 use serde_json::json;
 
 use crate::args;
@@ -66,7 +66,7 @@ fn line(entry: &HistoryEntry, number: usize, width: usize, out: &mut Out) -> Res
     let changes = format!("+{} -{}", entry.put.len(), entry.removed.len());
     let author = clean(&entry.author);
     let kind = match entry.kind {
-        Kind::Commit => String::new(),
+        GenerationKind::Commit => String::new(),
         other => format!("[{other}] "),
     };
     // The first line of a message is its title; `show` has the rest.

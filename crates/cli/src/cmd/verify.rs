@@ -19,8 +19,7 @@ pub(crate) fn run(args: &args::Verify, context: &Context, out: &mut Out) -> Resu
         None => VerifyScope::Head,
     };
     let bar = Bar::new(context, "checking");
-    let options =
-        VerifyOptions { scope, quick: args.quick, progress: bar.callback(), ..VerifyOptions::default() };
+    let options = VerifyOptions::new().scope(scope).quick(args.quick).progress(bar.callback());
     let report = store.verify(&options)?;
     drop(bar);
     if !report.ok {

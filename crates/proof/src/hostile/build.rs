@@ -15,7 +15,7 @@ use super::reader::fold;
 use crate::format::checkpoint::{self, Header};
 use crate::format::entry::Entry;
 use crate::format::json::Extra;
-use crate::format::manifest::{Change, Kind, Manifest};
+use crate::format::manifest::{Change, GenerationKind, Manifest};
 use crate::format::names::Name;
 use crate::format::pointer::{Link, Pointer};
 use crate::hash::{Blake3, StoreId};
@@ -203,7 +203,7 @@ impl Builder<'_, '_> {
             store: StoreId::from_bytes([if lies & 16 == 0 { 7 } else { self.byte()? }; 16]),
             generation: number,
             parent: if lies & 32 == 0 { head } else { Some(self.link()?) },
-            kind: if more & 64 == 0 { Kind::Commit } else { Kind::Rollback },
+            kind: if more & 64 == 0 { GenerationKind::Commit } else { GenerationKind::Rollback },
             time: "2026-11-22T10:00:00Z".parse().unwrap(),
             author: "ann".into(),
             message: "hostile".into(),

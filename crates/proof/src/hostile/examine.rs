@@ -76,7 +76,7 @@ fn read_everything(store: &Store, tree: &Tree) {
         }
     }
     for quick in [true, false] {
-        let options = VerifyOptions { scope: VerifyScope::All, quick, threads: 1, progress: None };
+        let options = VerifyOptions::new().scope(VerifyScope::All).quick(quick).threads(1);
         match store.verify(&options) {
             Ok(report) if quick || has_checkpoints(tree) => drop(report),
             Ok(report) => assert!(!(report.ok && is_damaged), "damage was met that verify does not find"),

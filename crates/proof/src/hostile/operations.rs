@@ -7,7 +7,7 @@ use super::disk::{Disk, Tree};
 use super::model::{Draft, Generation, Model, Refusal, Saved};
 use crate::engine::finding::FindingKind;
 use crate::error::{Error, ErrorKind};
-use crate::format::manifest::Kind;
+use crate::format::manifest::GenerationKind;
 use crate::snapshot::Snapshot;
 use crate::store::{Health, Store};
 use crate::transaction::{Commit, Transaction};
@@ -364,7 +364,7 @@ impl Run {
         for expected in self.model.generations.iter().rev() {
             let found = history.next().expect("the history is as long").unwrap();
             let texts = |paths: &[crate::path::StorePath]| paths.iter().map(ToString::to_string).collect();
-            let is_rollback = found.kind == Kind::Rollback;
+            let is_rollback = found.kind == GenerationKind::Rollback;
             assert_eq!(is_rollback, expected.restores.is_some(), "{what}");
             let found = Generation {
                 number: found.generation.get(),
@@ -400,7 +400,7 @@ impl Run {
         self.handles[0] = self.disk.open().unwrap();
         self.check(0, "after opening again");
         self.check_files(0, "after opening again");
-        let options = VerifyOptions { scope: VerifyScope::All, threads: 1, ..VerifyOptions::default() };
+        let options = VerifyOptions::new().scope(VerifyScope::All).threads(1);
         let report = self.handles[0].verify(&options).unwrap();
         assert!(report.ok, "{:?}", report.findings);
         let strays = unnumbered(&self.disk.tree());

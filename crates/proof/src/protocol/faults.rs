@@ -136,12 +136,8 @@ fn settle(bed: &Bed, case: &str, is_second: bool) {
     tx.put("after", "the fault").unwrap();
     let commit = tx.commit("after").unwrap();
     assert!(commit.generation > seen, "{case}: number {} was used again", commit.generation);
-    let report = store
-        .verify(&crate::verify::VerifyOptions {
-            scope: crate::verify::VerifyScope::All,
-            ..Default::default()
-        })
-        .unwrap();
+    let report =
+        store.verify(&crate::verify::VerifyOptions::new().scope(crate::verify::VerifyScope::All)).unwrap();
     assert!(report.ok, "{case}: {:?}", report.findings);
 }
 

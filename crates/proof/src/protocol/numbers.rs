@@ -120,7 +120,7 @@ fn the_number_of_a_failed_save_is_not_used_again_after_another_start() {
     );
     assert_eq!(used(&bed), ["used-5"], "the highest says it of all");
     assert_eq!(store.status().unwrap().interrupted, []);
-    let report = store.verify(&crate::VerifyOptions::default()).unwrap();
+    let report = store.verify(&crate::VerifyOptions::new()).unwrap();
     assert_eq!(report.findings, []);
     bed.fs.set_boot("the next start");
     assert_eq!(save(&bed.open().unwrap(), "b"), 6);

@@ -1,10 +1,9 @@
 //! Changes that are made again after a conflict, on a disk on which waiting takes no time.
 
 use std::cell::Cell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::waiting::{open, store};
+use crate::cancel::CancelFlag;
 use crate::error::{Error, ErrorKind};
 use crate::fs::Fs;
 use crate::store::{OpenOptions, Store};
@@ -134,8 +133,8 @@ fn a_change_that_fails_commits_nothing() {
 #[test]
 fn a_flag_ends_the_tries() {
     let (fs, two) = store();
-    let flag = Arc::new(AtomicBool::new(false));
-    let one = open(&fs, OpenOptions::default().cancel(Arc::clone(&flag)));
+    let flag = CancelFlag::new();
+    let one = open(&fs, OpenOptions::default().cancel(flag.clone()));
     let mut tries = 0;
     let error = one
         .update("count", |tx| {
@@ -143,7 +142,7 @@ fn a_flag_ends_the_tries() {
             let next = number(tx)? + 1;
             count(&two)?;
             if tries == 3 {
-                flag.store(true, Ordering::Relaxed);
+                flag.cancel();
             }
             tx.put_json("n", &next)
         })

@@ -165,14 +165,11 @@ fn threads_that_verify_check_every_file_once_and_find_the_damaged_one() {
 pub(super) fn verify(store: &Store) -> Result<VerifyReport> {
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = Arc::clone(&told);
-    let options = VerifyOptions {
-        scope: VerifyScope::All,
-        threads: 3,
-        progress: Some(Arc::new(move |progress: &crate::Progress| {
+    let options = VerifyOptions::new().scope(VerifyScope::All).threads(3).progress(
+        move |progress: &crate::Progress| {
             tell.lock().unwrap().push(progress.files_done);
-        })),
-        ..Default::default()
-    };
+        },
+    );
     let report = store.verify(&options)?;
     let told = told.lock().unwrap();
     assert_eq!(*told, (1..=report.files).collect::<Vec<_>>(), "a file was checked twice or not at all");

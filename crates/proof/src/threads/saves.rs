@@ -10,6 +10,7 @@ use super::{
     Acknowledged, acknowledge, check_acknowledged, check_quiet, explore, explore_all, names, open, open_with,
     options, save, saved, text,
 };
+use crate::cancel::CancelFlag;
 use crate::engine::Engine;
 use crate::engine::create::create_on;
 use crate::engine::open::open_on;
@@ -23,7 +24,6 @@ use crate::proof::layer::{Do, Layer, Plan};
 use crate::storage::directory::Directory;
 use crate::store::Store;
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::thread::scope;
 use crate::transaction::Commit;
 
@@ -230,8 +230,8 @@ fn a_flag_that_is_set_meanwhile_leaves_all_or_nothing() {
     let disk = saved(&[(&["a", "b", "c"], "0")]);
     explore("the flag", move || {
         let fs = SimFs::start(disk.clone(), 2);
-        let flag = Arc::new(AtomicBool::new(false));
-        let store = open_with(&fs, options().cancel(Arc::clone(&flag)));
+        let flag = CancelFlag::new();
+        let store = open_with(&fs, options().cancel(flag.clone()));
         let before = store.engine.known().link.generation;
         let (mut saved, mut checked) = (None, None);
         scope(|scope| {
@@ -240,9 +240,9 @@ fn a_flag_that_is_set_meanwhile_leaves_all_or_nothing() {
             scope.spawn(|| {
                 // Each look at the flag is a moment, so that it is set as often late as early.
                 for _ in 0..thread_rng().gen_range(0..150) {
-                    assert!(!flag.load(Ordering::Relaxed));
+                    assert!(!flag.is_cancelled());
                 }
-                flag.store(true, Ordering::Relaxed);
+                flag.cancel();
             });
         });
         drop(store);

@@ -40,7 +40,7 @@ pub(crate) fn baseline(patient: &Patient, shape: &Shape) -> Vec<Finding> {
 }
 
 fn verify(store: &Store) -> Result<VerifyReport, Error> {
-    store.verify(&VerifyOptions { scope: VerifyScope::All, threads: 1, ..VerifyOptions::default() })
+    store.verify(&VerifyOptions::new().scope(VerifyScope::All).threads(1))
 }
 
 /// Everything but the locks: a snapshot makes a pin and removes it again.

@@ -110,7 +110,7 @@ fn spawn(place: &Place, role: &str, number: usize, count: u64) -> Worker {
 }
 
 fn check_everything(store: &Store, generations: u64) {
-    let options = VerifyOptions { scope: VerifyScope::All, ..VerifyOptions::default() };
+    let options = VerifyOptions::new().scope(VerifyScope::All);
     let report = store.verify(&options).unwrap();
     assert!(report.ok && report.findings.is_empty(), "{:?}", report.findings);
     assert_eq!(report.generations, generations);
