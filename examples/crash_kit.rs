@@ -6,12 +6,12 @@
 #![allow(clippy::print_stdout)]
 
 use genstore::Store;
-use genstore::sim::{Failure, Left, Outcome, PowerCuts, Report};
+use genstore::sim::{Left, Outcome, PowerCuts, Report, Violation};
 
 const ACCOUNTS: [&str; 2] = ["accounts/ann", "accounts/bob"];
 const SUM: u64 = 100;
 
-/// What an account holds; nothing before the first save.
+/// What an account holds; nothing before the first commit.
 fn balance(store: &Store, account: &str) -> Result<u64, Box<dyn std::error::Error>> {
     let snapshot = store.snapshot()?;
     if snapshot.list(account).is_empty() {
@@ -20,7 +20,7 @@ fn balance(store: &Store, account: &str) -> Result<u64, Box<dyn std::error::Erro
     Ok(String::from_utf8(snapshot.get(account)?)?.parse()?)
 }
 
-/// Both accounts in one save.
+/// Both accounts in one commit.
 fn transfer(store: &Store, [ann, bob]: [u64; 2]) -> Outcome {
     let mut tx = store.begin()?;
     tx.put(ACCOUNTS[0], ann.to_string())?;
@@ -29,7 +29,7 @@ fn transfer(store: &Store, [ann, bob]: [u64; 2]) -> Outcome {
     Ok(())
 }
 
-/// The mistake: two saves for what belongs together.
+/// The mistake: two commits for what belongs together.
 fn transfer_in_two(store: &Store, balances: [u64; 2]) -> Outcome {
     for (account, balance) in ACCOUNTS.into_iter().zip(balances) {
         let mut tx = store.begin()?;
@@ -54,7 +54,7 @@ fn check(left: &Left<'_>) -> Outcome {
     Ok(())
 }
 
-fn replay(transfer: fn(&Store, [u64; 2]) -> Outcome) -> Result<Report, Failure> {
+fn replay(transfer: fn(&Store, [u64; 2]) -> Outcome) -> Result<Report, Violation> {
     PowerCuts::new().replay(
         |machine| {
             let store = machine.start()?;
@@ -70,11 +70,14 @@ fn replay(transfer: fn(&Store, [u64; 2]) -> Outcome) -> Result<Report, Failure> 
 
 fn main() -> Outcome {
     let report = replay(transfer)?;
-    println!("in one save: {} operations, {} states, the sum always holds", report.operations, report.states);
+    println!(
+        "in one commit: {} operations, {} states, the sum always holds",
+        report.operations, report.states
+    );
     match replay(transfer_in_two) {
         Ok(_) => Err("the mistake was not found".into()),
         Err(failure) => {
-            println!("in two saves: {failure}");
+            println!("in two commits: {failure}");
             Ok(())
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::{Problem, Result};
+use crate::error::{ErrorRepr, Result};
 use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// A request to stop what takes long. All clones are the same flag.
@@ -59,6 +59,6 @@ impl CancelFlag {
 
     /// Fails once it has been asked to stop.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.is_cancelled() { Err(Problem::Cancelled.into()) } else { Ok(()) }
+        if self.is_cancelled() { Err(ErrorRepr::Cancelled.into()) } else { Ok(()) }
     }
 }

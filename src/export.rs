@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::cancel::CancelFlag;
-use crate::engine::content::{self, Failed};
+use crate::engine::content::{self, ReadError};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, ProgressFn};
 use crate::snapshot::Snapshot;
@@ -81,7 +81,7 @@ impl Snapshot {
     /// # Errors
     /// `Invalid` when the directory is not empty, or is the working directory; `Corrupt` when a file is damaged, unless
     /// those are to be left out; `Io`. Nothing is left behind then, but where the directory has already got its name: if
-    /// only the last flush fails, the error says so, and the directory is there as a whole until a power cut may take
+    /// only the last fsync fails, the error says so, and the directory is there as a whole until a power cut may take
     /// it away.
     pub fn export(&self, dir: impl AsRef<Path>, options: &ExportOptions) -> Result<ExportReport> {
         self.export_to(ExportDir::begin(dir.as_ref(), self.engine.dir())?, options)
@@ -102,9 +102,9 @@ impl Snapshot {
                     report.files += 1;
                     report.bytes = report.bytes.saturating_add(entry.bytes);
                 }
-                Err(Failed::Sink(error)) => return Err(target.failed(error)),
+                Err(ReadError::Sink(error)) => return Err(target.failed(error)),
                 Err(damage) => {
-                    let is_damage = matches!(damage, Failed::Damaged(_));
+                    let is_damage = matches!(damage, ReadError::Damaged(_));
                     let error = self.engine.failed(entry, self.head.link, damage);
                     if !(is_damage && options.skip_damaged) {
                         return Err(error);

@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::engine::chain::Chain;
-use crate::engine::read::{self, Fault, paths};
+use crate::engine::read::{self, LoadError, paths};
 use crate::engine::{Engine, Head};
 use crate::error::Result;
 use crate::format::manifest::{GenerationKind, Manifest};
-use crate::format::pointer::Link;
+use crate::format::pointer::ManifestRef;
 use crate::hash::Blake3;
 use crate::path::StorePath;
 use crate::revision::{Generation, IntoRevision};
@@ -56,7 +56,7 @@ pub struct HistoryEntry {
 }
 
 impl HistoryEntry {
-    fn of(link: Link, manifest: Manifest) -> Self {
+    fn of(link: ManifestRef, manifest: Manifest) -> Self {
         let (put, removed) = paths(&manifest.changes);
         Self {
             generation: link.generation,
@@ -97,12 +97,12 @@ pub struct History {
     engine: Arc<Engine>,
     /// Only generations that changed this path.
     only: Option<StorePath>,
-    next: Option<Link>,
+    next: Option<ManifestRef>,
     ready: VecDeque<Result<HistoryEntry>>,
 }
 
 impl History {
-    fn new(engine: Arc<Engine>, from: Link, only: Option<StorePath>) -> Self {
+    fn new(engine: Arc<Engine>, from: ManifestRef, only: Option<StorePath>) -> Self {
         Self { engine, only, next: Some(from), ready: VecDeque::new() }
     }
 
@@ -200,7 +200,7 @@ impl Store {
     /// As [`snapshot_at`](Store::snapshot_at).
     pub fn entry(&self, revision: impl IntoRevision) -> Result<HistoryEntry> {
         let link = self.find(revision)?;
-        let manifest = read::manifest(self.engine.storage(), link).map_err(Fault::into_error)?;
+        let manifest = read::manifest(self.engine.storage(), link).map_err(LoadError::into_error)?;
         Ok(HistoryEntry::of(link, manifest))
     }
 

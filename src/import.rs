@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::cancel::CancelFlag;
-use crate::engine::changeset::{Content, Planned};
+use crate::engine::changeset::{Content, PendingChange};
 use crate::engine::content;
-use crate::error::{Error, Operation, Problem, Result};
+use crate::error::{Error, ErrorRepr, Operation, Result};
 use crate::format::entry::Entry;
 use crate::fs::source::{Fingerprint, Source, Walk};
 use crate::hash::Blake3;
@@ -100,30 +100,30 @@ impl Transaction {
     /// Puts every file below a directory, each under its name there.
     ///
     /// # Errors
-    /// `Invalid`, naming the file, when something in it cannot be saved: a name that is no path of a store, a
-    /// symbolic link unless they are to be followed, a FIFO, a socket, a device, a store, or a file or folder that
+    /// `Invalid`, naming the file, when something in it cannot be committed: a name that is no path of a store, a
+    /// symbolic link unless they are to be followed, a FIFO, a socket, a device, a store, or a file or directory that
     /// changes while it is read. `Io` when something cannot be read or staged. The transaction may then hold a part
     /// of the directory.
     pub fn put_dir(&mut self, dir: impl AsRef<Path>, options: &PutDirOptions) -> Result<PutDirReport> {
         let engine = Arc::clone(&self.base.engine);
         let go_on = || options.cancel.check().and_then(|()| engine.check_cancel());
         let walk = Walk::of(dir.as_ref(), engine.dir(), options.follow_links, &go_on)?;
-        let folder = match options.into.as_str() {
+        let directory = match options.into.as_str() {
             "" => String::new(),
             into => format!("{}/", StorePath::new(into)?),
         };
         let named = walk
             .files
             .iter()
-            .map(|found| Ok((StorePath::new(&format!("{folder}{}", found.relative))?, found)));
+            .map(|found| Ok((StorePath::new(&format!("{directory}{}", found.relative))?, found)));
         let named: Vec<_> = named.collect::<Result<_>>()?;
         let mut progress = Progress::of(walk.files.iter().map(|found| found.bytes));
         if options.prune {
             if named.is_empty() {
                 let rule = "it holds no file, and pruning would remove everything".to_owned();
-                return Err(Problem::BadSource { file: dir.as_ref().into(), rule }.into());
+                return Err(ErrorRepr::BadSource { file: dir.as_ref().into(), rule }.into());
             }
-            for path in self.list(&folder)? {
+            for path in self.list(&directory)? {
                 if named.binary_search_by(|(named, _)| named.cmp(&path)).is_err() {
                     self.remove(path.as_str())?;
                 }
@@ -159,19 +159,20 @@ impl Transaction {
                     if !source.is_unchanged().map_err(cannot_read)? {
                         continue;
                     }
-                    self.changes.insert(path, Planned::Link(live));
+                    self.changes.insert(path, PendingChange::Link(live));
                     return Ok(source.fingerprint());
                 }
                 source = Source::open(file, follow)?;
             }
             let (name, bytes, blake3) = self.stream(&path, &mut source, Operation::ReadFile)?;
             if source.is_unchanged().map_err(cannot_read)? && bytes == source.bytes() {
-                self.changes.insert(path, Planned::Write { bytes, blake3, content: Content::Staged(name) });
+                self.changes
+                    .insert(path, PendingChange::Write { bytes, blake3, content: Content::Staged(name) });
                 return Ok(source.fingerprint());
             }
             let _ = self.base.engine.storage().delete(&name);
         }
-        Err(Problem::SourceChanged(file.into()).into())
+        Err(ErrorRepr::SourceChanged(file.into()).into())
     }
 
     fn hash(&self, source: &mut Source, file: &Path) -> Result<Blake3> {

@@ -1,4 +1,4 @@
-//! Saves plain files that must change together as numbered, checksummed generations.
+//! Commits plain files that must change together as numbered, checksummed generations.
 //!
 //! A [`Store`] is a directory. A [`Transaction`] stages changes to any number of files and commits them as one
 //! [`Generation`]: all of them become visible at once and durably, or nothing does. Nothing is overwritten, so a
@@ -46,19 +46,19 @@
 //! # Durability
 //!
 //! [`Transaction::commit`] returns `Ok` only when the generation survives a power cut, as far as the disk keeps its
-//! own promises; `docs/durability.md` says what is flushed, why, and what is assumed. Nothing here prints, reads the
+//! own promises; `docs/durability.md` says what is fsynced, why, and what is assumed. Nothing here prints, reads the
 //! environment, or starts a thread other than the one that writes a checkpoint after a commit has returned.
 //!
 //! # Features
 //!
 //! `sim` (off by default) gives an application's own tests `genstore::sim`, a disk on which the power is cut at every
-//! operation of its saves.
+//! operation of its commits.
 
 #![forbid(unsafe_code)]
 
 #[cfg(not(unix))]
 compile_error!(
-    "genstore needs a system on which a directory can be flushed: see docs/durability.md for what is missing elsewhere"
+    "genstore needs a system on which a directory can be fsynced: see docs/durability.md for what is missing elsewhere"
 );
 
 mod cancel;
@@ -95,7 +95,7 @@ pub use engine::validate::{Validator, json, json_as};
 pub use error::{ConflictingPath, Error, ErrorKind, LockHolder, Result, Subject};
 pub use export::{ExportOptions, ExportReport};
 pub use format::manifest::GenerationKind;
-pub use fs::medium::ProbeReport;
+pub use fs::probe::ProbeReport;
 pub use hash::{Blake3, HexError, StoreId};
 pub use history::{ChangeKind, Difference, History, HistoryEntry};
 pub use import::{PutDirOptions, PutDirReport};

@@ -43,7 +43,7 @@ impl StorePath {
 
     /// The path with the case of its letters folded away: two live paths may not share it.
     ///
-    /// Letter by letter and without context, so that the key of a folder is a prefix of the keys of its files.
+    /// Letter by letter and without context, so that the key of a directory is a prefix of the keys of its files.
     pub(crate) fn key(&self) -> Arc<str> {
         let folded = fold(&self.0);
         if folded.as_str() == &*self.0 { Arc::clone(&self.0) } else { folded.into() }
@@ -62,7 +62,7 @@ pub struct PathError {
 }
 
 /// The proper prefixes of `path` that end before a `/`, the shortest first.
-pub(crate) fn folders(path: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn directories(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').filter_map(|(at, _)| path.get(..at))
 }
 
@@ -289,9 +289,9 @@ mod tests {
         }
 
         #[test]
-        fn a_folders_key_is_a_prefix_of_its_files_keys(folder in "[a-zA-ZÄÖÜäöüΣσς]{1,8}", file in "[a-zA-ZÄÖÜäöüΣσς]{1,8}") {
-            if let Ok(path) = StorePath::new(&format!("{folder}/{file}")) {
-                let key = fold(&folder) + "/";
+        fn a_directories_key_is_a_prefix_of_its_files_keys(directory in "[a-zA-ZÄÖÜäöüΣσς]{1,8}", file in "[a-zA-ZÄÖÜäöüΣσς]{1,8}") {
+            if let Ok(path) = StorePath::new(&format!("{directory}/{file}")) {
+                let key = fold(&directory) + "/";
                 prop_assert!(path.key().starts_with(&key));
             }
         }

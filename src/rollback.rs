@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::engine::changeset::Planned;
+use crate::engine::changeset::PendingChange;
 use crate::engine::content;
 use crate::engine::validate::compile;
-use crate::error::{Problem, Result};
+use crate::error::{ErrorRepr, Result};
 use crate::format::entry::Entry;
 use crate::path::StorePath;
 use crate::revision::IntoRevision;
@@ -30,7 +30,7 @@ impl Transaction {
     /// Brings paths back to what they are in a snapshot: those that it has are put as they are there, those that it
     /// does not have are removed. The generation will be of kind `rollback`.
     ///
-    /// Each pattern is a path, a folder, or a glob in which `*` stays within one part of a path and `**` does not.
+    /// Each pattern is a path, a directory, or a glob in which `*` stays within one part of a path and `**` does not.
     /// No pattern means everything. Every file that is brought back is read and checked first.
     ///
     /// # Errors
@@ -39,9 +39,11 @@ impl Transaction {
     pub fn restore(&mut self, from: &Snapshot, patterns: &[&str]) -> Result<()> {
         if from.engine.id() != self.base.engine.id() {
             let rule = "only a snapshot of the same store can be brought back".to_owned();
-            return Err(
-                Problem::Limit { what: format!("the snapshot of store {}", from.engine.id()), rule }.into()
-            );
+            return Err(ErrorRepr::Limit {
+                what: format!("the snapshot of store {}", from.engine.id()),
+                rule,
+            }
+            .into());
         }
         let engine = Arc::clone(&self.base.engine);
         let (now, then) = (&self.base.head.table, &from.head.table);
@@ -53,7 +55,7 @@ impl Transaction {
         for pattern in &patterns {
             if !both().any(|path| pattern.matches(path)) {
                 let (pattern, generation) = (pattern.text.clone(), from.generation());
-                return Err(Problem::NoMatch { pattern, generation }.into());
+                return Err(ErrorRepr::NoMatch { pattern, generation }.into());
             }
         }
         // The same content in another file stands in for a damaged one.
@@ -68,14 +70,14 @@ impl Transaction {
             now.iter().filter(|entry| wanted(&entry.path) && then.get(&entry.path).is_none()).collect();
         self.base.engine.check_links(back.iter().copied())?;
         // What others change, add to or take from the part that is brought back would make it another state.
-        self.reads.extend(both().filter(|path| wanted(path)).cloned());
-        let back = back.into_iter().map(|entry| (entry.path.clone(), Planned::Link(entry.clone())));
-        let gone = gone.into_iter().map(|entry| (entry.path.clone(), Planned::Remove));
+        self.read_set.extend(both().filter(|path| wanted(path)).cloned());
+        let back = back.into_iter().map(|entry| (entry.path.clone(), PendingChange::Link(entry.clone())));
+        let gone = gone.into_iter().map(|entry| (entry.path.clone(), PendingChange::Remove));
         self.changes.extend(back.chain(gone));
         if patterns.is_empty() {
-            self.lists.insert(String::new());
+            self.scan_set.insert(String::new());
         }
-        self.lists.extend(patterns.into_iter().map(|pattern| pattern.begins));
+        self.scan_set.extend(patterns.into_iter().map(|pattern| pattern.begins));
         self.restores = Some(from.generation());
         Ok(())
     }
@@ -84,30 +86,30 @@ impl Transaction {
 /// What a person writes to name some paths.
 struct Pattern {
     text: String,
-    /// The text as a folder.
-    folder: String,
+    /// The text as a directory.
+    directory: String,
     /// How every path that it can match begins, beside the text itself.
     begins: String,
-    /// `None` when the text is a path or a folder as it stands.
+    /// `None` when the text is a path or a directory as it stands.
     glob: Option<globset::GlobMatcher>,
 }
 
 impl Pattern {
     fn new<'a>(text: &str, mut paths: impl Iterator<Item = &'a StorePath>) -> Result<Self> {
         let text = text.trim_end_matches('/').to_owned();
-        let folder = format!("{text}/");
-        if paths.any(|path| path.as_str() == text || path.as_str().starts_with(&folder)) {
-            return Ok(Self { begins: folder.clone(), folder, glob: None, text });
+        let directory = format!("{text}/");
+        if paths.any(|path| path.as_str() == text || path.as_str().starts_with(&directory)) {
+            return Ok(Self { begins: directory.clone(), directory, glob: None, text });
         }
         let literal = text.find(['*', '?', '[', '{', '\\']).and_then(|end| text.get(..end));
-        let begins = literal.map_or_else(|| folder.clone(), str::to_owned);
-        Ok(Self { begins, folder, glob: Some(compile(&text)?.compile_matcher()), text })
+        let begins = literal.map_or_else(|| directory.clone(), str::to_owned);
+        Ok(Self { begins, directory, glob: Some(compile(&text)?.compile_matcher()), text })
     }
 
     fn matches(&self, path: &StorePath) -> bool {
         match &self.glob {
             Some(glob) => glob.is_match(path.as_str()),
-            None => path.as_str() == self.text || path.as_str().starts_with(&self.folder),
+            None => path.as_str() == self.text || path.as_str().starts_with(&self.directory),
         }
     }
 }

@@ -1,15 +1,15 @@
-//! Crash kit: an application's own saves, with the power cut at every operation (feature `sim`).
+//! Crash kit: an application's own commits, with the power cut at every operation (feature `sim`).
 //!
 //! [`PowerCuts::replay`] runs the application once on a simulated disk and takes down every operation. Then it cuts the
 //! power before each of them and after the last, looks at what the disk can be left like, starts the machine again,
 //! opens the store and hands it to the application, which says whether its own rules hold.
 //!
 //! The disk is the weakest that POSIX permits: the bytes of a file, its length and each name in a directory last only
-//! from the flush on that promises them. What was not flushed is kept, lost, cut off, zeroed or replaced with garbage,
+//! from the fsync on that promises them. What was not fsynced is kept, lost, cut off, zeroed or replaced with garbage,
 //! in every combination where there are few. `docs/internals/testing.md` says more of it; genstore itself is tested on it.
 //!
-//! What this shows is whether files that belong together are saved together, whether what was acknowledged to somebody
-//! was durable by then, and whether the application starts again. genstore answers for a single save. So what is found
+//! What this shows is whether files that belong together are committed together, whether what was acknowledged to somebody
+//! was durable by then, and whether the application starts again. genstore answers for a single commit. So what is found
 //! is mostly that one change was made in two.
 //!
 //! ```toml
@@ -17,11 +17,11 @@
 //! genstore = { version = "0.1", features = ["sim"] }
 //! ```
 //!
-//! What saves has to take a [`Store`] that it is given, as the one of [`Machine::start`] is on the simulated disk. In the
-//! first states nothing is saved yet: the store is empty, at generation 1.
+//! What commits has to take a [`Store`] that it is given, as the one of [`Machine::start`] is on the simulated disk. In the
+//! first states nothing is committed yet: the store is empty, at generation 1.
 //!
 //! There is one power cut in each state, and no operation fails. Time passes only by operations and by waiting, and no
-//! waiting takes any: whoever waits for a lock of another thread has waited in vain at once, so saves and checks are to use
+//! waiting takes any: whoever waits for a lock of another thread has waited in vain at once, so commits and checks are to use
 //! one thread. Everything is in memory, and a file that is written in pieces is kept as it was after each piece of 64 KiB:
 //! files of some megabytes are too large for it.
 //!
@@ -49,19 +49,19 @@
 //!     |left| {
 //!         let files = left.store.snapshot()?;
 //!         if files.list("").is_empty() {
-//!             // Nothing was saved, which is right as long as nobody was told of a save.
+//!             // Nothing was committed, which is right as long as nobody was told of a commit.
 //!             return if left.reached.is_empty() { Ok(()) } else { Err("the schedule is gone".into()) };
 //!         }
 //!         let (day, index) = (files.get("schedule")?, files.get("index")?);
 //!         assert_eq!(day, index);
-//!         // What was reached is there, or what was being saved after it.
+//!         // What was reached is there, or what was being committed after it.
 //!         let told = left.reached.last().map_or("", String::as_str);
 //!         assert!(told != "friday" || day == b"friday");
 //!         Ok(())
 //!     },
 //! )?;
 //! assert!(report.states > 500);
-//! # Ok::<(), genstore::sim::Failure>(())
+//! # Ok::<(), genstore::sim::Violation>(())
 //! ```
 
 use std::any::Any;
@@ -75,7 +75,7 @@ use crate::engine::create::create_on;
 use crate::engine::open::open_on;
 use crate::error::Result;
 use crate::fs::Fs;
-use crate::fs::sim::cut::Cut;
+use crate::fs::sim::crash_point::CrashPoint;
 use crate::fs::sim::disk::Disk;
 use crate::fs::sim::{SimFs, Step};
 use crate::store::{OpenOptions, Store};
@@ -125,19 +125,19 @@ pub struct Left<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Report {
-    /// The operations that the application's saves made on the disk.
+    /// The operations that the application's commits made on the disk.
     pub operations: usize,
     /// The distinct states of the disk, with what had been reached.
     pub states: usize,
 }
 
-/// A state in which a rule does not hold. The same saves with the same seed come to the same state again.
+/// A state in which a rule does not hold. The same commits with the same seed come to the same state again.
 ///
 /// `Debug`, which is what `unwrap` prints, is for reading too.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{when}, {}: {reason}", reached_last(reached))]
 #[non_exhaustive]
-pub struct Failure {
+pub struct Violation {
     /// When the power was cut, in words.
     pub when: String,
     /// What the application, or the opening of the store, said of what was left.
@@ -152,7 +152,7 @@ fn reached_last(reached: &[String]) -> String {
     reached.last().map_or_else(|| "nothing reached yet".to_owned(), |last| format!("{last:?} reached"))
 }
 
-impl fmt::Debug for Failure {
+impl fmt::Debug for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}\nreached: {:?}\nfiles that were left:", self.reached)?;
         self.files.iter().try_for_each(|(name, length)| write!(f, "\n  {name} ({length} bytes)"))
@@ -182,7 +182,9 @@ fn start(fs: &SimFs, options: &OpenOptions) -> Result<Store> {
     let options = || options.clone().checkpoint_thread(false).into();
     let way: Arc<dyn Fs> = Arc::new(fs.clone());
     match open_on(Arc::clone(&way), dir, options()) {
-        Err(error) if error.is_vacant() => create_on(way, dir, options()).map(|(engine, _)| engine.into()),
+        Err(error) if error.is_missing_store() => {
+            create_on(way, dir, options()).map(|(engine, _)| engine.into())
+        }
         other => other.map(Store::from),
     }
 }
@@ -212,22 +214,22 @@ impl PowerCuts {
         self
     }
 
-    /// Runs `saves` once, and `check` on every state that a power cut can leave of it.
+    /// Runs `commits` once, and `check` on every state that a power cut can leave of it.
     ///
-    /// `saves` runs once, and has to do the same in each replay for a failure to come again. `check` may save, too: each
+    /// `commits` runs once, and has to do the same in each replay for a failure to come again. `check` may commit, too: each
     /// state is a disk of its own.
     ///
     /// # Errors
-    /// [`Failure`] for the first state in which `check` fails or panics or the store does not open, when `saves` itself
+    /// [`Violation`] for the first state in which `check` fails or panics or the store does not open, when `commits` itself
     /// fails, and when it asks nothing of the simulated disk.
     ///
     /// # Panics
-    /// When `saves` does.
+    /// When `commits` does.
     pub fn replay(
         self,
         saves: impl FnOnce(&Machine) -> Outcome,
         check: impl Fn(&Left<'_>) -> Outcome,
-    ) -> std::result::Result<Report, Failure> {
+    ) -> std::result::Result<Report, Violation> {
         let fs = SimFs::start(Disk::default(), 1);
         fs.record();
         let machine = Machine { fs, options: self.options.clone(), reached: Mutex::default() };
@@ -239,7 +241,7 @@ impl PowerCuts {
         };
         outcome.map_err(|error| failure("before any power cut", &*error, reached(steps.len()), &last))?;
         if steps.is_empty() {
-            let wrong = "nothing was asked of this disk: are the saves made to a store of Machine::start?";
+            let wrong = "nothing was asked of this disk: are the commits made to a store of Machine::start?";
             return Err(failure("before any power cut", wrong, Vec::new(), &last));
         }
         let (mut states, mut before) = (HashSet::new(), None);
@@ -251,9 +253,9 @@ impl PowerCuts {
                 continue;
             }
             let disk = steps.get(point).map_or(&last, |step| &step.before);
-            let cut = Cut::new(disk, self.seed ^ point as u64);
-            for pick in cut.picks(self.ways) {
-                let image = cut.image(&pick);
+            let cut = CrashPoint::new(disk, self.seed ^ point as u64);
+            for choice in cut.choices(self.ways) {
+                let image = cut.image(&choice);
                 if !states.insert((image.hash, reached.len())) {
                     continue;
                 }
@@ -301,6 +303,6 @@ fn when(steps: &[Step], point: usize) -> String {
     }
 }
 
-fn failure(when: &str, reason: &(impl Display + ?Sized), reached: Vec<String>, disk: &Disk) -> Failure {
-    Failure { when: when.to_owned(), reason: reason.to_string(), reached, files: disk.tree() }
+fn failure(when: &str, reason: &(impl Display + ?Sized), reached: Vec<String>, disk: &Disk) -> Violation {
+    Violation { when: when.to_owned(), reason: reason.to_string(), reached, files: disk.tree() }
 }

@@ -7,17 +7,17 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::engine::content::{self, Failed};
+use crate::engine::content::{self, ReadError};
 use crate::engine::pins::SharedPin;
 use crate::engine::{Engine, Head};
-use crate::error::{Error, Operation, Problem, Result};
+use crate::error::{Error, ErrorRepr, Operation, Result};
 use crate::format::entry::Entry;
 use crate::fs::FsFile;
 use crate::hash::Blake3;
 use crate::path::StorePath;
 use crate::revision::Generation;
 
-/// One generation, to be read as often and as long as wanted: what others save meanwhile does not show in it.
+/// One generation, to be read as often and as long as wanted: what others commit meanwhile does not show in it.
 ///
 /// As long as it or a clone of it lives, retention removes none of its files. On a medium that cannot be written to,
 /// nothing can hold them.
@@ -121,22 +121,22 @@ impl Snapshot {
         table.get(&checked).ok_or_else(|| {
             let generation = self.generation();
             if table.list(&format!("{checked}/")).is_empty() {
-                Problem::NoSuchPath { path: path.to_owned(), generation }.into()
+                ErrorRepr::NoSuchPath { path: path.to_owned(), generation }.into()
             } else {
-                Problem::IsFolder { path: checked, generation }.into()
+                ErrorRepr::IsDirectory { path: checked, generation }.into()
             }
         })
     }
 
-    fn failed(&self, entry: &Entry, failed: Failed) -> Error {
+    fn failed(&self, entry: &Entry, failed: ReadError) -> Error {
         self.engine.failed(entry, self.head.link, failed)
     }
 
-    /// The content of a file, all of it checked. A transaction does not know of it: to read, change and save, read
+    /// The content of a file, all of it checked. A transaction does not know of it: to read, change and commit, read
     /// with [`Transaction::get`](crate::Transaction::get).
     ///
     /// # Errors
-    /// `NotFound`; `Corrupt` when the bytes are not the ones that were saved, with the newest intact version.
+    /// `NotFound`; `Corrupt` when the bytes are not the ones that were committed, with the newest intact version.
     pub fn get(&self, path: impl AsRef<str>) -> Result<Vec<u8>> {
         let path = path.as_ref();
         let entry = self.find(path)?;
@@ -153,14 +153,14 @@ impl Snapshot {
         serde_json::from_slice(&bytes).map_err(|source| {
             let generation = self.find(path).map_or_else(|_| self.generation(), |entry| entry.generation);
             match StorePath::new(path) {
-                Ok(path) => Problem::OtherJson { path, generation, source }.into(),
+                Ok(path) => ErrorRepr::OtherJson { path, generation, source }.into(),
                 Err(error) => error.into(),
             }
         })
     }
 
     /// A reader of a file of any size. All of it has been read and checked once when this returns, and it is checked
-    /// again on the way: the end is not reported if the bytes were not the ones that were saved.
+    /// again on the way: the end is not reported if the bytes were not the ones that were committed.
     ///
     /// # Errors
     /// As [`get`](Snapshot::get).
@@ -223,8 +223,8 @@ impl Snapshot {
     fn try_version(&self, entry: &Entry) -> Result<Option<Vec<u8>>> {
         match content::read(self.engine.storage(), entry) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(Failed::Damaged(_)) => Ok(None),
-            Err(Failed::Unknown(error) | Failed::Sink(error)) => {
+            Err(ReadError::Damaged(_)) => Ok(None),
+            Err(ReadError::Unknown(error) | ReadError::Sink(error)) => {
                 Err(Error::io(Operation::Read, entry.path.as_str(), error))
             }
         }

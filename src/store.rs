@@ -13,8 +13,8 @@ use crate::engine::validate::Validator;
 use crate::engine::{Engine, Options, create, open, resolve};
 use crate::error::{Error, Operation, Result};
 use crate::format::names::{DATA, MANIFESTS};
-use crate::format::pointer::Link;
-use crate::fs::medium::ProbeReport;
+use crate::format::pointer::ManifestRef;
+use crate::fs::probe::ProbeReport;
 use crate::hash::StoreId;
 use crate::revision::{Generation, IntoRevision};
 use crate::snapshot::Snapshot;
@@ -31,7 +31,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) engine: Arc<Engine>,
-    medium: Option<Arc<ProbeReport>>,
+    probe: Option<Arc<ProbeReport>>,
 }
 
 impl Store {
@@ -88,7 +88,7 @@ impl Store {
     /// What creating the store found out about its file system. `None` unless this handle created it.
     #[must_use]
     pub fn probe_report(&self) -> Option<&ProbeReport> {
-        self.medium.as_deref()
+        self.probe.as_deref()
     }
 
     /// What the last look at the store found damaged on the way to its newest generation. `None` when nothing was.
@@ -151,12 +151,12 @@ impl Store {
         Ok(self.find(revision)?.generation)
     }
 
-    pub(crate) fn find(&self, revision: impl IntoRevision) -> Result<Link> {
+    pub(crate) fn find(&self, revision: impl IntoRevision) -> Result<ManifestRef> {
         let revision = revision.into_revision()?;
         resolve::find(self.engine.storage(), self.id(), self.engine.refresh()?.link, revision)
     }
 
-    /// Where the store stands: its newest generation, its health, and the saves that were begun and never finished.
+    /// Where the store stands: its newest generation, its health, and the commits that were begun and never finished.
     ///
     /// Looks at the names of everything in the store and at the contents of nothing.
     ///
@@ -179,12 +179,12 @@ impl Store {
             interrupted: Vec::new(),
             findings,
         };
-        for folder in [MANIFESTS, DATA] {
+        for directory in [MANIFESTS, DATA] {
             let found = self
                 .engine
                 .storage()
-                .scan(folder)
-                .map_err(|error| Error::io(Operation::List, folder, error))?;
+                .scan(directory)
+                .map_err(|error| Error::io(Operation::List, directory, error))?;
             let generations = found.iter().filter_map(|scanned| scanned.name.as_ref()?.generation());
             status.interrupted.extend(generations.filter(|generation| *generation > head.link.generation));
         }
@@ -215,27 +215,27 @@ pub struct Status {
     pub files: u64,
     /// Their length, in bytes.
     pub bytes: u64,
-    /// Whether it is the last one that was saved.
+    /// Whether it is the last one that was committed.
     pub health: Health,
-    /// The numbers of saves above it that were begun and not committed: interrupted, or going on just now.
+    /// The numbers of commits above it that were begun and not committed: interrupted, or going on just now.
     pub interrupted: Vec<Generation>,
     /// What was found damaged on the way to it.
     pub findings: Vec<Finding>,
 }
 
-/// Whether a store serves what was saved last.
+/// Whether a store serves what was committed last.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Health {
     /// It does.
     Ok,
-    /// Its pointer or newest manifest is damaged: it serves the newest generation that verifies, and saves nothing.
+    /// Its pointer or newest manifest is damaged: it serves the newest generation that verifies, and commits nothing.
     Degraded,
 }
 
 impl Status {
-    /// The interrupted saves as findings.
+    /// The interrupted commits as findings.
     #[must_use]
     pub fn interrupted_findings(&self) -> Vec<Finding> {
         self.interrupted.iter().map(|generation| interrupted(*generation)).collect()
@@ -245,10 +245,10 @@ impl Status {
 pub(crate) fn interrupted(generation: Generation) -> Finding {
     Finding {
         severity: Severity::Note,
-        kind: FindingKind::InterruptedSave,
+        kind: FindingKind::InterruptedCommit,
         path: None,
         generation: Some(generation),
-        detail: "a save was begun under this number and not committed; what it wrote is kept".into(),
+        detail: "a commit was begun under this number and not committed; what it wrote is kept".into(),
     }
 }
 
@@ -261,7 +261,7 @@ pub struct OpenOptions {
 impl Default for OpenOptions {
     fn default() -> Self {
         let (author, validators, cancel) = Default::default();
-        let (lock_wait, force_medium, checkpoint_thread) = (LOCK_WAIT, false, true);
+        let (lock_wait, allow_unsafe_filesystem, checkpoint_thread) = (LOCK_WAIT, false, true);
         Self {
             options: Options {
                 lock_wait,
@@ -269,7 +269,7 @@ impl Default for OpenOptions {
                 author,
                 validators,
                 cancel,
-                force_medium,
+                allow_unsafe_filesystem,
                 checkpoint_thread,
             },
         }
@@ -278,12 +278,12 @@ impl Default for OpenOptions {
 
 impl std::fmt::Debug for OpenOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Options { lock_wait, author, validators, force_medium, .. } = &self.options;
+        let Options { lock_wait, author, validators, allow_unsafe_filesystem, .. } = &self.options;
         f.debug_struct("OpenOptions")
             .field("lock_wait", lock_wait)
             .field("author", author)
             .field("validators", validators)
-            .field("force_medium", force_medium)
+            .field("force_medium", allow_unsafe_filesystem)
             .finish_non_exhaustive()
     }
 }
@@ -321,14 +321,14 @@ impl OpenOptions {
         self
     }
 
-    /// Who saves, unless a transaction says otherwise. Empty unless set.
+    /// Who commits, unless a transaction says otherwise. Empty unless set.
     #[must_use]
     pub fn author(mut self, author: &str) -> Self {
         self.options.author = author.to_owned();
         self
     }
 
-    /// Shows every file whose path matches `glob` to `validator` before it is saved, and before an older version of
+    /// Shows every file whose path matches `glob` to `validator` before it is committed, and before an older version of
     /// it is served in place of a damaged one. `*` stays within one part of a path, `**` does not.
     ///
     /// # Errors
@@ -351,7 +351,7 @@ impl OpenOptions {
     /// what a commit needs. What it lacks is then among the [warnings](ProbeReport::warnings). `false` unless set.
     #[must_use]
     pub const fn allow_unsafe_filesystem(mut self, allow: bool) -> Self {
-        self.options.force_medium = allow;
+        self.options.allow_unsafe_filesystem = allow;
         self
     }
 
@@ -368,7 +368,7 @@ impl OpenOptions {
     /// As there.
     pub fn open(self, dir: impl AsRef<Path>) -> Result<Store> {
         let engine = open::open(dir.as_ref(), self.options)?;
-        Ok(Store { engine: Arc::new(engine), medium: None })
+        Ok(Store { engine: Arc::new(engine), probe: None })
     }
 
     /// See [`Store::create`].
@@ -376,8 +376,8 @@ impl OpenOptions {
     /// # Errors
     /// As there.
     pub fn create(self, dir: impl AsRef<Path>) -> Result<Store> {
-        let (engine, medium) = create::create(dir.as_ref(), self.options)?;
-        Ok(Store { engine: Arc::new(engine), medium: Some(Arc::new(medium)) })
+        let (engine, probe) = create::create(dir.as_ref(), self.options)?;
+        Ok(Store { engine: Arc::new(engine), probe: Some(Arc::new(probe)) })
     }
 
     /// See [`Store::open_or_create`].
@@ -387,11 +387,11 @@ impl OpenOptions {
     pub fn open_or_create(self, dir: impl AsRef<Path>) -> Result<Store> {
         let dir = dir.as_ref();
         match self.clone().open(dir) {
-            Err(error) if error.is_vacant() => {}
+            Err(error) if error.is_missing_store() => {}
             other => return other,
         }
         match self.clone().create(dir) {
-            Err(error) if error.is_taken() => self.open(dir),
+            Err(error) if error.already_exists() => self.open(dir),
             other => other,
         }
     }
@@ -405,6 +405,6 @@ impl From<OpenOptions> for Options {
 
 impl From<Engine> for Store {
     fn from(engine: Engine) -> Self {
-        Self { engine: Arc::new(engine), medium: None }
+        Self { engine: Arc::new(engine), probe: None }
     }
 }

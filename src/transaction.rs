@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::engine::changeset::{Content, Draft, Planned, Proposal};
+use crate::engine::changeset::{ChangeSet, CommitRequest, Content, PendingChange};
 use crate::engine::commit::Outcome;
 use crate::engine::content;
-use crate::error::{Error, ErrorKind, Operation, Problem, Result};
+use crate::error::{Error, ErrorKind, ErrorRepr, Operation, Result};
 use crate::format::entry::Entry;
 use crate::format::manifest::GenerationKind;
 use crate::format::names::Name;
@@ -19,7 +19,7 @@ use crate::json_value;
 use crate::path::StorePath;
 use crate::revision::Generation;
 use crate::snapshot::Snapshot;
-use crate::storage::Round;
+use crate::storage::WriteBatch;
 
 /// Up to this length, in bytes, content that is in memory already stays there until the commit.
 const INLINE_MAX: usize = 64 << 10;
@@ -31,18 +31,18 @@ const INLINE_TOTAL_MAX: usize = 8 << 20;
 /// Nothing of it shows before [`commit`](Transaction::commit), and dropping it leaves nothing behind. It keeps
 /// nobody from anything: if somebody else changes the same paths first, the commit fails with `Conflict`.
 #[derive(Debug)]
-#[must_use = "a transaction that is dropped saves nothing"]
+#[must_use = "a transaction that is dropped commits nothing"]
 pub struct Transaction {
     pub(crate) base: Snapshot,
-    pub(crate) changes: BTreeMap<StorePath, Planned>,
-    pub(crate) reads: BTreeSet<StorePath>,
-    pub(crate) lists: BTreeSet<String>,
+    pub(crate) changes: BTreeMap<StorePath, PendingChange>,
+    pub(crate) read_set: BTreeSet<StorePath>,
+    pub(crate) scan_set: BTreeSet<String>,
     pub(crate) restores: Option<Generation>,
     overwrite: bool,
     author: Option<String>,
     metadata: BTreeMap<String, Value>,
     /// The content that is not in memory.
-    staging: Option<Box<dyn Round>>,
+    staging: Option<Box<dyn WriteBatch>>,
     inline: usize,
 }
 
@@ -50,7 +50,7 @@ pub struct Transaction {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Commit {
-    /// The generation that holds what was to be saved.
+    /// The generation that holds what was to be committed.
     pub generation: Generation,
     /// Whether that is a new one. `false` when the newest held the same already.
     pub changed: bool,
@@ -67,8 +67,8 @@ impl Transaction {
         Self {
             base,
             changes: BTreeMap::new(),
-            reads: BTreeSet::new(),
-            lists: BTreeSet::new(),
+            read_set: BTreeSet::new(),
+            scan_set: BTreeSet::new(),
             restores: None,
             overwrite: false,
             author: None,
@@ -84,7 +84,7 @@ impl Transaction {
         self.base.generation()
     }
 
-    /// Says who saves.
+    /// Says who commits.
     pub fn author(&mut self, author: &str) -> &mut Self {
         self.author = Some(author.to_owned());
         self
@@ -96,7 +96,7 @@ impl Transaction {
         self
     }
 
-    /// Whether to win over what somebody else has saved under the same paths since the base. `false` unless set.
+    /// Whether to win over what somebody else has committed under the same paths since the base. `false` unless set.
     pub const fn overwrite(&mut self, yes: bool) -> &mut Self {
         self.overwrite = yes;
         self
@@ -115,7 +115,8 @@ impl Transaction {
         }
         self.inline += bytes.len();
         let (blake3, length) = (Blake3::of(&bytes), bytes.len() as u64);
-        self.changes.insert(path, Planned::Write { bytes: length, blake3, content: Content::Inline(bytes) });
+        self.changes
+            .insert(path, PendingChange::Write { bytes: length, blake3, content: Content::Inline(bytes) });
         Ok(())
     }
 
@@ -127,7 +128,8 @@ impl Transaction {
     pub fn put_json<T: Serialize + ?Sized>(&mut self, path: impl AsRef<str>, value: &T) -> Result<()> {
         let path = path.as_ref();
         let checked = StorePath::new(path)?;
-        let text = json_value::to_text(value).map_err(|source| Problem::NotJson { path: checked, source })?;
+        let text =
+            json_value::to_text(value).map_err(|source| ErrorRepr::NotJson { path: checked, source })?;
         self.put(path, text)
     }
 
@@ -144,7 +146,7 @@ impl Transaction {
     /// Streams content into a staging file and plans to put it under the path.
     pub(crate) fn stage(&mut self, path: StorePath, reader: impl Read, action: Operation) -> Result<()> {
         let (name, bytes, blake3) = self.stream(&path, reader, action)?;
-        self.changes.insert(path, Planned::Write { bytes, blake3, content: Content::Staged(name) });
+        self.changes.insert(path, PendingChange::Write { bytes, blake3, content: Content::Staged(name) });
         Ok(())
     }
 
@@ -157,11 +159,11 @@ impl Transaction {
     ) -> Result<(Name, u64, Blake3)> {
         let engine = &self.base.engine;
         let cannot_stage = |error| Error::io(Operation::Stage, path.as_str(), error);
-        let round = match &mut self.staging {
-            Some(round) => round,
-            none => none.insert(engine.storage().round().map_err(cannot_stage)?),
+        let batch = match &mut self.staging {
+            Some(batch) => batch,
+            none => none.insert(engine.storage().begin_batch().map_err(cannot_stage)?),
         };
-        let (name, mut file) = round.stage().map_err(cannot_stage)?;
+        let (name, mut file) = batch.stage().map_err(cannot_stage)?;
         let unreadable = |error| Error::io(action, path.as_str(), error);
         let copied = engine.check_cancel().and_then(|()| {
             content::drain(&mut reader, u64::MAX, unreadable, |bytes| {
@@ -171,7 +173,7 @@ impl Transaction {
         });
         match copied {
             Ok((bytes, blake3)) => {
-                round.staged(file).map_err(cannot_stage)?;
+                batch.staged(file).map_err(cannot_stage)?;
                 Ok((name, bytes, blake3))
             }
             Err(error) => {
@@ -191,20 +193,20 @@ impl Transaction {
         let entry = match self.changes.get(&from) {
             None => {
                 let entry = self.base.find(from.as_str())?.clone();
-                self.reads.insert(from.clone());
+                self.read_set.insert(from.clone());
                 entry
             }
-            Some(Planned::Link(entry)) => entry.clone(),
-            Some(Planned::Remove) => return Err(removed(&from)),
-            Some(Planned::Write { .. }) => {
-                let planned = self.changes.remove(&from);
+            Some(PendingChange::Link(entry)) => entry.clone(),
+            Some(PendingChange::Remove) => return Err(removed(&from)),
+            Some(PendingChange::Write { .. }) => {
+                let pending = self.changes.remove(&from);
                 self.forget(from);
-                self.changes.extend(planned.map(|planned| (to, planned)));
+                self.changes.extend(pending.map(|pending| (to, pending)));
                 return Ok(());
             }
         };
         self.forget(from);
-        self.changes.insert(to.clone(), Planned::Link(entry.renamed(to)));
+        self.changes.insert(to.clone(), PendingChange::Link(entry.renamed(to)));
         Ok(())
     }
 
@@ -215,7 +217,7 @@ impl Transaction {
     pub fn remove(&mut self, path: impl AsRef<str>) -> Result<()> {
         let path = StorePath::new(path.as_ref())?;
         match self.changes.get(&path) {
-            Some(Planned::Remove) => return Err(removed(&path)),
+            Some(PendingChange::Remove) => return Err(removed(&path)),
             Some(_) => {}
             None => drop(self.base.find(path.as_str())?),
         }
@@ -227,7 +229,7 @@ impl Transaction {
     fn forget(&mut self, path: StorePath) {
         self.changes.remove(&path);
         if self.base.head.table.get(&path).is_some() {
-            self.changes.insert(path, Planned::Remove);
+            self.changes.insert(path, PendingChange::Remove);
         }
     }
 
@@ -241,9 +243,9 @@ impl Transaction {
         let checked = StorePath::new(path)?;
         let engine = &self.base.engine;
         match self.changes.get(&checked) {
-            Some(Planned::Remove) => Err(removed(&checked)),
-            Some(Planned::Write { content: Content::Inline(bytes), .. }) => Ok(bytes.clone()),
-            Some(Planned::Write { content: Content::Staged(name), bytes, .. }) => {
+            Some(PendingChange::Remove) => Err(removed(&checked)),
+            Some(PendingChange::Write { content: Content::Inline(bytes), .. }) => Ok(bytes.clone()),
+            Some(PendingChange::Write { content: Content::Staged(name), bytes, .. }) => {
                 let cannot_read = |error| Error::io(Operation::Read, name.to_string(), error);
                 let mut content = Vec::with_capacity(usize::try_from(*bytes).unwrap_or(0));
                 engine
@@ -253,10 +255,10 @@ impl Transaction {
                     .map_err(cannot_read)?;
                 Ok(content)
             }
-            Some(Planned::Link(entry)) => content::read(engine.storage(), entry)
+            Some(PendingChange::Link(entry)) => content::read(engine.storage(), entry)
                 .map_err(|failed| engine.failed(entry, self.base.head.link, failed)),
             None => {
-                self.reads.insert(checked);
+                self.read_set.insert(checked);
                 self.base.get(path)
             }
         }
@@ -271,7 +273,7 @@ impl Transaction {
         let bytes = self.get(path)?;
         let (path, generation) = (StorePath::new(path)?, self.base());
         serde_json::from_slice(&bytes)
-            .map_err(|source| Problem::OtherJson { path, generation, source }.into())
+            .map_err(|source| ErrorRepr::OtherJson { path, generation, source }.into())
     }
 
     /// Whether there is something under a path as this transaction leaves it. Remembered like a read.
@@ -281,10 +283,10 @@ impl Transaction {
     pub fn contains(&mut self, path: impl AsRef<str>) -> Result<bool> {
         let path = StorePath::new(path.as_ref())?;
         match self.changes.get(&path) {
-            Some(planned) => Ok(!matches!(planned, Planned::Remove)),
+            Some(pending) => Ok(!matches!(pending, PendingChange::Remove)),
             None => {
                 let found = self.base.head.table.get(&path).is_some();
-                self.reads.insert(path);
+                self.read_set.insert(path);
                 Ok(found)
             }
         }
@@ -298,13 +300,13 @@ impl Transaction {
     pub fn list(&mut self, prefix: &str) -> Result<Vec<StorePath>> {
         let mut paths: BTreeSet<StorePath> =
             self.base.head.table.list(prefix).into_iter().map(|entry| entry.path.clone()).collect();
-        for (path, planned) in self.changes.iter().filter(|(path, _)| path.as_str().starts_with(prefix)) {
-            match planned {
-                Planned::Remove => paths.remove(path),
+        for (path, pending) in self.changes.iter().filter(|(path, _)| path.as_str().starts_with(prefix)) {
+            match pending {
+                PendingChange::Remove => paths.remove(path),
                 _ => paths.insert(path.clone()),
             };
         }
-        self.lists.insert(prefix.to_owned());
+        self.scan_set.insert(prefix.to_owned());
         Ok(paths.into_iter().collect())
     }
 
@@ -324,16 +326,16 @@ impl Transaction {
     /// * `Busy` when another writer held the lock for too long.
     /// * `Invalid` when a rule or a validator refuses it.
     /// * `Corrupt` when the store is damaged and must be repaired first.
-    /// * `Io` when the system refused; nothing was saved, and the handle stays usable.
+    /// * `Io` when the system refused; nothing was committed, and the handle stays usable.
     /// * `CommitOutcomeUnknown` when the disk failed at the very end: the generation may have become durable or not.
     ///   The handle is then `Poisoned` until the store is opened again.
     pub fn commit(mut self, message: &str) -> Result<Commit> {
         let engine = &self.base.engine;
         engine.poison().check()?;
-        if let Some(round) = &mut self.staging {
-            round.flush().map_err(|error| Error::io(Operation::Sync, "the staged content", error))?;
+        if let Some(batch) = &mut self.staging {
+            batch.sync().map_err(|error| Error::io(Operation::Sync, "the staged content", error))?;
         }
-        let draft = Draft {
+        let change_set = ChangeSet {
             kind: if self.restores.is_some() { GenerationKind::Rollback } else { GenerationKind::Commit },
             author: self.author.take().unwrap_or_else(|| engine.options().author.clone()),
             message: message.to_owned(),
@@ -341,11 +343,17 @@ impl Transaction {
             restores: self.restores,
             changes: std::mem::take(&mut self.changes),
         };
-        let (reads, lists) = (std::mem::take(&mut self.reads), std::mem::take(&mut self.lists));
-        let proposal = Proposal { base: &self.base.head, draft, reads, lists, overwrite: self.overwrite };
-        let outcome = engine.commit(proposal);
+        let (read_set, scan_set) = (std::mem::take(&mut self.read_set), std::mem::take(&mut self.scan_set));
+        let request = CommitRequest {
+            base: &self.base.head,
+            change_set,
+            read_set,
+            scan_set,
+            overwrite: self.overwrite,
+        };
+        let outcome = engine.commit(request);
         if outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::CommitOutcomeUnknown) {
-            // What was staged may be all that is left of the save.
+            // What was staged may be all that is left of the commit.
             self.staging = None;
         }
         outcome.map(Commit::of)
@@ -353,13 +361,13 @@ impl Transaction {
 }
 
 fn removed(path: &StorePath) -> Error {
-    Problem::RemovedHere(path.clone()).into()
+    ErrorRepr::RemovedHere(path.clone()).into()
 }
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        if let Some(round) = &mut self.staging {
-            round.discard(false);
+        if let Some(batch) = &mut self.staging {
+            batch.discard(false);
         }
     }
 }

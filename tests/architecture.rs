@@ -20,14 +20,14 @@ const LIBRARY: &str = "
     format::pointer
     format::checkpoint format::manifest
     fs
-    fs::lock fs::medium fs::op fs::source fs::outside
+    fs::lock fs::probe fs::op fs::source fs::host_dirs
     fs::real
     fs::sim::random fs::sim::disk
-    fs::sim::paths fs::sim::fate
-    fs::sim::cut
+    fs::sim::paths fs::sim::outcome
+    fs::sim::crash_point
     fs::sim
     storage
-    storage::round
+    storage::batch
     storage::directory
     storage::export_dir
     engine::poison engine::pins engine::backoff engine::table engine::validate engine::content
@@ -57,7 +57,7 @@ const LIBRARY: &str = "
 const COMMAND: &str = "
     exit term output jsondiff stdin
     args
-    signal failure
+    signal error
     content context
     progress
     summary

@@ -1,10 +1,10 @@
 //! The crash kit: what it finds in applications that make a mistake, and that it finds nothing in one that does not.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-use genstore::sim::{Failure, Left, Machine, Outcome, PowerCuts, Report};
+use genstore::sim::{Left, Machine, Outcome, PowerCuts, Report, Violation};
 use genstore::{Store, json};
 
-/// Saves one file.
+/// Commits one file.
 fn save(store: &Store, path: &str, content: &str) -> genstore::Result<()> {
     let mut tx = store.begin()?;
     tx.put(path, content)?;
@@ -21,7 +21,7 @@ fn read(left: &Left<'_>, path: &str) -> String {
     String::from_utf8(snapshot.get(path).unwrap()).unwrap()
 }
 
-/// Saves a plan twice, and says so after each time.
+/// Commits a plan twice, and says so after each time.
 fn plans(machine: &Machine) -> Outcome {
     let store = machine.start()?;
     for day in ["monday", "friday"] {
@@ -45,7 +45,7 @@ fn told(left: &Left<'_>) -> Outcome {
 fn replay(
     saves: impl FnOnce(&Machine) -> Outcome,
     check: impl Fn(&Left<'_>) -> Outcome,
-) -> Result<Report, Failure> {
+) -> Result<Report, Violation> {
     PowerCuts::new().replay(saves, check)
 }
 
@@ -60,7 +60,7 @@ fn nothing_is_found_where_nothing_is_wrong() {
 }
 
 #[test]
-fn one_change_in_two_saves_is_found() {
+fn one_change_in_two_commits_is_found() {
     let saves = |machine: &Machine| {
         let store = machine.start()?;
         save(&store, "plan", "monday")?;
@@ -79,7 +79,7 @@ fn one_change_in_two_saves_is_found() {
 }
 
 #[test]
-fn a_save_that_is_told_of_too_early_is_found() {
+fn a_commit_that_is_told_of_too_early_is_found() {
     let saves = |machine: &Machine| {
         let store = machine.start()?;
         save(&store, "plan", "monday")?;
@@ -105,7 +105,7 @@ fn an_application_that_does_not_start_on_an_empty_store_is_found() {
 }
 
 #[test]
-fn saves_that_fail_are_not_replayed() {
+fn commit_that_fail_are_not_replayed() {
     let options = Store::options().author("ann").validate("**.json", json()).unwrap();
     let saves = |machine: &Machine| Ok(save(&machine.start()?, "plan.json", "not JSON")?);
     let failure = PowerCuts::new().options(options).replay(saves, |_| panic!("never asked")).unwrap_err();
@@ -114,7 +114,7 @@ fn saves_that_fail_are_not_replayed() {
 }
 
 #[test]
-fn saves_to_another_store_are_not_taken_for_right() {
+fn commit_to_another_store_are_not_taken_for_right() {
     let failure = replay(|_| Ok(()), |_| Ok(())).unwrap_err();
     assert_eq!((failure.when.as_str(), failure.reached.len()), ("before any power cut", 0));
     assert!(failure.reason.contains("Machine::start"), "{failure}");

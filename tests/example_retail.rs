@@ -30,7 +30,7 @@ fn data() -> PathBuf {
 }
 
 /// The directory and a snapshot of a new store that holds it. The directory lives as long as it is kept.
-fn saved() -> Outcome<(tempfile::TempDir, Snapshot)> {
+fn committed() -> Outcome<(tempfile::TempDir, Snapshot)> {
     let dir = tempfile::tempdir()?;
     let store = Store::create(dir.path().join("store"))?;
     let mut tx = store.begin()?;
@@ -43,8 +43,8 @@ fn saved() -> Outcome<(tempfile::TempDir, Snapshot)> {
 /// Logical path -> bytes of every file under the data directory.
 fn shipped() -> Outcome<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
-    for (folder, prefix) in [(data(), ""), (data().join("stores"), "stores/")] {
-        for entry in fs::read_dir(folder)? {
+    for (directory, prefix) in [(data(), ""), (data().join("stores"), "stores/")] {
+        for entry in fs::read_dir(directory)? {
             let entry = entry?;
             if entry.file_type()?.is_file() {
                 let name = entry.file_name().into_string().map_err(|_| "a name is not UTF-8")?;
@@ -57,7 +57,7 @@ fn shipped() -> Outcome<BTreeMap<String, Vec<u8>>> {
 
 #[test]
 fn partitions_schedule_and_index_agree() -> Outcome {
-    let (_dir, snapshot) = saved()?;
+    let (_dir, snapshot) = committed()?;
     let catalog = Catalog::load(&snapshot)?;
     assert_eq!(catalog.problems(), Vec::<String>::new());
     assert_eq!(catalog.shops.len(), 60);
@@ -69,7 +69,7 @@ fn partitions_schedule_and_index_agree() -> Outcome {
 
 #[test]
 fn a_store_gives_back_every_byte() -> Outcome {
-    let (_dir, snapshot) = saved()?;
+    let (_dir, snapshot) = committed()?;
     let shipped = shipped()?;
     let listed: Vec<String> = snapshot.list("").iter().map(|file| file.path.to_string()).collect();
     assert_eq!(listed, shipped.keys().cloned().collect::<Vec<_>>());
@@ -110,7 +110,7 @@ fn rewritten<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Outcome<Vec<u8>> 
 /// A check that finds nothing proves something only if it can find something.
 #[test]
 fn the_check_finds_what_is_wrong() -> Outcome {
-    let (_dir, snapshot) = saved()?;
+    let (_dir, snapshot) = committed()?;
     let problems_after = |harm: fn(&mut Catalog)| -> Outcome<String> {
         let mut catalog = Catalog::load(&snapshot)?;
         harm(&mut catalog);

@@ -1,4 +1,4 @@
-//! The disk under a directory: what it is, and how often it was told to flush its cache.
+//! The disk under a directory: what it is, and how often it was told to fsync its cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,16 +34,16 @@ impl Disk {
         let device = fs::canonicalize(&source).unwrap_or(source);
         let device = device.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let class = Path::new("/sys/class/block").join(&device);
-        // Flushes are counted for the whole disk only.
+        // Fsyncs are counted for the whole disk only.
         let whole =
             if class.join("partition").exists() { fs::canonicalize(&class)?.join("..") } else { class };
         let stat = Some(whole.join("stat")).filter(|stat| stat.exists());
         Ok(Self { stat, name: format!("{kind} on {device}") })
     }
 
-    /// The flushes so far, those of other programs included. Field 16 of `stat` (kernel: Documentation/block/stat.rst).
+    /// The fsyncs so far, those of other programs included. Field 16 of `stat` (kernel: Documentation/block/stat.rst).
     #[must_use]
-    pub fn flushes(&self) -> Option<u64> {
+    pub fn syncs(&self) -> Option<u64> {
         let stat = fs::read_to_string(self.stat.as_ref()?).ok()?;
         stat.split_whitespace().nth(15)?.parse().ok()
     }

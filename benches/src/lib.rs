@@ -1,4 +1,4 @@
-//! What the benchmarks share: arguments, medians, files to save, and what the machine tells about itself.
+//! What the benchmarks share: arguments, medians, files to commit, and what the machine tells about itself.
 
 pub mod disk;
 pub mod stats;
@@ -11,7 +11,7 @@ use std::str::FromStr;
 /// Anything may fail here, and the program then says so and ends.
 pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// The length of every file that is saved, in bytes.
+/// The length of every file that is committed, in bytes.
 pub const FILE_BYTES: usize = 4096;
 
 /// The arguments of a program: a directory to work in, and options with values.
@@ -82,7 +82,7 @@ impl Contents {
         text.into_bytes()
     }
 
-    /// `count` files under the paths that every benchmark saves to.
+    /// `count` files under the paths that every benchmark commits to.
     pub fn next_files(&mut self, count: usize) -> Vec<(String, Vec<u8>)> {
         (0..count).map(|number| (format!("stores/{number:05}.json"), self.next_file())).collect()
     }

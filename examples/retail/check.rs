@@ -16,7 +16,7 @@ pub struct Catalog {
 
 impl Catalog {
     /// All files come from one snapshot. Reading them one by one from the newest state would report
-    /// contradictions that never existed, whenever a save falls in between.
+    /// contradictions that never existed, whenever a commit falls in between.
     pub fn load(snapshot: &Snapshot) -> genstore::Result<Self> {
         let mut shops = BTreeMap::new();
         for file in snapshot.list("stores/") {

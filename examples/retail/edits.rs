@@ -11,7 +11,7 @@ use crate::{Outcome, expect};
 pub fn move_delivery(store: &Store, id: &str, to: Weekday) -> Outcome {
     let mut tx = store.begin()?;
     // Reads through the transaction are remembered: if somebody else changes one of these files before
-    // the commit, it reports a conflict instead of saving on top of them.
+    // the commit, it reports a conflict instead of committing on top of them.
     let mut index: Index = tx.get_json(INDEX)?;
     let mut schedule: Schedule = tx.get_json(SCHEDULE)?;
     let path = index.stores.get(id).ok_or("the index knows no such shop")?.clone();
@@ -35,7 +35,7 @@ pub fn move_delivery(store: &Store, id: &str, to: Weekday) -> Outcome {
     expect(commit.put == 3, "partition, schedule and index are one generation")
 }
 
-/// Perfectly valid files, saved whole and durably, and wrong: the schedule still sends vans there.
+/// Perfectly valid files, committed whole and durably, and wrong: the schedule still sends vans there.
 pub fn clear_delivery_days(store: &Store, region: &str) -> Outcome<Generation> {
     let mut tx = store.begin()?;
     for path in tx.list("stores/")? {
@@ -72,7 +72,7 @@ fn sunday_hours() -> Hours {
 
 /// Restores just the files that the bad generation changed, from the generation before it.
 ///
-/// `store.rollback(before, …)` would bring back the whole state, and lose what was saved since.
+/// `store.rollback(before, …)` would bring back the whole state, and lose what was committed since.
 pub fn take_back(store: &Store, bad: Generation, kept: &str) -> Outcome {
     let entry = store.entry(bad)?;
     let before = store.snapshot_at(entry.parent.ok_or("nothing is before the bad edit")?)?;
@@ -108,7 +108,7 @@ pub fn refuse_broken_json(dir: &Path) -> Outcome {
     let mut tx = guarded.begin()?;
     // What a program leaves that was stopped while it wrote, or an editor on a full disk.
     tx.put("stores/downtown.json", half)?;
-    match tx.commit("save Downtown") {
+    match tx.commit("commit Downtown") {
         Err(error) if error.kind() == ErrorKind::Invalid => println!("Refused: {error}."),
         Err(error) => return Err(error.into()),
         Ok(_) => return expect(false, "half a file is refused"),

@@ -49,7 +49,7 @@ fn run() -> Outcome {
         None => scratch.path().join("retail-store"),
     };
 
-    let (store, start) = first_save(&dir)?;
+    let (store, start) = first_commit(&dir)?;
 
     heading("A shop's delivery moves from Thursday to Friday");
     edits::move_delivery(&store, "downtown", model::Weekday::Friday)?;
@@ -78,11 +78,11 @@ fn run() -> Outcome {
     edits::take_back(&store, bad, "larkrise")?;
     expect_healthy(&store.snapshot()?)?;
 
-    heading("Two operators save the same file");
+    heading("Two operators commit the same file");
     sharing::conflict_and_retry(&store)?;
 
-    heading("Reading while somebody saves");
-    sharing::read_during_saves(&store)?;
+    heading("Reading while somebody commits");
+    sharing::read_during_commits(&store)?;
 
     heading("A guard against broken files");
     edits::refuse_broken_json(&dir)?;
@@ -94,16 +94,16 @@ fn run() -> Outcome {
     end_of_day(&store, start)
 }
 
-/// Saves the shipped files as one generation.
-fn first_save(dir: &Path) -> Outcome<(Store, Generation)> {
-    heading("The first save");
+/// Commits the shipped files as one generation.
+fn first_commit(dir: &Path) -> Outcome<(Store, Generation)> {
+    heading("The first commit");
     let store = Store::open_or_create(dir)?;
     println!("Store {} in {}", store.id(), store.dir().display());
     for warning in store.probe_report().map_or(&[][..], |report| &report.warnings) {
         println!("  note: {warning}");
     }
     let found = store.snapshot()?;
-    // The save below prunes, so a store with something else in it is not ours to use.
+    // The commit below prunes, so a store with something else in it is not ours to use.
     if found.files() > 0 && found.entry(model::INDEX).is_none() {
         return Err("this store holds other data; name another directory".into());
     }
@@ -139,7 +139,7 @@ fn history_and_diff(store: &Store, bad: Generation) -> Outcome {
 }
 
 fn end_of_day(store: &Store, start: Generation) -> Outcome {
-    let commit = store.rollback(start, "end of the exercise: the state of the first save")?;
+    let commit = store.rollback(start, "end of the exercise: the state of the first commit")?;
     println!(
         "Generation {} is generation {start} again; {} bytes were written for it.",
         commit.generation, commit.bytes

@@ -1,6 +1,6 @@
 //! What the files of the retail example hold, as serde types.
 //!
-//! The field order is the order in the files, so that a program that reads a file and saves it again
+//! The field order is the order in the files, so that a program that reads a file and commits it again
 //! changes only the lines it meant to change.
 
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ impl fmt::Display for Weekday {
 
 /// One partition, `stores/<id>.json`.
 ///
-/// Unknown fields are refused here and below: saving a typed value would silently drop them.
+/// Unknown fields are refused here and below: committing a typed value would silently drop them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shop {

@@ -17,7 +17,7 @@ pub fn conflict_and_retry(store: &Store) -> Outcome {
     let winner = first.commit("north leaves earlier on Mondays")?;
     match second.commit("valley leaves earlier on Tuesdays") {
         Err(error) if error.kind() == ErrorKind::Conflict => {
-            println!("The second save is refused: {error}.");
+            println!("The second commit is refused: {error}.");
             for conflict in error.conflicts() {
                 println!("  {} was changed by generation {}", conflict.path, conflict.generation);
             }
@@ -28,7 +28,7 @@ pub fn conflict_and_retry(store: &Store) -> Outcome {
             expect(named, "the conflict names the file and the generation")?;
         }
         Err(error) => return Err(error.into()),
-        Ok(_) => return expect(false, "the second save conflicts with the first"),
+        Ok(_) => return expect(false, "the second commit conflicts with the first"),
     }
 
     let commit = save(store, "valley leaves earlier on Tuesdays", |tx| {
@@ -70,8 +70,8 @@ fn depart_at(tx: &mut Transaction, day: Weekday, region: &str, time: &str) -> Ou
 }
 
 /// While one thread changes all 60 shops again and again, this one reads: an old snapshot stays what it
-/// was, and a new one shows all shops before a save or all of them after it, never some of each.
-pub fn read_during_saves(store: &Store) -> Outcome {
+/// was, and a new one shows all shops before a commit or all of them after it, never some of each.
+pub fn read_during_commits(store: &Store) -> Outcome {
     let held = store.snapshot()?;
     let at_first = alert_levels(&held)?;
 
@@ -82,7 +82,7 @@ pub fn read_during_saves(store: &Store) -> Outcome {
             let last = writer.is_finished();
             expect(alert_levels(&held)? == at_first, "a held snapshot never changes")?;
             let levels = alert_levels(&store.snapshot()?)?;
-            expect(levels == at_first || levels.len() == 1, "a snapshot shows no half of a save")?;
+            expect(levels == at_first || levels.len() == 1, "a snapshot shows no half of a commit")?;
             looks += 1;
             if last {
                 break;
@@ -93,13 +93,13 @@ pub fn read_during_saves(store: &Store) -> Outcome {
     })?;
 
     let now = store.snapshot()?;
-    println!("Read all shops {looks} times during 5 saves; no snapshot was a mixture.");
+    println!("Read all shops {looks} times during 5 commits; no snapshot was a mixture.");
     println!(
         "The held snapshot is still generation {}, the store is at {}.",
         held.generation(),
         now.generation()
     );
-    expect(alert_levels(&now)? == BTreeSet::from([35]), "a new snapshot shows the last save")?;
+    expect(alert_levels(&now)? == BTreeSet::from([35]), "a new snapshot shows the last commit")?;
     expect(held.generation() < now.generation(), "the held snapshot is the older one")
 }
 

@@ -23,7 +23,7 @@ impl Backoff {
     pub(crate) fn wait(&mut self, system: &dyn Fs, left: Duration) -> io::Result<()> {
         let [chance, ..] = system.random()?;
         let millis = self.millis / 2 + u64::from(chance) % self.millis.div_ceil(2).max(1);
-        system.pause(Duration::from_millis(millis.max(1)).min(left));
+        system.sleep(Duration::from_millis(millis.max(1)).min(left));
         self.millis = (self.millis * 2).min(self.max);
         Ok(())
     }

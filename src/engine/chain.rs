@@ -1,17 +1,17 @@
 //! The history of a store, from a generation back along the hashes of its parents.
 
-use super::read::{self, Fault};
+use super::read::{self, LoadError};
 use crate::format::FormatError;
 use crate::format::manifest::Manifest;
 use crate::format::names::{CHECKPOINTS, Name};
-use crate::format::pointer::Link;
+use crate::format::pointer::ManifestRef;
 use crate::hash::StoreId;
 use crate::revision::Generation;
 use crate::storage::Storage;
 
 /// How many manifests above the head are looked at.
 const ABOVE_MAX: usize = 1000;
-/// How many numbers in a row may be missing before nothing more is looked for: each failed save leaves one.
+/// How many numbers in a row may be missing before nothing more is looked for: each failed commit leaves one.
 const GAP_MAX: usize = 16;
 
 /// Goes back from a link, newest first.
@@ -25,25 +25,25 @@ pub(crate) struct Chain<'a> {
 }
 
 enum Step {
-    At(Link),
+    At(ManifestRef),
     /// The chain is broken at this generation.
     Below(Generation),
     End,
 }
 
 impl<'a> Chain<'a> {
-    pub(crate) const fn new(storage: &'a dyn Storage, store: StoreId, from: Link) -> Self {
+    pub(crate) const fn new(storage: &'a dyn Storage, store: StoreId, from: ManifestRef) -> Self {
         Self { storage, store, next: Step::At(from) }
     }
 
-    fn read(&self, link: Link) -> Result<Manifest, Fault> {
+    fn read(&self, link: ManifestRef) -> Result<Manifest, LoadError> {
         let manifest = read::manifest(self.storage, link)?;
         read::check_store(&manifest, self.store)?;
         Ok(manifest)
     }
 
     /// The newest checkpoint below a generation that is intact and whose manifest is.
-    fn anchor(&self, below: Generation) -> Option<(Link, Manifest)> {
+    fn anchor(&self, below: Generation) -> Option<(ManifestRef, Manifest)> {
         let found = self.storage.scan(CHECKPOINTS).ok()?;
         let generations = found.iter().rev().filter_map(|scanned| match scanned.name {
             Some(Name::Checkpoint(generation)) if generation < below => Some(generation),
@@ -62,7 +62,7 @@ impl<'a> Chain<'a> {
 }
 
 impl Iterator for Chain<'_> {
-    type Item = Result<(Link, Manifest), Fault>;
+    type Item = Result<(ManifestRef, Manifest), LoadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let (link, manifest) = match self.next {
@@ -70,7 +70,7 @@ impl Iterator for Chain<'_> {
             Step::At(link) => match self.read(link) {
                 Ok(manifest) => (link, manifest),
                 Err(fault) => {
-                    self.next = if matches!(fault, Fault::Fatal(_)) {
+                    self.next = if matches!(fault, LoadError::Fatal(_)) {
                         Step::End
                     } else {
                         Step::Below(link.generation)
@@ -93,15 +93,15 @@ impl Iterator for Chain<'_> {
 
 /// Fails when the pointer is an older copy of itself: a manifest above the head names another one above it as its
 /// parent, and only a committed generation gets a child.
-pub(crate) fn check_not_behind(storage: &dyn Storage, head: Link) -> Result<(), Fault> {
+pub(crate) fn check_not_behind(storage: &dyn Storage, head: ManifestRef) -> Result<(), LoadError> {
     let above = std::iter::successors(head.generation.next(), |generation| generation.next());
     let mut missing = 0;
     for generation in above.take(ABOVE_MAX) {
         let found = read::manifest_alone(storage, generation);
-        missing = if matches!(found, Err(Fault::Missing(_))) { missing + 1 } else { 0 };
+        missing = if matches!(found, Err(LoadError::Missing(_))) { missing + 1 } else { 0 };
         let manifest = match found {
             Ok((_, manifest)) => manifest,
-            Err(Fault::Fatal(error)) => return Err(error.into()),
+            Err(LoadError::Fatal(error)) => return Err(error.into()),
             Err(_) if missing > GAP_MAX => return Ok(()),
             Err(_) => continue,
         };
@@ -114,7 +114,7 @@ pub(crate) fn check_not_behind(storage: &dyn Storage, head: Link) -> Result<(), 
                 "it names generation {}, and generation {generation} follows {}: it is an older copy of itself",
                 head.generation, parent.generation
             );
-            return Err(Fault::Damaged { name: Name::Pointer, why: FormatError::rule(rule) });
+            return Err(LoadError::Damaged { name: Name::Pointer, why: FormatError::rule(rule) });
         }
         return Ok(());
     }

@@ -13,18 +13,18 @@ use crate::hash::Blake3;
 use crate::path::StorePath;
 use crate::revision::Generation;
 
-/// Where the bytes of a file are until it is saved.
+/// Where the bytes of a file are until it is committed.
 #[derive(Debug)]
 pub(crate) enum Content {
     /// In memory: they are few.
     Inline(Vec<u8>),
-    /// In a staging file that has been flushed.
+    /// In a staging file that has been fsynced.
     Staged(Name),
 }
 
 /// One change that is to be made.
 #[derive(Debug)]
-pub(crate) enum Planned {
+pub(crate) enum PendingChange {
     /// New bytes.
     Write {
         bytes: u64,
@@ -38,37 +38,37 @@ pub(crate) enum Planned {
 
 /// Everything about a generation but its number and its time.
 #[derive(Debug)]
-pub(crate) struct Draft {
+pub(crate) struct ChangeSet {
     pub(crate) kind: GenerationKind,
     pub(crate) author: String,
     pub(crate) message: String,
     pub(crate) metadata: BTreeMap<String, Value>,
     pub(crate) restores: Option<Generation>,
-    pub(crate) changes: BTreeMap<StorePath, Planned>,
+    pub(crate) changes: BTreeMap<StorePath, PendingChange>,
 }
 
 /// What a transaction wants to become a generation.
 #[derive(Debug)]
-pub(crate) struct Proposal<'a> {
+pub(crate) struct CommitRequest<'a> {
     /// The state that it was made on.
     pub(crate) base: &'a Head,
-    pub(crate) draft: Draft,
+    pub(crate) change_set: ChangeSet,
     /// The paths that were read through it.
-    pub(crate) reads: BTreeSet<StorePath>,
+    pub(crate) read_set: BTreeSet<StorePath>,
     /// The prefixes that were listed through it.
-    pub(crate) lists: BTreeSet<String>,
-    /// Whether to win over what others have saved since the base.
+    pub(crate) scan_set: BTreeSet<String>,
+    /// Whether to win over what others have committed since the base.
     pub(crate) overwrite: bool,
 }
 
-impl Draft {
+impl ChangeSet {
     /// Its changes, as the manifest of this generation states them.
     pub(crate) fn changes(&self, generation: Generation) -> Vec<Change> {
-        self.changes.iter().map(|(path, planned)| planned.change(path, generation)).collect()
+        self.changes.iter().map(|(path, pending)| pending.change(path, generation)).collect()
     }
 }
 
-impl Planned {
+impl PendingChange {
     fn change(&self, path: &StorePath, generation: Generation) -> Change {
         match self {
             Self::Remove => Change::Remove(path.clone()),

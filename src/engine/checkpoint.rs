@@ -11,14 +11,14 @@ use super::replay::cost;
 use super::table::Table;
 use crate::format::checkpoint::{self, Header};
 use crate::format::names::{CHECKPOINTS, Name};
-use crate::format::pointer::Link;
+use crate::format::pointer::ManifestRef;
 use crate::hash::StoreId;
 use crate::revision::Generation;
 use crate::storage::Storage;
 use crate::sync::{PoisonError, thread};
 
 /// A table is always cheap enough to make from manifests of this cost. It also bounds what one damaged manifest can
-/// hide in a small store: everything since the last checkpoint, some 8 saves.
+/// hide in a small store: everything since the last checkpoint, some 8 commits.
 const COST_MIN: u64 = 256;
 
 /// The size rule: a checkpoint is due when reading the manifests since the last one costs more than reading the
@@ -80,21 +80,26 @@ fn written_since(storage: &dyn Storage, store: StoreId, head: &Head) -> Option<(
     None
 }
 
-/// Writes the checkpoint of a table. It is flushed before it gets its name, so that a crash leaves no torn one.
-pub(crate) fn write(storage: &dyn Storage, store: StoreId, link: Link, table: &Table) -> io::Result<()> {
-    let mut round = storage.round()?;
-    let (staged, file) = round.stage()?;
+/// Writes the checkpoint of a table. It is fsynced before it gets its name, so that a crash leaves no torn one.
+pub(crate) fn write(
+    storage: &dyn Storage,
+    store: StoreId,
+    link: ManifestRef,
+    table: &Table,
+) -> io::Result<()> {
+    let mut batch = storage.begin_batch()?;
+    let (staged, file) = batch.stage()?;
     let header = Header::new(store, link, table.files(), table.bytes());
     let mut out = io::BufWriter::with_capacity(1 << 16, file);
     let written = checkpoint::write(&mut out, &header, table.iter())
         .map_err(io::Error::other)
         .and_then(|()| out.flush())
         .and_then(|()| out.into_inner().map_err(io::IntoInnerError::into_error))
-        .and_then(|file| round.staged(file))
-        .and_then(|()| round.flush())
+        .and_then(|file| batch.staged(file))
+        .and_then(|()| batch.sync())
         .and_then(|()| storage.replace_derived(&staged, &Name::Checkpoint(link.generation)));
     if written.is_err() {
-        round.discard(false);
+        batch.discard(false);
     }
     written
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
-use super::changeset::{Content, Draft, Planned, Proposal};
+use super::changeset::{ChangeSet, CommitRequest, Content, PendingChange};
 use super::content;
 use super::finding::Finding;
 use super::handle::Engine;
 use super::head::Head;
 use super::publish::{self, publish};
-use crate::error::{Error, Operation, Problem, Result};
+use crate::error::{Error, ErrorRepr, Operation, Result};
 use crate::format::entry::Entry;
 use crate::format::names::Name;
 use crate::path::StorePath;
@@ -39,10 +39,10 @@ impl Engine {
     /// # Errors
     /// As [`publish()`]; `Conflict` when somebody else changed what it wrote or read; `Invalid` when a validator or a
     /// rule refuses it; `Corrupt` when the store is damaged, as it must be repaired first.
-    pub(crate) fn commit(&self, mut proposal: Proposal<'_>) -> Result<Outcome> {
+    pub(crate) fn commit(&self, mut request: CommitRequest<'_>) -> Result<Outcome> {
         self.poison().check()?;
-        self.validate(&proposal.draft)?;
-        let mended = self.mended(&proposal);
+        self.validate(&request.change_set)?;
+        let rewrites_damaged = self.rewrites_damaged(&request);
         let writer = self.lock_writer()?;
         // Another thread may have poisoned the handle while this one waited.
         self.poison().check()?;
@@ -50,66 +50,65 @@ impl Engine {
         check_healthy(&head)?;
         // Nothing is acknowledged as being there, and nothing follows it, before it is durable: after a crash a
         // generation whose parent is not to be found would look like damage.
-        if !writer.is_settled(head.link.generation) {
-            self.or_poison(publish::settle(self.storage(), self.options(), &writer, &head))?;
-            writer.note_settled(self.storage(), head.link.generation);
+        if !writer.is_head_synced(head.link.generation) {
+            self.or_poison(publish::sync_head(self.storage(), self.options(), &writer, &head))?;
+            writer.note_head_synced(self.storage(), head.link.generation);
         }
-        if head.link != proposal.base.link && !proposal.overwrite {
-            self.check_conflicts(&proposal, &head)?;
+        if head.link != request.base.link && !request.overwrite {
+            self.check_conflicts(&request, &head)?;
         }
-        proposal
-            .draft
-            .changes
-            .retain(|path, planned| mended.contains(path) || planned.makes_a_difference(&head.table, path));
-        if proposal.draft.changes.is_empty() {
+        request.change_set.changes.retain(|path, pending| {
+            rewrites_damaged.contains(path) || pending.makes_a_difference(&head.table, path)
+        });
+        if request.change_set.changes.is_empty() {
             return Ok(Outcome { generation: head.link.generation, made: None });
         }
         let published =
-            publish(self.storage(), self.options(), &writer, self.id(), Some(&head), &proposal.draft);
+            publish(self.storage(), self.options(), &writer, self.id(), Some(&head), &request.change_set);
         let published = self.or_poison(published)?;
         drop(writer);
-        let made = size(&proposal.draft);
+        let made = size(&request.change_set);
         let head = self.checkpoint_if_due(published);
         Ok(Outcome { generation: self.remember(head).link.generation, made: Some(made) })
     }
 
     /// The paths under which the proposal puts the content that they should have, in place of damaged bytes: that
     /// makes a difference although the hash is the same. Found before the lock is taken, as the files are read.
-    fn mended(&self, proposal: &Proposal<'_>) -> BTreeSet<StorePath> {
-        let is_mended = |(path, planned): (&StorePath, &Planned)| {
-            let live = proposal.base.table.get(path)?;
-            let is_candidate = match planned {
-                Planned::Write { blake3, .. } => *blake3 == live.blake3,
-                Planned::Link(entry) => entry.blake3 == live.blake3 && !entry.is_same_file(live),
-                Planned::Remove => false,
+    fn rewrites_damaged(&self, request: &CommitRequest<'_>) -> BTreeSet<StorePath> {
+        let is_mended = |(path, pending): (&StorePath, &PendingChange)| {
+            let live = request.base.table.get(path)?;
+            let is_candidate = match pending {
+                PendingChange::Write { blake3, .. } => *blake3 == live.blake3,
+                PendingChange::Link(entry) => entry.blake3 == live.blake3 && !entry.is_same_file(live),
+                PendingChange::Remove => false,
             };
             (is_candidate && content::is_damaged(self.storage(), live)).then(|| path.clone())
         };
-        proposal.draft.changes.iter().filter_map(is_mended).collect()
+        request.change_set.changes.iter().filter_map(is_mended).collect()
     }
 
-    fn validate(&self, draft: &Draft) -> Result<()> {
+    fn validate(&self, change_set: &ChangeSet) -> Result<()> {
         let validators = &self.options().validators;
-        for (path, planned) in draft.changes.iter().filter(|(path, _)| validators.concern(path)) {
-            validators.check(path, || self.planned_content(path, planned))?;
+        for (path, pending) in change_set.changes.iter().filter(|(path, _)| validators.concern(path)) {
+            validators.check(path, || self.pending_content(path, pending))?;
         }
         Ok(())
     }
 
-    fn planned_content(&self, path: &StorePath, planned: &Planned) -> Result<Box<dyn Read>> {
+    fn pending_content(&self, path: &StorePath, pending: &PendingChange) -> Result<Box<dyn Read>> {
         let cannot_read = |error| Error::io(Operation::Read, path.as_str(), error);
-        match planned {
-            Planned::Write { content: Content::Inline(bytes), .. } => {
+        match pending {
+            PendingChange::Write { content: Content::Inline(bytes), .. } => {
                 Ok(Box::new(std::io::Cursor::new(bytes.clone())))
             }
-            Planned::Write { content: Content::Staged(name), .. } => {
+            PendingChange::Write { content: Content::Staged(name), .. } => {
                 Ok(Box::new(self.storage().open(name).map_err(cannot_read)?))
             }
-            Planned::Link(entry) => {
+            PendingChange::Link(entry) => {
                 let name = Name::Data(entry.stored_path().clone(), entry.generation);
                 Ok(Box::new(self.storage().open(&name).map_err(cannot_read)?))
             }
-            Planned::Remove => Ok(Box::new(std::io::empty())),
+            PendingChange::Remove => Ok(Box::new(std::io::empty())),
         }
     }
 
@@ -124,7 +123,7 @@ impl Engine {
     }
 }
 
-/// Nothing is saved on top of a state that may be older than the last acknowledged one.
+/// Nothing is committed on top of a state that may be older than the last acknowledged one.
 fn check_healthy(head: &Head) -> Result<()> {
     match &head.recovery {
         Some(report) if report.degraded => {
@@ -132,19 +131,19 @@ fn check_healthy(head: &Head) -> Result<()> {
                 format!("{}: {}", finding.path.as_deref().unwrap_or("the history"), finding.detail)
             };
             let detail = report.findings.first().map(told).unwrap_or_default();
-            Err(Problem::Degraded { detail, serving: report.serving }.into())
+            Err(ErrorRepr::Degraded { detail, serving: report.serving }.into())
         }
         _ => Ok(()),
     }
 }
 
-fn size(draft: &Draft) -> Made {
+fn size(change_set: &ChangeSet) -> Made {
     let mut made = Made::default();
-    for planned in draft.changes.values() {
-        match planned {
-            Planned::Remove => made.removed += 1,
-            Planned::Link(_) => made.put += 1,
-            Planned::Write { bytes, .. } => {
+    for pending in change_set.changes.values() {
+        match pending {
+            PendingChange::Remove => made.removed += 1,
+            PendingChange::Link(_) => made.put += 1,
+            PendingChange::Write { bytes, .. } => {
                 made.put += 1;
                 made.bytes += bytes;
             }

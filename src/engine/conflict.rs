@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::chain::Chain;
-use super::changeset::Proposal;
+use super::changeset::CommitRequest;
 use super::handle::Engine;
 use super::head::Head;
-use crate::error::{ConflictingPath, Problem, Result};
+use crate::error::{ConflictingPath, ErrorRepr, Result};
 use crate::format::entry::Entry;
 use crate::format::manifest::Change;
 use crate::path::StorePath;
@@ -14,15 +14,15 @@ use crate::revision::Generation;
 
 impl Engine {
     /// Compares what the proposal wrote and read with what others have changed since its base.
-    pub(crate) fn check_conflicts(&self, proposal: &Proposal<'_>, head: &Head) -> Result<()> {
-        let (base, now) = (&proposal.base.table, &head.table);
+    pub(crate) fn check_conflicts(&self, request: &CommitRequest<'_>, head: &Head) -> Result<()> {
+        let (base, now) = (&request.base.table, &head.table);
         // Two that write the same leave the same: only a difference is a conflict.
         let written =
-            proposal.draft.changes.iter().filter(|(path, planned)| planned.makes_a_difference(now, path));
-        let touched = written.map(|(path, _)| path).chain(&proposal.reads);
+            request.change_set.changes.iter().filter(|(path, pending)| pending.makes_a_difference(now, path));
+        let touched = written.map(|(path, _)| path).chain(&request.read_set);
         let mut paths: BTreeSet<StorePath> =
             touched.filter(|path| base.get(path) != now.get(path)).cloned().collect();
-        for prefix in &proposal.lists {
+        for prefix in &request.scan_set {
             let (before, after) = (base.list(prefix), now.list(prefix));
             let set =
                 |entries: &[&Entry]| entries.iter().map(|entry| entry.path.clone()).collect::<BTreeSet<_>>();
@@ -31,8 +31,8 @@ impl Engine {
         if paths.is_empty() {
             return Ok(());
         }
-        let paths = self.who_changed(paths, proposal.base, head);
-        Err(Problem::Conflict { base: proposal.base.link.generation, paths }.into())
+        let paths = self.who_changed(paths, request.base, head);
+        Err(ErrorRepr::Conflict { base: request.base.link.generation, paths }.into())
     }
 
     /// The newest generation since the base that changed each path.

@@ -1,4 +1,4 @@
-//! The bytes of saved files, read only together with the check of their hash.
+//! The bytes of committed files, read only together with the check of their hash.
 
 use std::io::{self, Read, Write};
 
@@ -12,7 +12,7 @@ use crate::storage::Storage;
 const PIECE: usize = 1 << 16;
 const PIECE_MIN: usize = 1 << 9;
 
-/// How a file is not what was saved.
+/// How a file is not what was committed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Damage {
     pub(crate) is_missing: bool,
@@ -34,7 +34,7 @@ pub(crate) enum Check {
 
 /// Why content could not be delivered.
 #[derive(Debug)]
-pub(crate) enum Failed {
+pub(crate) enum ReadError {
     Damaged(Damage),
     Unknown(io::Error),
     /// Whoever was to take the bytes failed.
@@ -45,25 +45,25 @@ pub(crate) fn name(entry: &Entry) -> Name {
     Name::Data(entry.stored_path().clone(), entry.generation)
 }
 
-fn damage(entry: &Entry, detail: String, found: String) -> Failed {
+fn damage(entry: &Entry, detail: String, found: String) -> ReadError {
     let expected = entry.blake3.to_string();
-    Failed::Damaged(Damage { is_missing: false, is_unreadable: false, detail, expected, found })
+    ReadError::Damaged(Damage { is_missing: false, is_unreadable: false, detail, expected, found })
 }
 
-fn unreadable(entry: &Entry, error: io::Error) -> Failed {
+fn unreadable(entry: &Entry, error: io::Error) -> ReadError {
     if is_transient(&error) {
-        return Failed::Unknown(error);
+        return ReadError::Unknown(error);
     }
     let is_unreadable = is_unreadable(&error);
     let detail = if is_unreadable { format!("it cannot be read: {error}") } else { "it is missing".into() };
     let (expected, found) = (entry.blake3.to_string(), "nothing".into());
-    Failed::Damaged(Damage { is_missing: !is_unreadable, is_unreadable, detail, expected, found })
+    ReadError::Damaged(Damage { is_missing: !is_unreadable, is_unreadable, detail, expected, found })
 }
 
 /// Reads once more what the system said that it cannot read.
-pub(crate) fn twice<T>(mut read: impl FnMut() -> Result<T, Failed>) -> Result<T, Failed> {
+pub(crate) fn twice<T>(mut read: impl FnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {
     match read() {
-        Err(Failed::Damaged(damage)) if damage.is_unreadable => read(),
+        Err(ReadError::Damaged(damage)) if damage.is_unreadable => read(),
         other => other,
     }
 }
@@ -93,43 +93,47 @@ pub(crate) fn drain<E>(
 }
 
 /// Opens the file of an entry and checks its length, so that nothing is ever sized by a damaged number alone.
-pub(crate) fn open(storage: &dyn Storage, entry: &Entry) -> Result<Box<dyn FsFile>, Failed> {
+pub(crate) fn open(storage: &dyn Storage, entry: &Entry) -> Result<Box<dyn FsFile>, ReadError> {
     let file = storage.open(&name(entry)).map_err(|error| unreadable(entry, error))?;
     let bytes = file.length().map_err(|error| unreadable(entry, error))?;
     if bytes != entry.bytes {
         let (expected, found) = (format!("{} bytes", entry.bytes), format!("{bytes} bytes"));
-        let detail = format!("it has {found}, and {expected} were saved");
+        let detail = format!("it has {found}, and {expected} were committed");
         let (is_missing, is_unreadable) = (false, false);
-        return Err(Failed::Damaged(Damage { is_missing, is_unreadable, detail, expected, found }));
+        return Err(ReadError::Damaged(Damage { is_missing, is_unreadable, detail, expected, found }));
     }
     Ok(file)
 }
 
-/// Reads the file of an entry to its end, hands the bytes on, and succeeds only if they are what was saved.
-pub(crate) fn copy(storage: &dyn Storage, entry: &Entry, sink: &mut dyn Write) -> Result<(), Failed> {
+/// Reads the file of an entry to its end, hands the bytes on, and succeeds only if they are what was committed.
+pub(crate) fn copy(storage: &dyn Storage, entry: &Entry, sink: &mut dyn Write) -> Result<(), ReadError> {
     let mut file = open(storage, entry)?;
     let (_, found) = drain(
         &mut file,
         entry.bytes,
         |error| unreadable(entry, error),
-        |bytes| sink.write_all(bytes).map_err(Failed::Sink),
+        |bytes| sink.write_all(bytes).map_err(ReadError::Sink),
     )?;
     if found == entry.blake3 {
         return Ok(());
     }
-    Err(damage(entry, format!("its BLAKE3 is {found}, and {} was saved", entry.blake3), found.to_string()))
+    Err(damage(
+        entry,
+        format!("its BLAKE3 is {found}, and {} was committed", entry.blake3),
+        found.to_string(),
+    ))
 }
 
 /// Checks every byte of the file of an entry.
 pub(crate) fn check(storage: &dyn Storage, entry: &Entry) -> Check {
     match twice(|| copy(storage, entry, &mut io::sink())) {
         Ok(()) => Check::Intact,
-        Err(Failed::Damaged(damage)) => Check::Damaged(damage),
-        Err(Failed::Unknown(error) | Failed::Sink(error)) => Check::Unknown(error),
+        Err(ReadError::Damaged(damage)) => Check::Damaged(damage),
+        Err(ReadError::Unknown(error) | ReadError::Sink(error)) => Check::Unknown(error),
     }
 }
 
-/// Whether the bytes of the file of an entry are known not to be what was saved.
+/// Whether the bytes of the file of an entry are known not to be what was committed.
 pub(crate) fn is_damaged(storage: &dyn Storage, entry: &Entry) -> bool {
     matches!(check(storage, entry), Check::Damaged(_))
 }
@@ -138,13 +142,13 @@ pub(crate) fn is_damaged(storage: &dyn Storage, entry: &Entry) -> bool {
 pub(crate) fn check_length(storage: &dyn Storage, entry: &Entry) -> Check {
     match twice(|| open(storage, entry)) {
         Ok(_) => Check::Intact,
-        Err(Failed::Damaged(damage)) => Check::Damaged(damage),
-        Err(Failed::Unknown(error) | Failed::Sink(error)) => Check::Unknown(error),
+        Err(ReadError::Damaged(damage)) => Check::Damaged(damage),
+        Err(ReadError::Unknown(error) | ReadError::Sink(error)) => Check::Unknown(error),
     }
 }
 
 /// The whole content of an entry, in memory.
-pub(crate) fn read(storage: &dyn Storage, entry: &Entry) -> Result<Vec<u8>, Failed> {
+pub(crate) fn read(storage: &dyn Storage, entry: &Entry) -> Result<Vec<u8>, ReadError> {
     twice(|| {
         let mut bytes = Vec::new();
         copy(storage, entry, &mut bytes)?;

@@ -4,31 +4,31 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::changeset::Draft;
+use super::changeset::ChangeSet;
 use super::handle::{Engine, Options};
 use super::lock::lock_writer;
-use super::open::{Nothing, cannot_open, look, real};
+use super::open::{NotAStore, cannot_open, classify, real};
 use super::publish::publish;
-use crate::error::{Error, Operation, Problem, Result};
+use crate::error::{Error, ErrorRepr, Operation, Result};
 use crate::format::manifest::GenerationKind;
-use crate::format::names::{FOLDERS, Name};
+use crate::format::names::{DIRECTORIES, Name};
 use crate::fs::Fs;
-use crate::fs::medium::{self, ProbeReport};
-use crate::fs::outside::{self, Place, System};
+use crate::fs::host_dirs::{self, Place, System};
+use crate::fs::probe::{self, ProbeReport};
 use crate::hash::StoreId;
 use crate::storage::Storage;
 use crate::storage::directory::Directory;
 
 /// Makes a store in a directory of the operating system, which is missing, empty, or holds a store that was begun.
 pub(crate) fn create(dir: &Path, options: Options) -> Result<(Engine, ProbeReport)> {
-    if outside::place(dir)? == Place::NotADirectory {
-        return Err(Problem::NotADirectory(dir.into()).into());
+    if host_dirs::place(dir)? == Place::NotADirectory {
+        return Err(ErrorRepr::NotADirectory(dir.into()).into());
     }
     // A medium that is refused is left as it is.
-    let above = outside::nearest(dir);
-    let carrier = real(above)?.carrier().map_err(|error| cannot_open(above, error))?;
-    medium::check(&carrier, options.force_medium)?;
-    outside::make_dirs(&System, dir)?;
+    let above = host_dirs::nearest(dir);
+    let info = real(above)?.info().map_err(|error| cannot_open(above, error))?;
+    probe::check(&info, options.allow_unsafe_filesystem)?;
+    host_dirs::create_dirs(&System, dir)?;
     create_on(real(dir)?, dir, options)
 }
 
@@ -45,10 +45,10 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
     let writer = lock_writer(&*storage, &options)?;
     // Another process may have made the store while this one waited.
     check_vacant(&*storage, dir)?;
-    make_folders(&*fs)?;
-    let medium = medium::probe(&*fs, dir, options.force_medium)?;
-    let found = serde_json::to_value(&medium).unwrap_or_default();
-    let draft = Draft {
+    make_directories(&*fs)?;
+    let probe = probe::probe(&*fs, dir, options.allow_unsafe_filesystem)?;
+    let found = serde_json::to_value(&probe).unwrap_or_default();
+    let change_set = ChangeSet {
         kind: GenerationKind::Commit,
         author: options.author.clone(),
         message: "create the store".into(),
@@ -56,15 +56,15 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
         restores: None,
         changes: BTreeMap::new(),
     };
-    let head = publish(&*storage, &options, &writer, id, None, &draft)?;
+    let head = publish(&*storage, &options, &writer, id, None, &change_set)?;
     drop(writer);
-    Ok((Engine::new(storage, dir.into(), id, options, head), medium))
+    Ok((Engine::new(storage, dir.into(), id, options, head), probe))
 }
 
 /// Creates the directories of a store, unless an interrupted attempt has left them.
-fn make_folders(fs: &dyn Fs) -> Result<()> {
-    for folder in FOLDERS {
-        fs.make_dir(folder).map_err(|error| Error::io(Operation::Create, folder, error))?;
+fn make_directories(fs: &dyn Fs) -> Result<()> {
+    for directory in DIRECTORIES {
+        fs.create_dir(directory).map_err(|error| Error::io(Operation::Create, directory, error))?;
     }
     Ok(())
 }
@@ -72,7 +72,7 @@ fn make_folders(fs: &dyn Fs) -> Result<()> {
 fn check_vacant(storage: &dyn Storage, dir: &Path) -> Result<()> {
     match storage.bytes(&Name::Pointer) {
         Ok(None) => {}
-        Ok(Some(_)) => return Err(Problem::AlreadyAStore(dir.into()).into()),
+        Ok(Some(_)) => return Err(ErrorRepr::AlreadyAStore(dir.into()).into()),
         Err(error) => return Err(Error::io(Operation::Read, Name::Pointer.to_string(), error)),
     }
     let names =
@@ -80,9 +80,9 @@ fn check_vacant(storage: &dyn Storage, dir: &Path) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    match look(storage, dir)? {
-        Nothing::Unfinished => Ok(()),
-        Nothing::Foreign => Err(Problem::DirectoryNotEmpty(dir.into()).into()),
-        Nothing::Damaged => Err(Problem::AlreadyAStore(dir.into()).into()),
+    match classify(storage, dir)? {
+        NotAStore::Unfinished => Ok(()),
+        NotAStore::Foreign => Err(ErrorRepr::DirectoryNotEmpty(dir.into()).into()),
+        NotAStore::Damaged => Err(ErrorRepr::AlreadyAStore(dir.into()).into()),
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::read::Fault;
+use super::read::LoadError;
 use crate::format::names::Name;
 use crate::revision::Generation;
 
@@ -13,11 +13,11 @@ use crate::revision::Generation;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Severity {
-    /// Nothing is wrong with what was saved.
+    /// Nothing is wrong with what was committed.
     Note,
     /// Something derived is damaged: it costs time, not data.
     Warning,
-    /// Something that was saved is damaged.
+    /// Something that was committed is damaged.
     Error,
 }
 
@@ -38,14 +38,14 @@ pub enum FindingKind {
     ChainBroken,
     /// A checkpoint is not what was written.
     CheckpointDamaged,
-    /// A file is not what was saved.
+    /// A file is not what was committed.
     FileDamaged,
-    /// A file that was saved is not there.
+    /// A file that was committed is not there.
     FileMissing,
-    /// A save that was begun and never committed.
-    InterruptedSave,
+    /// A commit that was begun and never committed.
+    InterruptedCommit,
     /// Something that no manifest names.
-    Stray,
+    Orphan,
 }
 
 /// One thing that was found.
@@ -56,7 +56,7 @@ pub struct Finding {
     pub severity: Severity,
     /// What kind of thing it is.
     pub kind: FindingKind,
-    /// The logical path of a saved file, or the path in the store of anything else.
+    /// The logical path of a committed file, or the path in the store of anything else.
     pub path: Option<String>,
     /// The generation that wrote it.
     pub generation: Option<Generation>,
@@ -72,7 +72,7 @@ pub struct RecoveryReport {
     pub findings: Vec<Finding>,
     /// The generation that is served.
     pub serving: Generation,
-    /// Whether that may be older than the last one that was saved, so that nothing can be saved until the store is
+    /// Whether that may be older than the last one that was committed, so that nothing can be committed until the store is
     /// repaired.
     pub degraded: bool,
 }
@@ -98,8 +98,8 @@ display_as!(FindingKind {
     CheckpointDamaged => "checkpoint_damaged",
     FileDamaged => "file_damaged",
     FileMissing => "file_missing",
-    InterruptedSave => "interrupted_save",
-    Stray => "stray",
+    InterruptedCommit => "interrupted_commit",
+    Orphan => "orphan",
 });
 
 impl Finding {
@@ -115,13 +115,13 @@ impl Finding {
 
     /// The finding that a fault on the way from the pointer to the table is. `None` when it says nothing about the
     /// store.
-    pub(crate) fn of(fault: &Fault) -> Option<Self> {
+    pub(crate) fn of(fault: &LoadError) -> Option<Self> {
         use FindingKind as K;
         let (name, missing, detail) = match fault {
-            Fault::Fatal(_) => return None,
-            Fault::Missing(name) => (name.clone(), true, "it is missing".to_owned()),
-            Fault::Damaged { name, why } => (name.clone(), false, why.to_string()),
-            Fault::OtherHash { generation, expected, found } => {
+            LoadError::Fatal(_) => return None,
+            LoadError::Missing(name) => (name.clone(), true, "it is missing".to_owned()),
+            LoadError::Damaged { name, why } => (name.clone(), false, why.to_string()),
+            LoadError::OtherHash { generation, expected, found } => {
                 let detail = format!("the chain gives it the hash {expected}, its bytes have {found}");
                 (Name::Manifest(*generation), false, detail)
             }

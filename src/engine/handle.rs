@@ -8,13 +8,13 @@ use std::time::Duration;
 use super::head::Head;
 use super::pins::{Pins, SharedPin};
 use super::poison::Poison;
-use super::read::{self, Fault};
+use super::read::{self, LoadError};
 use super::validate::Validators;
 use super::{recover, replay};
 use crate::cancel::CancelFlag;
-use crate::error::{Error, ErrorKind, Operation, Problem, Result};
+use crate::error::{Error, ErrorKind, ErrorRepr, Operation, Result};
 use crate::format::json::Extra;
-use crate::format::pointer::{Link, Pointer};
+use crate::format::pointer::{ManifestRef, Pointer};
 use crate::hash::StoreId;
 use crate::revision::Generation;
 use crate::storage::Storage;
@@ -32,7 +32,7 @@ pub(crate) struct Options {
     pub(crate) author: String,
     pub(crate) validators: Validators,
     pub(crate) cancel: CancelFlag,
-    pub(crate) force_medium: bool,
+    pub(crate) allow_unsafe_filesystem: bool,
     /// Whether checkpoints are written by a thread of their own.
     pub(crate) checkpoint_thread: bool,
 }
@@ -132,9 +132,9 @@ impl Engine {
 
     /// Looks at the pointer and follows it if another writer has moved it. Never waits for a writer.
     pub(crate) fn refresh(&self) -> Result<Arc<Head>> {
-        let in_place = self.storage.is_in_place();
+        let in_place = self.storage.is_same_dir();
         if !in_place.map_err(|error| Error::io(Operation::Read, self.dir.display().to_string(), error))? {
-            return Err(Problem::DirectoryReplaced(self.dir.clone()).into());
+            return Err(ErrorRepr::DirectoryReplaced(self.dir.clone()).into());
         }
         let known = self.known();
         let found = read::pointer(self.storage()).and_then(|pointer| {
@@ -147,7 +147,7 @@ impl Engine {
         match found {
             Ok(Some((_, head))) => Ok(self.remember(head)),
             Ok(None) => Ok(known),
-            Err(Fault::Fatal(error)) => Err(error),
+            Err(LoadError::Fatal(error)) => Err(error),
             Err(fault) => self.recovered(fault),
         }
     }
@@ -157,7 +157,7 @@ impl Engine {
         if found == self.id {
             return Ok(());
         }
-        Err(Problem::OtherStore { dir: self.dir.clone(), expected: self.id, found }.into())
+        Err(ErrorRepr::OtherStore { dir: self.dir.clone(), expected: self.id, found }.into())
     }
 
     /// The generation that the pointer names, whether or not that can be read; `None` when the pointer cannot.
@@ -166,19 +166,19 @@ impl Engine {
     }
 
     /// The state at an earlier link of the chain.
-    pub(crate) fn state_at(&self, link: Link) -> Result<Head> {
+    pub(crate) fn state_at(&self, link: ManifestRef) -> Result<Head> {
         let loaded = || {
             let manifest = read::manifest(self.storage(), link)?;
             read::check_store(&manifest, self.id)?;
             let loaded = replay::table(self.storage(), link, &manifest, None)?;
             Ok(loaded.into_head(Pointer::new(link, manifest.parent, Extra::new()), manifest))
         };
-        loaded().map_err(Fault::into_error)
+        loaded().map_err(LoadError::into_error)
     }
 
     /// The state that is served in place of one that cannot be read. It is not remembered: whoever mends the store
     /// is to see it at once, and the newest intact state that was seen stays known.
-    fn recovered(&self, fault: Fault) -> Result<Arc<Head>> {
+    fn recovered(&self, fault: LoadError) -> Result<Arc<Head>> {
         let (id, head) = recover::recover(self.storage(), &self.dir, fault)?;
         self.check_id(id)?;
         Ok(Arc::new(head))

@@ -3,14 +3,14 @@
 use super::finding::RecoveryReport;
 use super::table::Table;
 use crate::format::json::Extra;
-use crate::format::pointer::Link;
+use crate::format::pointer::ManifestRef;
 use crate::revision::Generation;
 use crate::time::Timestamp;
 
 /// One committed state, as it was read or made.
 #[derive(Debug)]
 pub(crate) struct Head {
-    pub(crate) link: Link,
+    pub(crate) link: ManifestRef,
     pub(crate) time: Timestamp,
     pub(crate) message: String,
     pub(crate) table: Table,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backoff::Backoff;
 use super::handle::{Engine, Options};
-use crate::error::{Error, LockHolder, Operation, Problem, Result};
+use crate::error::{Error, ErrorRepr, LockHolder, Operation, Result};
 use crate::format::names::{DATA, LOCKS, MANIFESTS, Name};
 use crate::fs::{FsLock, Process};
 use crate::revision::Generation;
@@ -20,7 +20,7 @@ const SKIP_MAX: u64 = 1_000_000;
 
 /// What a holder of the lock writes into the lock file. Nobody depends on it to be there, or to be right.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-struct Note {
+struct LockInfo {
     pid: u32,
     program: String,
     host: String,
@@ -58,11 +58,11 @@ impl Engine {
 pub(crate) fn lock_writer(storage: &dyn Storage, options: &Options) -> Result<Writer> {
     let system = storage.system();
     let failed = |error| Error::io(Operation::Lock, Name::WriterLock.to_string(), error);
-    let start = system.uptime();
+    let start = system.monotonic();
     let mut backoff = Backoff::new(PAUSE_MAX);
     loop {
         if let Some(lock) = storage.try_lock_writer().map_err(failed)? {
-            let note: Option<Note> = lock.note().ok().and_then(|note| serde_json::from_slice(&note).ok());
+            let note: Option<LockInfo> = lock.note().ok().and_then(|note| serde_json::from_slice(&note).ok());
             let boot = system.process().boot;
             let known = match note {
                 Some(note) if note.boot.is_some() && note.boot == boot => note.known,
@@ -70,25 +70,25 @@ pub(crate) fn lock_writer(storage: &dyn Storage, options: &Options) -> Result<Wr
             };
             let writer = Writer { lock, known };
             // For whoever waits meanwhile: without it they are told less, and nothing else.
-            let _ = writer.sign(storage, known);
+            let _ = writer.write_info(storage, known);
             return Ok(writer);
         }
         options.check_cancel()?;
-        let waited = system.uptime().saturating_sub(start);
+        let waited = system.monotonic().saturating_sub(start);
         let Some(left) = options.lock_wait.checked_sub(waited).filter(|left| !left.is_zero()) else {
-            return Err(Problem::Busy { waited_ms: waited.as_millis(), holder: holder(storage) }.into());
+            return Err(ErrorRepr::Busy { waited_ms: waited.as_millis(), holder: holder(storage) }.into());
         };
         if let Some(ask) = &options.on_lock_wait
             && ask(waited).is_break()
         {
-            return Err(Problem::Cancelled.into());
+            return Err(ErrorRepr::Cancelled.into());
         }
         backoff.wait(system, left).map_err(failed)?;
     }
 }
 
 fn holder(storage: &dyn Storage) -> Option<LockHolder> {
-    let note: Note = serde_json::from_slice(&storage.writer_note().ok()?).ok()?;
+    let note: LockInfo = serde_json::from_slice(&storage.writer_note().ok()?).ok()?;
     Some(LockHolder { pid: note.pid, program: note.program, host: note.host, since: note.since })
 }
 
@@ -96,7 +96,7 @@ impl Writer {
     /// The lowest number that was never seen on disk, given the head.
     ///
     /// While the machine runs, every writer leaves the number after its own in the note before it makes any name, and
-    /// takes the number by making the manifest's name first. What a crash of the machine or a failed save left is found
+    /// takes the number by making the manifest's name first. What a crash of the machine or a failed commit left is found
     /// by looking at every name, once after each start.
     pub(crate) fn next_number(&self, storage: &dyn Storage, head: Option<Generation>) -> Result<Generation> {
         let after_head = match head {
@@ -114,43 +114,43 @@ impl Writer {
     }
 
     /// Notes down that `number` is being used.
-    pub(crate) fn take_number(&self, storage: &dyn Storage, number: Generation) -> Result<()> {
+    pub(crate) fn reserve(&self, storage: &dyn Storage, number: Generation) -> Result<()> {
         let next = number.next().ok_or_else(out_of_numbers)?;
-        self.sign(storage, Known { next: Some(next), ..self.known })
+        self.write_info(storage, Known { next: Some(next), ..self.known })
             .map_err(|error| Error::io(Operation::Write, Name::WriterLock.to_string(), error))
     }
 
     /// Whether the pointer to this generation is known to be durable. Whoever swapped it in may have died, or met an
     /// error, before it was.
-    pub(crate) fn is_settled(&self, head: Generation) -> bool {
+    pub(crate) fn is_head_synced(&self, head: Generation) -> bool {
         self.known.settled == Some(head)
     }
 
     /// Notes down that the pointer to the head is durable. Without the note it is only made so once more.
     ///
     /// Which number is free is left as it was noted: the head says nothing of the names above it.
-    pub(crate) fn note_settled(&self, storage: &dyn Storage, head: Generation) {
-        let _ = self.sign(storage, Known { settled: Some(head), ..self.known });
+    pub(crate) fn note_head_synced(&self, storage: &dyn Storage, head: Generation) {
+        let _ = self.write_info(storage, Known { settled: Some(head), ..self.known });
     }
 
     /// Notes down that the generation of a number that was taken is durable.
     pub(crate) fn note_published(&self, storage: &dyn Storage, number: Generation) {
         let known = Known { next: number.next(), settled: Some(number) };
-        let _ = self.sign(storage, known);
+        let _ = self.write_info(storage, known);
     }
 
-    fn sign(&self, storage: &dyn Storage, known: Known) -> io::Result<()> {
+    fn write_info(&self, storage: &dyn Storage, known: Known) -> io::Result<()> {
         let system = storage.system();
         let Process { pid, program, host, boot } = system.process();
-        let note = Note { pid, program, host, since: system.now(), boot, known };
+        let note = LockInfo { pid, program, host, since: system.now(), boot, known };
         self.lock.set_note(&serde_json::to_vec(&note)?)
     }
 }
 
 fn highest(storage: &dyn Storage) -> Result<Option<Generation>> {
     let mut highest = None;
-    for folder in [MANIFESTS, DATA] {
-        let found = storage.scan(folder).map_err(|error| Error::io(Operation::List, folder, error))?;
+    for directory in [MANIFESTS, DATA] {
+        let found = storage.scan(directory).map_err(|error| Error::io(Operation::List, directory, error))?;
         highest = highest.max(found.iter().filter_map(|scanned| scanned.name.as_ref()?.generation()).max());
     }
     Ok(highest)
@@ -161,7 +161,7 @@ fn is_believed(number: Generation, free: Generation) -> bool {
     number.get() <= free.get().saturating_add(SKIP_MAX)
 }
 
-/// The highest number of a failed save of which nothing else is left. Names that say no more than the head are removed.
+/// The highest number of a failed commit of which nothing else is left. Names that say no more than the head are removed.
 fn highest_failed(
     storage: &dyn Storage,
     head: Option<Generation>,
@@ -181,6 +181,6 @@ fn highest_failed(
 }
 
 fn out_of_numbers() -> Error {
-    Problem::Limit { what: "this save".into(), rule: format!("generations end at {}", Generation::MAX) }
+    ErrorRepr::Limit { what: "this commit".into(), rule: format!("generations end at {}", Generation::MAX) }
         .into()
 }

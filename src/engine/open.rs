@@ -4,22 +4,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::handle::{Engine, Options};
-use super::read::{self, Fault};
+use super::read::{self, LoadError};
 use super::{recover, replay};
-use crate::error::{Error, Operation, Problem, Result};
-use crate::format::names::{CHECKPOINTS, DATA, FOLDERS, MANIFESTS, Name};
+use crate::error::{Error, ErrorRepr, Operation, Result};
+use crate::format::names::{CHECKPOINTS, DATA, DIRECTORIES, MANIFESTS, Name};
 use crate::fs::Fs;
-use crate::fs::outside::{self, Place};
+use crate::fs::host_dirs::{self, Place};
 use crate::fs::real::RealFs;
 use crate::storage::Storage;
 use crate::storage::directory::Directory;
 
 /// Opens a store in a directory of the operating system.
 pub(crate) fn open(dir: &Path, options: Options) -> Result<Engine> {
-    match outside::place(dir)? {
-        Place::Missing => return Err(Problem::NoDirectory(dir.into()).into()),
-        Place::NotADirectory => return Err(Problem::NotADirectory(dir.into()).into()),
-        Place::Empty => return Err(Problem::EmptyDirectory(dir.into()).into()),
+    match host_dirs::place(dir)? {
+        Place::Missing => return Err(ErrorRepr::NoDirectory(dir.into()).into()),
+        Place::NotADirectory => return Err(ErrorRepr::NotADirectory(dir.into()).into()),
+        Place::Empty => return Err(ErrorRepr::EmptyDirectory(dir.into()).into()),
         Place::Occupied => {}
     }
     open_on(real(dir)?, dir, options)
@@ -37,15 +37,15 @@ pub(super) fn cannot_open(dir: &Path, error: std::io::Error) -> Error {
 pub(crate) fn open_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Engine> {
     let storage: Arc<dyn Storage> = Arc::new(Directory::new(fs));
     let pointer = read::pointer(&*storage);
-    if matches!(pointer, Err(Fault::Missing(_))) {
-        match look(&*storage, dir)? {
-            Nothing::Unfinished => return Err(Problem::UnfinishedInit(dir.into()).into()),
-            Nothing::Foreign => return Err(Problem::NotAStore(dir.into()).into()),
-            Nothing::Damaged => {}
+    if matches!(pointer, Err(LoadError::Missing(_))) {
+        match classify(&*storage, dir)? {
+            NotAStore::Unfinished => return Err(ErrorRepr::UnfinishedInit(dir.into()).into()),
+            NotAStore::Foreign => return Err(ErrorRepr::NotAStore(dir.into()).into()),
+            NotAStore::Damaged => {}
         }
     }
     let (id, head) = match pointer.and_then(|pointer| replay::head(&*storage, pointer, None, |_| Ok(()))) {
-        Err(Fault::Fatal(error)) => return Err(error),
+        Err(LoadError::Fatal(error)) => return Err(error),
         Err(fault) => recover::recover(&*storage, dir, fault)?,
         Ok(found) => found,
     };
@@ -53,8 +53,8 @@ pub(crate) fn open_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<E
 }
 
 /// What a tree without a pointer is.
-pub(super) enum Nothing {
-    /// A store whose making was interrupted: nothing was ever saved in it.
+pub(super) enum NotAStore {
+    /// A store whose making was interrupted: nothing was ever committed in it.
     Unfinished,
     /// Something else.
     Foreign,
@@ -64,11 +64,13 @@ pub(super) enum Nothing {
 
 /// Tells a store that was never finished from one that lost its pointer: only the latter holds files, checkpoints,
 /// or a manifest that is not a first, empty one.
-pub(super) fn look(storage: &dyn Storage, dir: &Path) -> Result<Nothing> {
-    let list = |folder: &str| storage.scan(folder).map_err(|error| Error::io(Operation::List, folder, error));
+pub(super) fn classify(storage: &dyn Storage, dir: &Path) -> Result<NotAStore> {
+    let list = |directory: &str| {
+        storage.scan(directory).map_err(|error| Error::io(Operation::List, directory, error))
+    };
     // The pointer too: another process may have swapped it in since it was found missing.
     let is_ours = |name: &str| {
-        FOLDERS.contains(&name)
+        DIRECTORIES.contains(&name)
             || [Name::Pointer, Name::NextPointer].iter().any(|ours| ours.to_string() == name)
     };
     let manifests: Vec<_> =
@@ -79,23 +81,23 @@ pub(super) fn look(storage: &dyn Storage, dir: &Path) -> Result<Nothing> {
         storage.list_root().map_err(|error| Error::io(Operation::List, dir.display().to_string(), error))?;
     if holds_files {
         return Ok(if names.iter().any(|listed| listed.name == MANIFESTS) {
-            Nothing::Damaged
+            NotAStore::Damaged
         } else {
-            Nothing::Foreign
+            NotAStore::Foreign
         });
     }
     for generation in &manifests {
         match read::manifest_alone(storage, *generation) {
             Ok((_, manifest)) if manifest.parent.is_some() || !manifest.changes.is_empty() => {
-                return Ok(Nothing::Damaged);
+                return Ok(NotAStore::Damaged);
             }
-            Err(Fault::Fatal(error)) => return Err(error),
+            Err(LoadError::Fatal(error)) => return Err(error),
             // The manifest of a first generation may be torn.
             _ => {}
         }
     }
     if names.is_empty() || names.iter().any(|listed| !is_ours(&listed.name)) {
-        return Ok(Nothing::Foreign);
+        return Ok(NotAStore::Foreign);
     }
-    Ok(Nothing::Unfinished)
+    Ok(NotAStore::Unfinished)
 }

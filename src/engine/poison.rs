@@ -1,6 +1,6 @@
 //! What a handle remembers of a commit whose outcome nobody knows.
 
-use crate::error::{Problem, Result};
+use crate::error::{ErrorRepr, Result};
 use crate::revision::Generation;
 use crate::sync::OnceLock;
 
@@ -10,13 +10,13 @@ use crate::sync::OnceLock;
 pub(crate) struct Poison(OnceLock<Generation>);
 
 impl Poison {
-    /// From now on nothing can be saved through this handle.
+    /// From now on nothing can be committed through this handle.
     pub(crate) fn set(&self, generation: Generation) {
         let _ = self.0.set(generation);
     }
 
     /// Fails when the handle is poisoned.
     pub(crate) fn check(&self) -> Result<()> {
-        self.0.get().map_or(Ok(()), |generation| Err(Problem::Poisoned(*generation).into()))
+        self.0.get().map_or(Ok(()), |generation| Err(ErrorRepr::Poisoned(*generation).into()))
     }
 }

@@ -3,12 +3,12 @@
 use std::io::{self, BufReader, Read};
 
 use super::table::Table;
-use crate::error::{Error, Operation, Problem, Result};
+use crate::error::{Error, ErrorRepr, Operation, Result};
 use crate::format::checkpoint::{self, ReadError};
 use crate::format::entry::Entry;
 use crate::format::manifest::{MANIFEST_MAX, Manifest};
 use crate::format::names::Name;
-use crate::format::pointer::{Link, POINTER_MAX, Pointer};
+use crate::format::pointer::{ManifestRef, POINTER_MAX, Pointer};
 use crate::format::{FormatError, manifest::Change};
 use crate::fs::{is_transient, twice};
 use crate::hash::{Blake3, StoreId};
@@ -18,7 +18,7 @@ use crate::storage::Storage;
 
 /// One step of opening that found something else than it should.
 #[derive(Debug)]
-pub(crate) enum Fault {
+pub(crate) enum LoadError {
     /// The thing is not there.
     Missing(Name),
     /// The thing is there, and its bytes are not what was written.
@@ -29,13 +29,13 @@ pub(crate) enum Fault {
     Fatal(Error),
 }
 
-impl From<Error> for Fault {
+impl From<Error> for LoadError {
     fn from(error: Error) -> Self {
         Self::Fatal(error)
     }
 }
 
-impl Fault {
+impl LoadError {
     /// The generation whose manifest it is about.
     pub(crate) fn generation(&self) -> Option<Generation> {
         match self {
@@ -56,7 +56,7 @@ impl Fault {
             Self::Fatal(error) => return error,
             Self::Missing(name) => (name, "it is missing".to_owned(), None, None),
             Self::Damaged { name, why: FormatError::Newer(format) } => {
-                return Problem::NewerFormat { name: name.to_string(), format }.into();
+                return ErrorRepr::NewerFormat { name: name.to_string(), format }.into();
             }
             Self::Damaged { name, why } => {
                 let detail = why.to_string();
@@ -71,27 +71,30 @@ impl Fault {
             }
         };
         let generation = name.generation();
-        Problem::DamagedMetadata { name: name.to_string(), generation, detail, expected, found }.into()
+        ErrorRepr::DamagedMetadata { name: name.to_string(), generation, detail, expected, found }.into()
     }
 }
 
 /// Sorts what the system said about reading `name` into missing, damaged and fatal.
-fn unreadable(name: &Name, error: io::Error) -> Fault {
+fn unreadable(name: &Name, error: io::Error) -> LoadError {
     if error.kind() == io::ErrorKind::NotFound {
-        Fault::Missing(name.clone())
+        LoadError::Missing(name.clone())
     } else if is_transient(&error) {
-        Fault::Fatal(Error::io(Operation::Read, name.to_string(), error))
+        LoadError::Fatal(Error::io(Operation::Read, name.to_string(), error))
     } else {
-        Fault::Damaged { name: name.clone(), why: FormatError::rule(format!("it cannot be read: {error}")) }
+        LoadError::Damaged {
+            name: name.clone(),
+            why: FormatError::rule(format!("it cannot be read: {error}")),
+        }
     }
 }
 
 /// Reads a whole thing of bounded size.
-fn read_all(storage: &dyn Storage, name: &Name, limit: u64) -> Result<Vec<u8>, Fault> {
+fn read_all(storage: &dyn Storage, name: &Name, limit: u64) -> Result<Vec<u8>, LoadError> {
     let (found, bytes) =
         twice(|| read_at_most(storage, name, limit)).map_err(|error| unreadable(name, error))?;
     if found > limit {
-        return Err(Fault::Damaged { name: name.clone(), why: FormatError::TooLong { limit, found } });
+        return Err(LoadError::Damaged { name: name.clone(), why: FormatError::TooLong { limit, found } });
     }
     Ok(bytes)
 }
@@ -109,17 +112,17 @@ fn read_at_most(storage: &dyn Storage, name: &Name, limit: u64) -> io::Result<(u
 }
 
 /// Reads and checks the pointer.
-pub(crate) fn pointer(storage: &dyn Storage) -> Result<Pointer, Fault> {
+pub(crate) fn pointer(storage: &dyn Storage) -> Result<Pointer, LoadError> {
     let bytes = read_all(storage, &Name::Pointer, POINTER_MAX)?;
     Pointer::decode(&bytes).map_err(|why| refuse(Name::Pointer, why))
 }
 
-fn refuse(name: Name, why: FormatError) -> Fault {
+fn refuse(name: Name, why: FormatError) -> LoadError {
     match why {
         FormatError::Newer(format) => {
-            Fault::Fatal(Problem::NewerFormat { name: name.to_string(), format }.into())
+            LoadError::Fatal(ErrorRepr::NewerFormat { name: name.to_string(), format }.into())
         }
-        why => Fault::Damaged { name, why },
+        why => LoadError::Damaged { name, why },
     }
 }
 
@@ -127,42 +130,46 @@ fn refuse(name: Name, why: FormatError) -> Fault {
 pub(crate) fn manifest_alone(
     storage: &dyn Storage,
     generation: Generation,
-) -> Result<(Link, Manifest), Fault> {
+) -> Result<(ManifestRef, Manifest), LoadError> {
     let name = Name::Manifest(generation);
     let bytes = read_all(storage, &name, MANIFEST_MAX)?;
     let manifest = Manifest::decode(&bytes).map_err(|why| refuse(name.clone(), why))?;
     if manifest.generation != generation {
         let why = FormatError::rule(format!("it is the manifest of generation {}", manifest.generation));
-        return Err(Fault::Damaged { name, why });
+        return Err(LoadError::Damaged { name, why });
     }
-    Ok((Link { generation, manifest: Blake3::of(&bytes) }, manifest))
+    Ok((ManifestRef { generation, manifest: Blake3::of(&bytes) }, manifest))
 }
 
 /// Reads the manifest that a link names and checks its hash.
-pub(crate) fn manifest(storage: &dyn Storage, link: Link) -> Result<Manifest, Fault> {
+pub(crate) fn manifest(storage: &dyn Storage, link: ManifestRef) -> Result<Manifest, LoadError> {
     let (found, manifest) = manifest_alone(storage, link.generation)?;
     if found != link {
         let (expected, found) = (link.manifest, found.manifest);
-        return Err(Fault::OtherHash { generation: link.generation, expected, found });
+        return Err(LoadError::OtherHash { generation: link.generation, expected, found });
     }
     Ok(manifest)
 }
 
 /// Reads the checkpoint of a link into a table. `None` when there is none.
-pub(crate) fn checkpoint(storage: &dyn Storage, store: StoreId, link: Link) -> Result<Option<Table>, Fault> {
+pub(crate) fn checkpoint(
+    storage: &dyn Storage,
+    store: StoreId,
+    link: ManifestRef,
+) -> Result<Option<Table>, LoadError> {
     let name = Name::Checkpoint(link.generation);
     let file = match storage.open(&name).map_err(|error| unreadable(&name, error)) {
-        Err(Fault::Missing(_)) => return Ok(None),
+        Err(LoadError::Missing(_)) => return Ok(None),
         other => other?,
     };
     let mut table = Table::default();
     let header = checkpoint::read(BufReader::with_capacity(1 << 16, file), |entry| table.load(entry));
     let header = header.map_err(|error| match error {
-        ReadError::Format(why) => Fault::Damaged { name: name.clone(), why },
+        ReadError::Format(why) => LoadError::Damaged { name: name.clone(), why },
         ReadError::Io(error) => unreadable(&name, error),
     })?;
     if header.link() != link || header.store != store {
-        return Err(Fault::Damaged {
+        return Err(LoadError::Damaged {
             name,
             why: FormatError::rule("it is the checkpoint of another manifest"),
         });
@@ -171,12 +178,12 @@ pub(crate) fn checkpoint(storage: &dyn Storage, store: StoreId, link: Link) -> R
 }
 
 /// A manifest of another store does not belong into the chain of this one.
-pub(crate) fn check_store(manifest: &Manifest, store: StoreId) -> Result<(), Fault> {
+pub(crate) fn check_store(manifest: &Manifest, store: StoreId) -> Result<(), LoadError> {
     if manifest.store == store {
         return Ok(());
     }
     let why = FormatError::rule(format!("it belongs to the store {}, not to {store}", manifest.store));
-    Err(Fault::Damaged { name: Name::Manifest(manifest.generation), why })
+    Err(LoadError::Damaged { name: Name::Manifest(manifest.generation), why })
 }
 
 /// The entries that a manifest put, with whether it wrote their bytes itself.

@@ -7,20 +7,20 @@ use std::path::Path;
 use super::content::{self, Check};
 use super::finding::{Finding, RecoveryReport};
 use super::head::Head;
-use super::read::{self, Fault};
+use super::read::{self, LoadError};
 use super::replay::{self, Loaded};
-use crate::error::{Error, Operation, Problem, Result};
+use crate::error::{Error, ErrorRepr, Operation, Result};
 use crate::format::json::Extra;
 use crate::format::manifest::Manifest;
 use crate::format::names::{MANIFESTS, Name};
-use crate::format::pointer::Link;
+use crate::format::pointer::ManifestRef;
 use crate::fs::{is_transient, twice};
 use crate::hash::StoreId;
 use crate::revision::Generation;
 use crate::storage::Storage;
 
 /// Chooses the generation to serve after `fault` was met on the way from the pointer to its table.
-pub(crate) fn recover(storage: &dyn Storage, dir: &Path, fault: Fault) -> Result<(StoreId, Head)> {
+pub(crate) fn recover(storage: &dyn Storage, dir: &Path, fault: LoadError) -> Result<(StoreId, Head)> {
     let scanned = match twice(|| storage.scan(MANIFESTS)) {
         Err(error) if is_transient(&error) => return Err(Error::io(Operation::List, MANIFESTS, error)),
         // Something else stands where the manifests should be, which is damage like any other: none is left.
@@ -53,13 +53,13 @@ pub(crate) fn recover(storage: &dyn Storage, dir: &Path, fault: Fault) -> Result
     match search.second_best.take() {
         Some(chosen) => Ok(search.serve(chosen)),
         None => {
-            Err(Problem::NothingIntact { dir: dir.into(), detail: fault.into_error().to_string() }.into())
+            Err(ErrorRepr::NothingIntact { dir: dir.into(), detail: fault.into_error().to_string() }.into())
         }
     }
 }
 
 struct Candidate {
-    link: Link,
+    link: ManifestRef,
     manifest: Manifest,
     loaded: Loaded,
 }
@@ -69,7 +69,7 @@ struct Search<'a> {
     findings: Vec<Finding>,
     /// What the pointer names, and what intact manifests name as their parents: a generation has a child only if it
     /// was committed.
-    parents: HashSet<Link>,
+    parents: HashSet<ManifestRef>,
     /// The newest whose chain verifies although its own files do not.
     second_best: Option<Candidate>,
     /// Where the way back from a candidate ended. Whatever lies between the two ends there as well.
@@ -84,7 +84,7 @@ impl Search<'_> {
         }
         let (link, manifest) = match read::manifest_alone(self.storage, number) {
             Ok(found) => found,
-            Err(Fault::Fatal(error)) => return Err(error),
+            Err(LoadError::Fatal(error)) => return Err(error),
             Err(fault) => {
                 self.note(&fault);
                 return Ok(None);
@@ -92,7 +92,7 @@ impl Search<'_> {
         };
         // A number that was committed under one hash is not to be had under another.
         if let Some(known) = self.parents.iter().find(|known| known.generation == number && **known != link) {
-            self.note(&Fault::OtherHash {
+            self.note(&LoadError::OtherHash {
                 generation: number,
                 expected: known.manifest,
                 found: link.manifest,
@@ -102,11 +102,11 @@ impl Search<'_> {
         self.parents.extend(manifest.parent);
         let loaded = match replay::table(self.storage, link, &manifest, None) {
             Ok(loaded) => loaded,
-            Err(Fault::Fatal(error)) => return Err(error),
+            Err(LoadError::Fatal(error)) => return Err(error),
             Err(fault) => {
-                if let Fault::OtherHash { generation, expected, .. } = fault {
+                if let LoadError::OtherHash { generation, expected, .. } = fault {
                     // What the chain refutes here is not to be taken when its turn comes.
-                    self.parents.insert(Link { generation, manifest: expected });
+                    self.parents.insert(ManifestRef { generation, manifest: expected });
                 }
                 self.note(&fault);
                 self.broken_at = fault.generation();
@@ -118,7 +118,7 @@ impl Search<'_> {
         if was_committed || self.is_whole(&candidate.manifest)? {
             return Ok(Some(candidate));
         }
-        // It may be a save that was interrupted: its files did not all get to the disk.
+        // It may be a commit that was interrupted: its files did not all get to the disk.
         self.second_best.get_or_insert(candidate);
         Ok(None)
     }
@@ -141,7 +141,7 @@ impl Search<'_> {
         Ok(true)
     }
 
-    fn note(&mut self, fault: &Fault) {
+    fn note(&mut self, fault: &LoadError) {
         let finding = Finding::of(fault);
         self.findings.extend(finding.filter(|finding| !self.findings.contains(finding)));
     }

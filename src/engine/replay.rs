@@ -3,13 +3,13 @@
 use super::chain::{Chain, check_not_behind};
 use super::finding::{Finding, RecoveryReport};
 use super::head::Head;
-use super::read::{self, Fault};
+use super::read::{self, LoadError};
 use super::table::Table;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, ErrorRepr, Result};
 use crate::format::FormatError;
 use crate::format::manifest::Manifest;
 use crate::format::names::Name;
-use crate::format::pointer::{Link, Pointer};
+use crate::format::pointer::{ManifestRef, Pointer};
 use crate::hash::StoreId;
 use crate::revision::Generation;
 use crate::storage::Storage;
@@ -33,7 +33,7 @@ pub(crate) struct Loaded {
     pub(crate) cost: u64,
     /// The checkpoint that it was made from.
     pub(crate) checkpoint: Option<Generation>,
-    pub(crate) damaged_checkpoints: Vec<Fault>,
+    pub(crate) damaged_checkpoints: Vec<LoadError>,
 }
 
 impl Loaded {
@@ -66,22 +66,22 @@ pub(crate) fn head(
     pointer: Pointer,
     known: Option<&Head>,
     is_ours: impl FnOnce(StoreId) -> Result<()>,
-) -> Result<(StoreId, Head), Fault> {
+) -> Result<(StoreId, Head), LoadError> {
     let link = pointer.head;
     let found = read::manifest(storage, link);
     if let Ok(manifest) = &found {
         is_ours(manifest.store)?;
     }
     if let Some(known) = known.filter(|known| link.generation <= known.link.generation)
-        && !matches!(found, Err(Fault::Fatal(_)))
+        && !matches!(found, Err(LoadError::Fatal(_)))
     {
-        return Err(Error::from(Problem::HistoryReplaced { known: known.link.generation }).into());
+        return Err(Error::from(ErrorRepr::HistoryReplaced { known: known.link.generation }).into());
     }
     let manifest = found?;
     check_not_behind(storage, link)?;
     let loaded = match table(storage, link, &manifest, known) {
         // A manifest on the way to the known state is damaged: a checkpoint above it will do.
-        Err(fault) if known.is_some() && !matches!(fault, Fault::Fatal(_)) => {
+        Err(fault) if known.is_some() && !matches!(fault, LoadError::Fatal(_)) => {
             table(storage, link, &manifest, None)
         }
         other => other,
@@ -96,10 +96,10 @@ pub(crate) fn head(
 /// `known` is an earlier state that the caller has already, and that must be a part of the same history.
 pub(crate) fn table(
     storage: &dyn Storage,
-    link: Link,
+    link: ManifestRef,
     head: &Manifest,
     known: Option<&Head>,
-) -> Result<Loaded, Fault> {
+) -> Result<Loaded, LoadError> {
     let mut loaded =
         Loaded { table: Table::default(), cost: 0, checkpoint: None, damaged_checkpoints: Vec::new() };
     let mut between = Vec::new();
@@ -112,7 +112,7 @@ pub(crate) fn table(
                 break;
             }
             if at.generation <= known.link.generation {
-                return Err(Error::from(Problem::HistoryReplaced { known: known.link.generation }).into());
+                return Err(Error::from(ErrorRepr::HistoryReplaced { known: known.link.generation }).into());
             }
             if between.len() > LAG_MAX {
                 check_descends(storage, head.store, at, known.link)?;
@@ -126,7 +126,7 @@ pub(crate) fn table(
                 break;
             }
             Ok(None) => {}
-            Err(Fault::Fatal(error)) => return Err(error.into()),
+            Err(LoadError::Fatal(error)) => return Err(error.into()),
             Err(fault) => loaded.damaged_checkpoints.push(fault),
         }
         if at == link {
@@ -149,7 +149,12 @@ pub(crate) fn table(
 }
 
 /// Fails unless `ancestor` lies on the chain at or below `from`.
-fn check_descends(storage: &dyn Storage, store: StoreId, from: Link, ancestor: Link) -> Result<(), Fault> {
+fn check_descends(
+    storage: &dyn Storage,
+    store: StoreId,
+    from: ManifestRef,
+    ancestor: ManifestRef,
+) -> Result<(), LoadError> {
     for found in Chain::new(storage, store, from) {
         let (at, _) = found?;
         if at == ancestor {
@@ -159,12 +164,12 @@ fn check_descends(storage: &dyn Storage, store: StoreId, from: Link, ancestor: L
             break;
         }
     }
-    Err(Error::from(Problem::HistoryReplaced { known: ancestor.generation }).into())
+    Err(Error::from(ErrorRepr::HistoryReplaced { known: ancestor.generation }).into())
 }
 
 /// Applies one manifest to the table before it and checks the totals.
-pub(crate) fn advance(table: &mut Table, manifest: &Manifest) -> Result<(), Fault> {
-    let wrong = |why| Fault::Damaged { name: Name::Manifest(manifest.generation), why };
+pub(crate) fn advance(table: &mut Table, manifest: &Manifest) -> Result<(), LoadError> {
+    let wrong = |why| LoadError::Damaged { name: Name::Manifest(manifest.generation), why };
     table.apply(manifest.changes.iter()).map_err(wrong)?;
     if (table.files(), table.bytes()) != (manifest.files, manifest.bytes) {
         return Err(wrong(FormatError::rule(format!(

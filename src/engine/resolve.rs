@@ -1,17 +1,23 @@
 //! Which generation a revision names.
 
 use super::chain::Chain;
-use super::read::{self, Fault};
-use crate::error::{Problem, Result};
+use super::read::{self, LoadError};
+use crate::error::{ErrorRepr, Result};
 use crate::format::names::Name;
-use crate::format::pointer::Link;
+use crate::format::pointer::ManifestRef;
 use crate::hash::StoreId;
 use crate::revision::{Generation, Revision};
 use crate::storage::Storage;
 
 /// Finds the generation that a revision names, in the history of `head`.
-pub(crate) fn find(storage: &dyn Storage, store: StoreId, head: Link, revision: Revision) -> Result<Link> {
-    let missing = |detail: String| Problem::NoSuchRevision { revision: revision.to_string(), detail }.into();
+pub(crate) fn find(
+    storage: &dyn Storage,
+    store: StoreId,
+    head: ManifestRef,
+    revision: Revision,
+) -> Result<ManifestRef> {
+    let missing =
+        |detail: String| ErrorRepr::NoSuchRevision { revision: revision.to_string(), detail }.into();
     if let Revision::Latest | Revision::Back(0) = revision {
         return Ok(head);
     }
@@ -36,7 +42,7 @@ pub(crate) fn find(storage: &dyn Storage, store: StoreId, head: Link, revision: 
     for (steps, found) in Chain::new(storage, store, head).enumerate() {
         let (link, manifest) = match found {
             Ok(found) => found,
-            Err(Fault::Fatal(error)) => return Err(error),
+            Err(LoadError::Fatal(error)) => return Err(error),
             // Counting steps across a gap would name another generation than was meant.
             Err(fault) if matches!(revision, Revision::Back(_)) => return Err(fault.into_error()),
             Err(fault) => {
@@ -68,17 +74,17 @@ pub(crate) fn find(storage: &dyn Storage, store: StoreId, head: Link, revision: 
         Revision::Generation(wanted) => with_interrupted(
             storage,
             wanted,
-            "its number was never used or its save was never finished".into(),
+            "its number was never used or its commit was never finished".into(),
         ),
         Revision::At(_) => "every generation is later".into(),
         _ => "the history is not that long".into(),
     }))
 }
 
-/// Says so when the number is that of a save that was begun and never committed.
+/// Says so when the number is that of a commit that was begun and never committed.
 fn with_interrupted(storage: &dyn Storage, wanted: Generation, detail: String) -> String {
     match storage.bytes(&Name::Manifest(wanted)) {
-        Ok(Some(_)) => format!("it is an interrupted save, which was never committed; {detail}"),
+        Ok(Some(_)) => format!("it is an interrupted commit, which was never committed; {detail}"),
         _ => detail,
     }
 }

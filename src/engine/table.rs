@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::error::{Error, Problem};
+use crate::error::{Error, ErrorRepr};
 use crate::format::FormatError;
 use crate::format::entry::Entry;
 use crate::format::manifest::Change;
-use crate::path::{StorePath, fold, folders};
+use crate::path::{StorePath, directories, fold};
 
 /// A file table. A clone is cheap and shares everything with the original.
 ///
@@ -93,13 +93,13 @@ impl Table {
         Ok(())
     }
 
-    /// Fails when a file stands where a folder is: no table that was saved by this program has that.
-    pub(crate) fn check_all_folders(&self) -> Result<(), Error> {
-        self.iter().try_for_each(|entry| self.check_folders(&entry.path))
+    /// Fails when a file stands where a directory is: no table that was committed by this program has that.
+    pub(crate) fn check_all_directories(&self) -> Result<(), Error> {
+        self.iter().try_for_each(|entry| self.check_directories(&entry.path))
     }
 
     /// Checks that these changes may be made to this table: nothing that is put may stand for a path that differs
-    /// only in case from a live one, be a folder of one, or have one as a folder.
+    /// only in case from a live one, be a directory of one, or have one as a directory.
     pub(crate) fn check(&self, changes: &[Change]) -> Result<Self, Error> {
         let mut after = self.clone();
         for change in changes {
@@ -120,20 +120,22 @@ impl Table {
         }
         for change in changes {
             if let Change::Put(entry) = change {
-                after.check_folders(&entry.path)?;
+                after.check_directories(&entry.path)?;
             }
         }
         let mut result = self.clone();
         match result.apply(changes.iter()) {
             Ok(()) => Ok(result),
-            Err(error) => Err(Problem::Limit { what: "this save".into(), rule: error.to_string() }.into()),
+            Err(error) => {
+                Err(ErrorRepr::Limit { what: "this commit".into(), rule: error.to_string() }.into())
+            }
         }
     }
 
-    fn check_folders(&self, path: &StorePath) -> Result<(), Error> {
-        let rule = "a file cannot stand where a folder is";
+    fn check_directories(&self, path: &StorePath) -> Result<(), Error> {
+        let rule = "a file cannot stand where a directory is";
         let key = path.key();
-        if let Some(above) = folders(&key).find_map(|folder| self.entries.get(folder)) {
+        if let Some(above) = directories(&key).find_map(|directory| self.entries.get(directory)) {
             return Err(collide(path, &above.path, rule));
         }
         let below: Arc<str> = format!("{key}/").into();
@@ -145,7 +147,7 @@ impl Table {
 }
 
 fn collide(path: &StorePath, other: &StorePath, rule: &'static str) -> Error {
-    Problem::PathsCollide { path: path.clone(), other: other.to_string(), rule }.into()
+    ErrorRepr::PathsCollide { path: path.clone(), other: other.to_string(), rule }.into()
 }
 
 fn too_long() -> FormatError {

@@ -1,4 +1,4 @@
-//! What an application demands of its files before they are saved.
+//! What an application demands of its files before they are committed.
 
 use std::fmt;
 use std::io::Read;
@@ -8,13 +8,13 @@ use std::sync::Arc;
 use globset::{Glob, GlobBuilder, GlobMatcher};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, ErrorRepr, Result};
 use crate::path::StorePath;
 
 /// What a [`Validator`] says of content that it refuses. `?` turns every error into it, and `into()` every text.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Judges the content of a file before it is saved, and of an older version before it is served in place of a
+/// Judges the content of a file before it is committed, and of an older version before it is served in place of a
 /// damaged one.
 ///
 /// Any closure of this shape is one, with the types of its arguments written out. See also [`json`] and [`json_as`].
@@ -102,7 +102,7 @@ impl Validators {
         for (glob, validator) in self.0.iter().filter(|(glob, _)| glob.is_match(path.as_str())) {
             validator.validate(path, &mut *open()?).map_err(|source| {
                 let pattern = glob.glob().glob().to_owned();
-                Error::from(Problem::Refused { path: path.clone(), pattern, source })
+                Error::from(ErrorRepr::Refused { path: path.clone(), pattern, source })
             })?;
         }
         Ok(())
@@ -112,6 +112,6 @@ impl Validators {
 /// Reads a glob in which `*` stays within one part of a path and `**` does not.
 pub(crate) fn compile(glob: &str) -> Result<Glob> {
     GlobBuilder::new(glob).literal_separator(true).build().map_err(|error| {
-        Problem::BadPattern { pattern: glob.to_owned(), detail: error.kind().to_string() }.into()
+        ErrorRepr::BadPattern { pattern: glob.to_owned(), detail: error.kind().to_string() }.into()
     })
 }

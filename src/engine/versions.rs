@@ -1,32 +1,32 @@
 //! Other versions of a file, for when one is damaged.
 
 use super::chain::Chain;
-use super::content::{self, Check, Failed};
+use super::content::{self, Check, ReadError};
 use super::handle::Engine;
 use super::read;
-use crate::error::{Error, Operation, Problem};
+use crate::error::{Error, ErrorRepr, Operation};
 use crate::format::entry::Entry;
-use crate::format::pointer::Link;
+use crate::format::pointer::ManifestRef;
 use crate::revision::Generation;
 
 impl Engine {
     /// The public error for content of `entry` that could not be delivered, seen from the generation at `from`. A
     /// later version is as good as an earlier one.
-    pub(crate) fn failed(&self, entry: &Entry, from: Link, failed: Failed) -> Error {
+    pub(crate) fn failed(&self, entry: &Entry, from: ManifestRef, failed: ReadError) -> Error {
         let damage = match failed {
-            Failed::Sink(error) => {
+            ReadError::Sink(error) => {
                 return Error::io(Operation::PassOn, entry.path.as_str(), error);
             }
-            Failed::Unknown(error) => {
+            ReadError::Unknown(error) => {
                 return Error::io(Operation::Read, content::name(entry).to_string(), error);
             }
-            Failed::Damaged(damage) => damage,
+            ReadError::Damaged(damage) => damage,
         };
         let newest = self.versions(entry, self.known().link);
         let intact = newest
             .chain(self.versions(entry, from))
             .find(|(_, older)| matches!(content::check(self.storage(), older), Check::Intact));
-        Problem::DamagedFile {
+        ErrorRepr::DamagedFile {
             path: entry.path.clone(),
             generation: entry.generation,
             detail: damage.detail,
@@ -43,7 +43,7 @@ impl Engine {
     pub(crate) fn versions<'a>(
         &'a self,
         entry: &'a Entry,
-        from: Link,
+        from: ManifestRef,
     ) -> impl Iterator<Item = (Generation, Entry)> + 'a {
         let mut last = entry.clone();
         Chain::new(self.storage(), self.id(), from).filter_map(Result::ok).filter_map(

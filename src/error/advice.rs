@@ -2,18 +2,18 @@
 
 use std::io;
 
-use super::repr::Problem;
+use super::repr::ErrorRepr;
 
-impl Problem {
+impl ErrorRepr {
     /// What it means for the data, as one clause.
     pub(super) fn consequence(&self) -> &'static str {
-        use Problem as P;
+        use ErrorRepr as P;
         match self {
             P::NoDirectory(_) | P::EmptyDirectory(_) | P::NotAStore(_) | P::UnfinishedInit(_) => {
                 "nothing was read or changed"
             }
             P::NoSuchPath { .. }
-            | P::IsFolder { .. }
+            | P::IsDirectory { .. }
             | P::RemovedHere(_)
             | P::NoMatch { .. }
             | P::NoSuchRevision { .. } => "the store is as it was",
@@ -22,7 +22,7 @@ impl Problem {
             | P::BadTime(_)
             | P::BadPattern { .. }
             | P::NotADirectory(_) => "nothing was read or changed",
-            P::OtherJson { .. } => "its bytes are what was saved",
+            P::OtherJson { .. } => "its bytes are what was committed",
             P::DamagedFile { is_missing: true, .. } => {
                 "every other file can still be read, and nothing was changed"
             }
@@ -36,7 +36,7 @@ impl Problem {
                 "the newest intact generation can still be read, and nothing on disk was changed"
             }
             P::OtherStore { .. } | P::DirectoryReplaced(_) | P::HistoryReplaced { .. } => {
-                "nothing was read from it or saved to it"
+                "nothing was read from it or committed to it"
             }
             P::NewerFormat { .. } => "the store was left as it is",
             P::SnapshotExpired { .. } => "newer generations can still be read",
@@ -45,13 +45,13 @@ impl Problem {
             }
             P::Poisoned(_) => "this call did nothing",
             P::Io { action, .. } if action.is_reading() => "the store is as it was",
-            _ => "nothing was saved, and the store is as it was",
+            _ => "nothing was committed, and the store is as it was",
         }
     }
 
     /// What to do next, as one clause.
     pub(super) fn advice(&self) -> String {
-        use Problem as P;
+        use ErrorRepr as P;
         match self {
             P::NoDirectory(_) | P::EmptyDirectory(_) => "check the name, or create a store there".into(),
             P::NotAStore(_) => {
@@ -77,14 +77,14 @@ impl Problem {
             P::BadSource { .. } => {
                 "leave it out, or give a regular file or a directory that can be read".into()
             }
-            P::SourceChanged(_) => "stop whatever is writing to it, then save again".into(),
-            P::IsFolder { .. } => "list the files in it, and name one".into(),
+            P::SourceChanged(_) => "stop whatever is writing to it, then commit again".into(),
+            P::IsDirectory { .. } => "list the files in it, and name one".into(),
             P::RemovedHere(_) => "put it again first, or leave it out".into(),
             P::NoSuchPath { .. } | P::NoMatch { .. } => {
                 "list the paths of that generation, or look the path up in the history".into()
             }
             P::NoSuchRevision { .. } => "see the history for the generations there are".into(),
-            P::Conflict { .. } => "read those paths again, decide, and save again".into(),
+            P::Conflict { .. } => "read those paths again, decide, and commit again".into(),
             P::Busy { .. } => "try again, or wait longer".into(),
             P::DamagedFile { path, intact: Some(intact), .. } => {
                 format!(
@@ -102,13 +102,13 @@ impl Problem {
             }
             P::Degraded { serving, .. } => format!(
                 "copy the store first; then export generation {serving} and make a new store of it, or bring the damaged \
-                 file back from a copy that is as new, as an older CURRENT would discard every save since"
+                 file back from a copy that is as new, as an older CURRENT would discard every commit since"
             ),
             P::OtherStore { .. } | P::DirectoryReplaced(_) | P::HistoryReplaced { .. } => {
                 "find out who replaced it, then open the store again to work with what is there now".into()
             }
             P::NewerFormat { .. } => "use a newer version of this program".into(),
-            P::MediumRefused { .. } => {
+            P::FilesystemRefused { .. } => {
                 "put the store on a local disk, unless you accept what it cannot promise".into()
             }
             P::SnapshotExpired { .. } => "take a new snapshot".into(),
@@ -116,7 +116,7 @@ impl Problem {
                 "find out why the disk failed, open the store again and see which generation it is at".into()
             }
             P::Poisoned(_) => "open the store again".into(),
-            P::Cancelled => "run it again when you want it saved".into(),
+            P::Cancelled => "run it again when you want it committed".into(),
             P::Io { source, .. } => io_advice(source),
         }
     }
@@ -152,17 +152,17 @@ mod tests {
         let path = crate::StorePath::new("a").unwrap();
         let generation = crate::Generation::FIRST;
         let problems = [
-            Problem::NoDirectory(dir()),
-            Problem::EmptyDirectory(dir()),
-            Problem::NotAStore(dir()),
-            Problem::UnfinishedInit(dir()),
-            Problem::AlreadyAStore(dir()),
-            Problem::BadSource { file: dir(), rule: "it is a FIFO".into() },
-            Problem::SourceChanged(dir()),
-            Problem::NoSuchPath { path: "a".into(), generation },
-            Problem::NoSuchRevision { revision: "7".into(), detail: String::new() },
-            Problem::Busy { waited_ms: 1, holder: None },
-            Problem::DamagedFile {
+            ErrorRepr::NoDirectory(dir()),
+            ErrorRepr::EmptyDirectory(dir()),
+            ErrorRepr::NotAStore(dir()),
+            ErrorRepr::UnfinishedInit(dir()),
+            ErrorRepr::AlreadyAStore(dir()),
+            ErrorRepr::BadSource { file: dir(), rule: "it is a FIFO".into() },
+            ErrorRepr::SourceChanged(dir()),
+            ErrorRepr::NoSuchPath { path: "a".into(), generation },
+            ErrorRepr::NoSuchRevision { revision: "7".into(), detail: String::new() },
+            ErrorRepr::Busy { waited_ms: 1, holder: None },
+            ErrorRepr::DamagedFile {
                 path,
                 generation,
                 detail: String::new(),
@@ -171,19 +171,19 @@ mod tests {
                 is_missing: false,
                 intact: Some(generation),
             },
-            Problem::DamagedMetadata {
+            ErrorRepr::DamagedMetadata {
                 name: "CURRENT".into(),
                 generation: None,
                 detail: String::new(),
                 expected: None,
                 found: None,
             },
-            Problem::NothingIntact { dir: dir(), detail: String::new() },
-            Problem::Degraded { detail: String::new(), serving: generation },
-            Problem::MediumRefused { filesystem: "nfs".into(), reason: String::new() },
-            Problem::OutcomeUnknown { generation, step: "x", source: refused() },
-            Problem::Poisoned(generation),
-            Problem::Io { action: Operation::Write, name: "a".into(), source: refused() },
+            ErrorRepr::NothingIntact { dir: dir(), detail: String::new() },
+            ErrorRepr::Degraded { detail: String::new(), serving: generation },
+            ErrorRepr::FilesystemRefused { filesystem: "nfs".into(), reason: String::new() },
+            ErrorRepr::OutcomeUnknown { generation, step: "x", source: refused() },
+            ErrorRepr::Poisoned(generation),
+            ErrorRepr::Io { action: Operation::Write, name: "a".into(), source: refused() },
         ];
         for problem in problems {
             let said = format!("{}; {}", problem.consequence(), problem.advice());

@@ -11,7 +11,7 @@ use crate::revision::{Generation, RevisionError};
 use crate::time::TimestampError;
 
 pub use repr::{ConflictingPath, LockHolder};
-pub(crate) use repr::{Operation, Problem};
+pub(crate) use repr::{ErrorRepr, Operation};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -24,7 +24,7 @@ pub enum ErrorKind {
     NotFound,
     /// The input breaks a rule, which the message names: change the input.
     Invalid,
-    /// Somebody else saved the same paths first: read again, decide, save again.
+    /// Somebody else committed the same paths first: read again, decide, commit again.
     Conflict,
     /// Another writer held the lock for as long as this one was willing to wait: try again later.
     Busy,
@@ -96,59 +96,59 @@ pub enum Subject {
 ///
 /// `Display` is one clause that says what happened; [`consequence`](Error::consequence) and
 /// [`advice`](Error::advice) complete the sentence for a person.
-pub struct Error(Box<Problem>);
+pub struct Error(Box<ErrorRepr>);
 
-impl From<Problem> for Error {
-    fn from(problem: Problem) -> Self {
+impl From<ErrorRepr> for Error {
+    fn from(problem: ErrorRepr) -> Self {
         Self(Box::new(problem))
     }
 }
 
 impl From<PathError> for Error {
     fn from(error: PathError) -> Self {
-        Problem::BadPath(error).into()
+        ErrorRepr::BadPath(error).into()
     }
 }
 
 impl From<RevisionError> for Error {
     fn from(error: RevisionError) -> Self {
-        Problem::BadRevision(error).into()
+        ErrorRepr::BadRevision(error).into()
     }
 }
 
 impl From<TimestampError> for Error {
     fn from(error: TimestampError) -> Self {
-        Problem::BadTime(error).into()
+        ErrorRepr::BadTime(error).into()
     }
 }
 
 impl Error {
     pub(crate) fn io(action: Operation, name: impl Into<String>, source: io::Error) -> Self {
-        Problem::Io { action, name: name.into(), source }.into()
+        ErrorRepr::Io { action, name: name.into(), source }.into()
     }
 
     /// Whether no store was found.
-    pub(crate) fn is_vacant(&self) -> bool {
-        use Problem as P;
+    pub(crate) fn is_missing_store(&self) -> bool {
+        use ErrorRepr as P;
         matches!(&*self.0, P::NoDirectory(_) | P::EmptyDirectory(_) | P::UnfinishedInit(_) | P::NotAStore(_))
     }
 
     /// Whether a store was found where one was to be made.
-    pub(crate) fn is_taken(&self) -> bool {
-        matches!(&*self.0, Problem::AlreadyAStore(_))
+    pub(crate) fn already_exists(&self) -> bool {
+        matches!(&*self.0, ErrorRepr::AlreadyAStore(_))
     }
 
     /// What the caller should do about it.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
-        use Problem as P;
+        use ErrorRepr as P;
         match &*self.0 {
             P::NoDirectory(_)
             | P::EmptyDirectory(_)
             | P::NotAStore(_)
             | P::UnfinishedInit(_)
             | P::NoSuchPath { .. }
-            | P::IsFolder { .. }
+            | P::IsDirectory { .. }
             | P::RemovedHere(_)
             | P::NoMatch { .. }
             | P::NoSuchRevision { .. } => ErrorKind::NotFound,
@@ -177,7 +177,7 @@ impl Error {
             | P::OtherStore { .. }
             | P::DirectoryReplaced(_)
             | P::HistoryReplaced { .. } => ErrorKind::Corrupt,
-            P::NewerFormat { .. } | P::MediumRefused { .. } => ErrorKind::Unsupported,
+            P::NewerFormat { .. } | P::FilesystemRefused { .. } => ErrorKind::Unsupported,
             P::SnapshotExpired { .. } => ErrorKind::SnapshotExpired,
             P::OutcomeUnknown { .. } => ErrorKind::CommitOutcomeUnknown,
             P::Poisoned(_) => ErrorKind::Poisoned,
@@ -188,7 +188,7 @@ impl Error {
     /// What it is about.
     #[must_use]
     pub fn subject(&self) -> Subject {
-        use Problem as P;
+        use ErrorRepr as P;
         match &*self.0 {
             P::NoDirectory(_) | P::EmptyDirectory(_) => Subject::EmptyDirectory,
             P::UnfinishedInit(_) => Subject::UnfinishedStore,
@@ -201,7 +201,7 @@ impl Error {
             P::BadPath(_)
             | P::PathsCollide { .. }
             | P::NoSuchPath { .. }
-            | P::IsFolder { .. }
+            | P::IsDirectory { .. }
             | P::RemovedHere(_)
             | P::Refused { .. }
             | P::NotJson { .. }
@@ -223,7 +223,7 @@ impl Error {
             | P::OtherStore { .. }
             | P::DirectoryReplaced(_)
             | P::HistoryReplaced { .. }
-            | P::MediumRefused { .. }
+            | P::FilesystemRefused { .. }
             | P::Poisoned(_)
             | P::Cancelled
             | P::Io { .. } => Subject::Store,
@@ -245,12 +245,12 @@ impl Error {
     /// The logical path or the name of the file that it is about.
     #[must_use]
     pub fn path(&self) -> Option<&str> {
-        use Problem as P;
+        use ErrorRepr as P;
         match &*self.0 {
             P::BadPath(PathError { path, .. }) | P::NoSuchPath { path, .. } => Some(path),
             P::PathsCollide { path, .. }
             | P::RemovedHere(path)
-            | P::IsFolder { path, .. }
+            | P::IsDirectory { path, .. }
             | P::Refused { path, .. }
             | P::NotJson { path, .. }
             | P::OtherJson { path, .. }
@@ -275,11 +275,11 @@ impl Error {
     /// The generation that it is about.
     #[must_use]
     pub fn generation(&self) -> Option<Generation> {
-        use Problem as P;
+        use ErrorRepr as P;
         match &*self.0 {
             P::OtherJson { generation, .. }
             | P::NoSuchPath { generation, .. }
-            | P::IsFolder { generation, .. }
+            | P::IsDirectory { generation, .. }
             | P::NoMatch { generation, .. }
             | P::DamagedFile { generation, .. }
             | P::SnapshotExpired { generation }
@@ -297,8 +297,8 @@ impl Error {
     #[must_use]
     pub fn expected(&self) -> Option<&str> {
         match &*self.0 {
-            Problem::DamagedFile { expected, .. } => Some(expected),
-            Problem::DamagedMetadata { expected, .. } => expected.as_deref(),
+            ErrorRepr::DamagedFile { expected, .. } => Some(expected),
+            ErrorRepr::DamagedMetadata { expected, .. } => expected.as_deref(),
             _ => None,
         }
     }
@@ -307,8 +307,8 @@ impl Error {
     #[must_use]
     pub fn found(&self) -> Option<&str> {
         match &*self.0 {
-            Problem::DamagedFile { found, .. } => Some(found),
-            Problem::DamagedMetadata { found, .. } => found.as_deref(),
+            ErrorRepr::DamagedFile { found, .. } => Some(found),
+            ErrorRepr::DamagedMetadata { found, .. } => found.as_deref(),
             _ => None,
         }
     }
@@ -317,7 +317,7 @@ impl Error {
     #[must_use]
     pub fn intact(&self) -> Option<Generation> {
         match &*self.0 {
-            Problem::DamagedFile { intact, .. } => *intact,
+            ErrorRepr::DamagedFile { intact, .. } => *intact,
             _ => None,
         }
     }
@@ -326,7 +326,7 @@ impl Error {
     #[must_use]
     pub fn conflicts(&self) -> &[ConflictingPath] {
         match &*self.0 {
-            Problem::Conflict { paths, .. } => paths,
+            ErrorRepr::Conflict { paths, .. } => paths,
             _ => &[],
         }
     }
@@ -335,7 +335,7 @@ impl Error {
     #[must_use]
     pub fn holder(&self) -> Option<&LockHolder> {
         match &*self.0 {
-            Problem::Busy { holder, .. } => holder.as_ref(),
+            ErrorRepr::Busy { holder, .. } => holder.as_ref(),
             _ => None,
         }
     }
@@ -343,7 +343,7 @@ impl Error {
     /// Whether the caller's own cancel flag ended the call.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
-        matches!(&*self.0, Problem::Cancelled)
+        matches!(&*self.0, ErrorRepr::Cancelled)
     }
 }
 

@@ -88,7 +88,7 @@ impl fmt::Display for Operation {
             Self::Open => "cannot open",
             Self::Pin => "cannot pin",
             Self::Export => "cannot export to",
-            Self::SyncExport => "what was exported is there, but may not last: cannot flush",
+            Self::SyncExport => "what was exported is there, but may not last: cannot fsync",
             Self::PassOn => "cannot pass on the content of",
             Self::Probe => "cannot probe the medium under",
             Self::ChooseId => "cannot choose an id for",
@@ -98,14 +98,14 @@ impl fmt::Display for Operation {
             Self::Wait => "cannot wait before trying again",
             Self::BeginWrite => "cannot begin to write",
             Self::Write => "cannot write",
-            Self::Sync => "cannot flush",
+            Self::Sync => "cannot fsync",
         })
     }
 }
 
 /// Everything that can go wrong, with its facts. The public face is [`Error`].
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Problem {
+pub(crate) enum ErrorRepr {
     #[error("there is no store at {}: the directory does not exist", .0.display())]
     NoDirectory(PathBuf),
     #[error("there is no store at {}: the directory is empty", .0.display())]
@@ -142,14 +142,14 @@ pub(crate) enum Problem {
     NotJson { path: StorePath, source: serde_json::Error },
     #[error("{path} of generation {generation} is intact but not the JSON that was asked for: {source}")]
     OtherJson { path: StorePath, generation: Generation, source: serde_json::Error },
-    #[error("{} cannot be saved: {rule}", .file.display())]
+    #[error("{} cannot be committed: {rule}", .file.display())]
     BadSource { file: PathBuf, rule: String },
     #[error("{} changed while it was being read, three times in a row", .0.display())]
     SourceChanged(PathBuf),
     #[error("{path} is not in generation {generation}")]
     NoSuchPath { path: String, generation: Generation },
-    #[error("{path} is a folder in generation {generation}, not a file")]
-    IsFolder { path: StorePath, generation: Generation },
+    #[error("{path} is a directory in generation {generation}, not a file")]
+    IsDirectory { path: StorePath, generation: Generation },
     #[error("{0} was removed earlier in this transaction")]
     RemovedHere(StorePath),
     #[error("{pattern:?} matches no path in generation {generation}")]
@@ -180,7 +180,7 @@ pub(crate) enum Problem {
     },
     #[error("no generation of the store at {} can be read: {detail}", .dir.display())]
     NothingIntact { dir: PathBuf, detail: String },
-    #[error("nothing can be saved while the store is damaged: {detail}")]
+    #[error("nothing can be committed while the store is damaged: {detail}")]
     Degraded { detail: String, serving: Generation },
     #[error("the store under {} is another one than this handle opened: its id is {found}, not {expected}", .dir.display())]
     OtherStore { dir: PathBuf, expected: StoreId, found: StoreId },
@@ -193,7 +193,7 @@ pub(crate) enum Problem {
     #[error("{name} is written in format {format}; this program reads format 1")]
     NewerFormat { name: String, format: u64 },
     #[error("a store on {filesystem} is refused: {reason}")]
-    MediumRefused { filesystem: String, reason: String },
+    FilesystemRefused { filesystem: String, reason: String },
     #[allow(
         dead_code,
         reason = "retention, which expires snapshots, comes later; the kind is part of the agreed interface"
@@ -204,7 +204,7 @@ pub(crate) enum Problem {
     OutcomeUnknown { generation: Generation, step: &'static str, source: io::Error },
     #[error("an earlier commit through this handle, of generation {0}, ended with an unknown outcome")]
     Poisoned(Generation),
-    #[error("stopped on request before anything was saved")]
+    #[error("stopped on request before anything was committed")]
     Cancelled,
     #[error("{action} {name}: {source}")]
     Io { action: Operation, name: String, source: io::Error },

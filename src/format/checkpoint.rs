@@ -7,7 +7,7 @@ use std::io::{self, BufRead, Read as _, Write};
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, FILES_MAX};
-use super::pointer::Link;
+use super::pointer::ManifestRef;
 use super::{FORMAT, FormatError, checksum, json};
 use crate::hash::{Blake3, StoreId};
 use crate::path::PATH_MAX;
@@ -35,13 +35,13 @@ struct HeaderLine<T> {
 
 impl Header {
     /// The header of the table of `files` files and `bytes` bytes at `link`.
-    pub(crate) const fn new(store: StoreId, link: Link, files: u64, bytes: u64) -> Self {
+    pub(crate) const fn new(store: StoreId, link: ManifestRef, files: u64, bytes: u64) -> Self {
         Self { format: FORMAT, store, generation: link.generation, manifest: link.manifest, files, bytes }
     }
 
     /// The generation and manifest whose table this is.
-    pub(crate) const fn link(&self) -> Link {
-        Link { generation: self.generation, manifest: self.manifest }
+    pub(crate) const fn link(&self) -> ManifestRef {
+        ManifestRef { generation: self.generation, manifest: self.manifest }
     }
 }
 
@@ -169,8 +169,8 @@ mod tests {
         Entry { path, generation, bytes: 3, blake3: Blake3::of(b"abc"), stored_as: None }
     }
 
-    fn link() -> Link {
-        Link { generation: Generation::new(40).unwrap(), manifest: Blake3::of(b"m") }
+    fn link() -> ManifestRef {
+        ManifestRef { generation: Generation::new(40).unwrap(), manifest: Blake3::of(b"m") }
     }
 
     fn encoded(entries: &[Entry]) -> Vec<u8> {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::entry::{Entry, FILES_MAX};
 use super::json::{self, Extra};
-use super::pointer::Link;
+use super::pointer::ManifestRef;
 use super::{FORMAT, FormatError, checksum};
 use crate::hash::{Blake3, StoreId};
 use crate::path::StorePath;
@@ -33,7 +33,7 @@ pub(crate) const AUTHOR_MAX: usize = 1 << 10;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum GenerationKind {
-    /// Files were saved.
+    /// Files were committed.
     Commit,
     /// An earlier state was brought back.
     Rollback,
@@ -87,7 +87,7 @@ pub(crate) struct Manifest {
     pub(crate) store: StoreId,
     pub(crate) generation: Generation,
     /// The generation before this one; `None` for the first of a store.
-    pub(crate) parent: Option<Link>,
+    pub(crate) parent: Option<ManifestRef>,
     pub(crate) kind: GenerationKind,
     pub(crate) time: Timestamp,
     pub(crate) author: String,
@@ -109,7 +109,7 @@ pub(crate) struct Manifest {
 struct Document {
     store: StoreId,
     generation: Generation,
-    parent: Option<Link>,
+    parent: Option<ManifestRef>,
     kind: GenerationKind,
     time: Timestamp,
     author: String,
@@ -361,7 +361,7 @@ mod tests {
         Manifest {
             store: StoreId::from_bytes([7; 16]),
             generation: g(42),
-            parent: Some(Link { generation: g(40), manifest: Blake3::of(b"p") }),
+            parent: Some(ManifestRef { generation: g(40), manifest: Blake3::of(b"p") }),
             kind: GenerationKind::Rollback,
             time: "2026-11-22T10:00:00.123Z".parse().unwrap(),
             author: "ann".into(),

@@ -5,20 +5,20 @@ use std::fmt;
 use crate::path::StorePath;
 use crate::revision::Generation;
 
-/// The folder of manifests.
+/// The directory of manifests.
 pub(crate) const MANIFESTS: &str = "manifests";
-/// The folder of checkpoints.
+/// The directory of checkpoints.
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
-/// The folder of file contents.
+/// The directory of file contents.
 pub(crate) const DATA: &str = "data";
-/// The folder of content that is being streamed in and has no generation yet.
+/// The directory of content that is being streamed in and has no generation yet.
 pub(crate) const STAGING: &str = "staging";
-/// The folder of evidence moved aside.
+/// The directory of evidence moved aside.
 pub(crate) const QUARANTINE: &str = "quarantine";
-/// The folder of the writer lock, the reader pins and the numbers of failed saves.
+/// The directory of the writer lock, the reader pins and the numbers of failed commits.
 pub(crate) const LOCKS: &str = "locks";
-/// Every folder that a new store gets.
-pub(crate) const FOLDERS: [&str; 6] = [CHECKPOINTS, DATA, LOCKS, MANIFESTS, QUARANTINE, STAGING];
+/// Every directory that a new store gets.
+pub(crate) const DIRECTORIES: [&str; 6] = [CHECKPOINTS, DATA, LOCKS, MANIFESTS, QUARANTINE, STAGING];
 
 /// The name of one thing in a store.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -39,7 +39,7 @@ pub(crate) enum Name {
     WriterLock,
     /// `locks/pin-42`
     Pin(Generation),
-    /// `locks/used-42`, empty: a save under this number has failed, and nothing else is left of it.
+    /// `locks/used-42`, empty: a commit under this number has failed, and nothing else is left of it.
     Used(Generation),
 }
 

@@ -12,7 +12,7 @@ pub(crate) const POINTER_MAX: u64 = 4096;
 
 /// A generation and the hash of its manifest: one link of the chain.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub(crate) struct Link {
+pub(crate) struct ManifestRef {
     /// The generation.
     pub(crate) generation: Generation,
     /// The BLAKE3 of the bytes of its manifest file.
@@ -24,10 +24,10 @@ pub(crate) struct Link {
 pub(crate) struct Pointer {
     format: u64,
     #[serde(flatten)]
-    pub(crate) head: Link,
+    pub(crate) head: ManifestRef,
     /// The generation before the head: what to serve when the manifest of the head is damaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) parent: Option<Link>,
+    pub(crate) parent: Option<ManifestRef>,
     #[serde(flatten)]
     pub(crate) extra: Extra,
 }
@@ -40,7 +40,7 @@ impl json::Versioned for Pointer {
 
 impl Pointer {
     /// A pointer to `head`, which follows `parent`, with the unknown fields that an earlier pointer had.
-    pub(crate) const fn new(head: Link, parent: Option<Link>, extra: Extra) -> Self {
+    pub(crate) const fn new(head: ManifestRef, parent: Option<ManifestRef>, extra: Extra) -> Self {
         Self { format: FORMAT, head, parent, extra }
     }
 
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn pointer() -> Pointer {
-        let head = Link { generation: Generation::new(42).unwrap(), manifest: Blake3::of(b"m") };
+        let head = ManifestRef { generation: Generation::new(42).unwrap(), manifest: Blake3::of(b"m") };
         Pointer::new(head, None, Extra::new())
     }
 
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_parent_is_an_earlier_generation() {
-        let link = |number, of: &[u8]| Link {
+        let link = |number, of: &[u8]| ManifestRef {
             generation: Generation::new(number).unwrap(),
             manifest: Blake3::of(of),
         };

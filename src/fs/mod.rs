@@ -3,15 +3,15 @@
 //! [`Fs`] is one directory tree. Paths are relative to it, separated by `/`, and empty for the tree itself. Symbolic
 //! links are never followed, and only regular files are opened: whoever plants a link in a store cannot lead it out.
 
+pub(crate) mod host_dirs;
 pub(crate) mod lock;
-pub(crate) mod medium;
 #[cfg(any(test, feature = "sim"))]
 #[cfg_attr(
     not(all(test, feature = "proof")),
     allow(dead_code, reason = "the proof asks for more than the crash kit")
 )]
 pub(crate) mod op;
-pub(crate) mod outside;
+pub(crate) mod probe;
 pub(crate) mod real;
 #[cfg(any(test, feature = "sim"))]
 #[cfg_attr(
@@ -82,7 +82,7 @@ pub(crate) struct Stat {
 
 /// One name in a directory.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Listed {
+pub(crate) struct DirEntry {
     /// The name, or its nearest text where it is not UTF-8.
     pub(crate) name: String,
     pub(crate) is_directory: bool,
@@ -107,7 +107,7 @@ pub(crate) trait FsFile: Read + Write + Send + Sync + Debug {
     fn start_writeback(&self);
     /// Returns once the bytes and the length are durable. To be called once: after a failure the system may report
     /// success for bytes that it has dropped.
-    fn flush_durably(&self) -> io::Result<()>;
+    fn sync(&self) -> io::Result<()>;
 }
 
 /// A lock that is held until this is dropped or the process ends.
@@ -119,14 +119,14 @@ pub(crate) trait FsLock: Send + Sync + Debug {
     fn is_last_holder(&self) -> bool;
     /// The note that the last exclusive holder left in the file.
     fn note(&self) -> io::Result<Vec<u8>>;
-    /// Leaves a note in the file, for whoever finds it locked. It is not flushed: it matters only until the
+    /// Leaves a note in the file, for whoever finds it locked. It is not fsynced: it matters only until the
     /// machine stops.
     fn set_note(&self, note: &[u8]) -> io::Result<()>;
 }
 
-/// Flushes everything that was written to the file system since this was opened.
-pub(crate) trait WholeFlush: Send + Sync + Debug {
-    fn flush_durably(&self) -> io::Result<()>;
+/// Fsyncs everything that was written to the file system since this was opened.
+pub(crate) trait SyncFs: Send + Sync + Debug {
+    fn sync(&self) -> io::Result<()>;
 }
 
 /// A directory tree, a clock and a source of randomness.
@@ -138,7 +138,7 @@ pub(crate) trait Fs: Send + Sync + Debug {
     /// What stands under the path; `None` when nothing does.
     fn stat(&self, path: &str) -> io::Result<Option<Stat>>;
     /// Makes a directory unless it exists. Says whether it made it.
-    fn make_dir(&self, path: &str) -> io::Result<bool>;
+    fn create_dir(&self, path: &str) -> io::Result<bool>;
     /// Removes the name of a file.
     fn remove(&self, path: &str) -> io::Result<()>;
     /// Removes a directory if it is empty.
@@ -148,25 +148,25 @@ pub(crate) trait Fs: Send + Sync + Debug {
     /// Gives a file another name; fails with `AlreadyExists` when something has that name.
     fn rename_new(&self, from: &str, to: &str) -> io::Result<()>;
     /// The names in a directory, sorted.
-    fn list(&self, path: &str) -> io::Result<Vec<Listed>>;
+    fn list(&self, path: &str) -> io::Result<Vec<DirEntry>>;
     /// Returns once the names in the directory are durable. To be called once, as for files.
-    fn flush_dir(&self, path: &str) -> io::Result<()>;
-    /// A flush of the whole file system, where that can stand in for flushes one by one.
-    fn whole_flush(&self) -> io::Result<Option<Box<dyn WholeFlush>>>;
+    fn sync_dir(&self, path: &str) -> io::Result<()>;
+    /// a syncfs, where that can stand in for fsyncs one by one.
+    fn syncfs(&self) -> io::Result<Option<Box<dyn SyncFs>>>;
     /// Takes the lock of a file, which is made if it does not exist; `None` when somebody else holds it.
     fn try_lock(&self, path: &str, mode: LockMode) -> io::Result<Option<Box<dyn FsLock>>>;
     /// Removes the name of a locked file, unless the name has become that of another one.
     fn remove_locked(&self, path: &str, lock: &dyn FsLock) -> io::Result<()>;
     /// Whether the directory under the name by which it was opened is still this one.
-    fn is_in_place(&self) -> io::Result<bool>;
+    fn is_same_dir(&self) -> io::Result<bool>;
     /// What carries the directory.
-    fn carrier(&self) -> io::Result<FsInfo>;
+    fn info(&self) -> io::Result<FsInfo>;
     /// The time by the system's clock, in whole milliseconds.
     fn now(&self) -> Timestamp;
     /// The time by a clock that only goes forward, from an arbitrary start.
-    fn uptime(&self) -> Duration;
+    fn monotonic(&self) -> Duration;
     /// Waits.
-    fn pause(&self, time: Duration);
+    fn sleep(&self, time: Duration);
     /// Random bytes.
     fn random(&self) -> io::Result<[u8; 16]>;
     /// This process.

@@ -8,20 +8,20 @@ pub(crate) enum Op {
     Create(String),
     Open(String),
     Stat(String),
-    MakeDir(String),
+    CreateDir(String),
     Remove(String),
     RemoveDir(String),
     Rename(String, String),
     RenameNew(String, String),
     List(String),
-    FlushDir(String),
-    OpenWhole,
-    FlushWhole,
+    SyncDir(String),
+    OpenSyncFs,
+    SyncFs,
     Lock(String),
     Note(String),
     Read(String),
     Write(String),
-    Flush(String),
+    Sync(String),
 }
 
 impl fmt::Display for Op {
@@ -30,23 +30,21 @@ impl fmt::Display for Op {
             Self::Create(path) => write!(f, "making {path}"),
             Self::Open(path) => write!(f, "opening {path}"),
             Self::Stat(path) => write!(f, "looking for {path}"),
-            Self::MakeDir(path) => write!(f, "making the directory {path}"),
+            Self::CreateDir(path) => write!(f, "making the directory {path}"),
             Self::Remove(path) | Self::RemoveDir(path) => write!(f, "removing {path}"),
             Self::Rename(from, to) | Self::RenameNew(from, to) => write!(f, "renaming {from} to {to}"),
-            Self::List(path) | Self::FlushDir(path) if path.is_empty() => f.write_str(if self.flushes() {
-                "flushing the names in the root"
-            } else {
-                "listing the root"
-            }),
+            Self::List(path) | Self::SyncDir(path) if path.is_empty() => {
+                f.write_str(if self.syncs() { "fsyncing the names in the root" } else { "listing the root" })
+            }
             Self::List(path) => write!(f, "listing {path}"),
-            Self::FlushDir(path) => write!(f, "flushing the names in {path}"),
-            Self::OpenWhole => f.write_str("opening the whole"),
-            Self::FlushWhole => f.write_str("flushing the whole"),
+            Self::SyncDir(path) => write!(f, "fsyncing the names in {path}"),
+            Self::OpenSyncFs => f.write_str("opening the file system for syncfs"),
+            Self::SyncFs => f.write_str("syncfs"),
             Self::Lock(path) => write!(f, "locking {path}"),
             Self::Note(path) => write!(f, "leaving a note in {path}"),
             Self::Read(path) => write!(f, "reading {path}"),
             Self::Write(path) => write!(f, "writing to {path}"),
-            Self::Flush(path) => write!(f, "flushing {path}"),
+            Self::Sync(path) => write!(f, "fsyncing {path}"),
         }
     }
 }
@@ -57,21 +55,21 @@ impl Op {
         matches!(
             self,
             Self::Create(_)
-                | Self::MakeDir(_)
+                | Self::CreateDir(_)
                 | Self::Rename(..)
                 | Self::RenameNew(..)
-                | Self::FlushDir(_)
-                | Self::FlushWhole
+                | Self::SyncDir(_)
+                | Self::SyncFs
                 | Self::Lock(_)
                 | Self::Note(_)
                 | Self::Write(_)
-                | Self::Flush(_)
+                | Self::Sync(_)
         )
     }
 
     /// Whether it needs a new descriptor.
     pub(crate) const fn opens(&self) -> bool {
-        !matches!(self, Self::Read(_) | Self::Write(_) | Self::Note(_) | Self::Flush(_) | Self::FlushWhole)
+        !matches!(self, Self::Read(_) | Self::Write(_) | Self::Note(_) | Self::Sync(_) | Self::SyncFs)
     }
 
     /// Whether it changes the disk.
@@ -85,7 +83,7 @@ impl Op {
     }
 
     /// Whether it waits until something is durable.
-    pub(crate) const fn flushes(&self) -> bool {
-        matches!(self, Self::FlushDir(_) | Self::FlushWhole | Self::Flush(_))
+    pub(crate) const fn syncs(&self) -> bool {
+        matches!(self, Self::SyncDir(_) | Self::SyncFs | Self::Sync(_))
     }
 }

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::path::Arg;
 
 use super::lock;
-use super::{Access, FileKind, Fs, FsFile, FsLock, Listed, Process, Stat, WholeFlush, medium, not_a_file};
+use super::{Access, DirEntry, FileKind, Fs, FsFile, FsLock, Process, Stat, SyncFs, not_a_file, probe};
 use crate::time::Timestamp;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -21,15 +21,15 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 pub(crate) struct RealFs {
     root: OwnedFd,
     path: PathBuf,
-    whole_flush: bool,
+    syncfs: bool,
 }
 
 impl RealFs {
     /// Opens a directory. The name itself may be or contain links: it is the caller's. Nothing below is followed.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let root = sys::open(path, DIRECTORY, Mode::empty())?;
-        let whole_flush = medium::allows_whole_flush(&root);
-        Ok(Self { root, path: std::path::absolute(path)?, whole_flush })
+        let syncfs = probe::allows_syncfs(&root);
+        Ok(Self { root, path: std::path::absolute(path)?, syncfs })
     }
 
     fn dir(&self, path: &str) -> io::Result<OwnedFd> {
@@ -142,7 +142,7 @@ impl Fs for RealFs {
         }
     }
 
-    fn make_dir(&self, path: &str) -> io::Result<bool> {
+    fn create_dir(&self, path: &str) -> io::Result<bool> {
         let (dir, name) = self.place(path)?;
         match sys::mkdirat(&dir, name, Mode::from_raw_mode(0o777)) {
             Ok(()) => {
@@ -182,7 +182,7 @@ impl Fs for RealFs {
         rename_new(&from_dir, from, &to_dir, to)
     }
 
-    fn list(&self, path: &str) -> io::Result<Vec<Listed>> {
+    fn list(&self, path: &str) -> io::Result<Vec<DirEntry>> {
         let dir = self.dir(path)?;
         let mut names = Vec::new();
         for entry in sys::Dir::read_from(&dir)? {
@@ -197,7 +197,7 @@ impl Fs for RealFs {
                 }
                 known => known,
             };
-            names.push(Listed {
+            names.push(DirEntry {
                 name: name.to_string_lossy().into_owned(),
                 is_directory: kind == FileType::Directory,
                 is_utf8: name.to_str().is_ok(),
@@ -207,13 +207,13 @@ impl Fs for RealFs {
         Ok(names)
     }
 
-    fn flush_dir(&self, path: &str) -> io::Result<()> {
+    fn sync_dir(&self, path: &str) -> io::Result<()> {
         // On macOS this reaches the platter, which plain fsync does not.
         File::from(self.dir(path)?).sync_all()
     }
 
-    fn whole_flush(&self) -> io::Result<Option<Box<dyn WholeFlush>>> {
-        if !self.whole_flush {
+    fn syncfs(&self) -> io::Result<Option<Box<dyn SyncFs>>> {
+        if !self.syncfs {
             return Ok(None);
         }
         Ok(Some(Box::new(RealWhole(self.dir("")?))))
@@ -249,7 +249,7 @@ impl Fs for RealFs {
         Ok(sys::unlinkat(&dir, name, AtFlags::empty())?)
     }
 
-    fn is_in_place(&self) -> io::Result<bool> {
+    fn is_same_dir(&self) -> io::Result<bool> {
         let ours = sys::fstat(&self.root)?;
         match sys::stat(&self.path) {
             Ok(named) => Ok(identity(&named) == identity(&ours)),
@@ -258,8 +258,8 @@ impl Fs for RealFs {
         }
     }
 
-    fn carrier(&self) -> io::Result<super::FsInfo> {
-        medium::carrier(&self.root)
+    fn info(&self) -> io::Result<super::FsInfo> {
+        probe::info(&self.root)
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is where the clock is reached")]
@@ -267,13 +267,13 @@ impl Fs for RealFs {
         Timestamp::from_jiff(jiff::Timestamp::now())
     }
 
-    fn uptime(&self) -> Duration {
+    fn monotonic(&self) -> Duration {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is where waiting is reached")]
-    fn pause(&self, time: Duration) {
+    fn sleep(&self, time: Duration) {
         std::thread::sleep(time);
     }
 
@@ -292,7 +292,7 @@ impl Fs for RealFs {
             pid: std::process::id(),
             program: program.unwrap_or_default(),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            boot: medium::boot_id(),
+            boot: probe::boot_id(),
         }
     }
 }
@@ -350,7 +350,7 @@ impl FsFile for RealFile {
         let _ = sys::fadvise(&self.0, 0, None, sys::Advice::DontNeed);
     }
 
-    fn flush_durably(&self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         self.0.sync_all()
     }
 }
@@ -358,14 +358,14 @@ impl FsFile for RealFile {
 #[derive(Debug)]
 struct RealWhole(OwnedFd);
 
-impl WholeFlush for RealWhole {
+impl SyncFs for RealWhole {
     #[cfg(target_os = "linux")]
-    fn flush_durably(&self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         Ok(sys::syncfs(&self.0)?)
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn flush_durably(&self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         Err(Errno::NOSYS.into())
     }
 }
@@ -392,11 +392,11 @@ mod tests {
 
     #[test]
     fn both_ways_to_a_directory_follow_no_link() {
-        let outside = tempfile::tempdir().unwrap();
+        let host_dirs = tempfile::tempdir().unwrap();
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
-        std::fs::create_dir(outside.path().join("b")).unwrap();
-        std::os::unix::fs::symlink(outside.path(), dir.path().join("link")).unwrap();
+        std::fs::create_dir(host_dirs.path().join("b")).unwrap();
+        std::os::unix::fs::symlink(host_dirs.path(), dir.path().join("link")).unwrap();
         std::os::unix::fs::symlink("a", dir.path().join("inner")).unwrap();
         let fs = RealFs::open(dir.path()).unwrap();
         let ways: [fn(&RealFs, &str) -> io::Result<OwnedFd>; 2] =

@@ -1,4 +1,4 @@
-//! The files outside a store that are saved in it.
+//! The files outside a store that are committed in it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::error::{Error, Operation, Problem, Result};
+use crate::error::{Error, ErrorRepr, Operation, Result};
 
 /// What tells whether a file was written to: its place, length and times.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,7 +26,7 @@ fn fingerprint(meta: &Metadata) -> Fingerprint {
     }
 }
 
-/// A file that is being read to be saved.
+/// A file that is being read to be committed.
 #[derive(Debug)]
 pub(crate) struct Source {
     file: File,
@@ -90,7 +90,7 @@ fn not_regular(meta: &Metadata) -> Option<&'static str> {
 }
 
 fn bad(file: &Path, rule: impl Into<String>) -> Error {
-    Problem::BadSource { file: file.into(), rule: rule.into() }.into()
+    ErrorRepr::BadSource { file: file.into(), rule: rule.into() }.into()
 }
 
 fn cannot_read(path: &Path, error: io::Error) -> Error {
@@ -113,7 +113,7 @@ pub(crate) struct Found {
 pub(crate) struct Walk {
     /// The files, sorted by name.
     pub(crate) files: Vec<Found>,
-    folders: BTreeMap<PathBuf, Fingerprint>,
+    directories: BTreeMap<PathBuf, Fingerprint>,
     follow: bool,
 }
 
@@ -128,15 +128,15 @@ impl Walk {
     pub(crate) fn of(dir: &Path, store: &Path, follow: bool, go_on: GoOn<'_>) -> Result<Self> {
         let absolute = |path: &Path| fs::canonicalize(path).map_err(|error| cannot_read(path, error));
         if absolute(dir)?.starts_with(absolute(store)?) {
-            return Err(bad(dir, "it is a part of the store that it would be saved to"));
+            return Err(bad(dir, "it is a part of the store that it would be committed to"));
         }
-        let mut walk = Self { files: Vec::new(), folders: BTreeMap::new(), follow };
-        walk.folder(dir, "", &mut Vec::new(), go_on)?;
+        let mut walk = Self { files: Vec::new(), directories: BTreeMap::new(), follow };
+        walk.directory(dir, "", &mut Vec::new(), go_on)?;
         walk.files.sort_by(|one, two| one.relative.cmp(&two.relative));
         Ok(walk)
     }
 
-    fn folder(
+    fn directory(
         &mut self,
         dir: &Path,
         relative: &str,
@@ -146,16 +146,16 @@ impl Walk {
         go_on()?;
         let meta = fs::metadata(dir).map_err(|error| cannot_read(dir, error))?;
         if !meta.is_dir() {
-            return Err(Problem::NotADirectory(dir.into()).into());
+            return Err(ErrorRepr::NotADirectory(dir.into()).into());
         }
         if above.contains(&(meta.dev(), meta.ino())) {
             return Err(bad(dir, "it is a link to a directory that it is in"));
         }
         if relative.len() > crate::path::PATH_MAX {
-            return Err(bad(dir, "its name below the directory that is saved is longer than 1024 bytes"));
+            return Err(bad(dir, "its name below the directory that is committed is longer than 1024 bytes"));
         }
         above.push((meta.dev(), meta.ino()));
-        self.folders.insert(dir.into(), fingerprint(&meta));
+        self.directories.insert(dir.into(), fingerprint(&meta));
         let entries = fs::read_dir(dir).map_err(|error| cannot_read(dir, error))?;
         let (mut has_pointer, mut has_manifests) = (false, false);
         for entry in entries {
@@ -166,7 +166,7 @@ impl Walk {
             has_pointer |= name == "CURRENT";
             has_manifests |= name == "manifests";
             if has_pointer && has_manifests {
-                return Err(bad(dir, "it is a store, and a store is not saved as files of another"));
+                return Err(bad(dir, "it is a store, and a store is not committed as files of another"));
             }
             let relative = if relative.is_empty() { name.to_owned() } else { format!("{relative}/{name}") };
             self.entry(&path, relative, above, go_on)?;
@@ -190,7 +190,7 @@ impl Walk {
             meta = fs::metadata(path).map_err(|error| cannot_read(path, error))?;
         }
         if meta.is_dir() {
-            return self.folder(path, &relative, above, go_on);
+            return self.directory(path, &relative, above, go_on);
         }
         if let Some(rule) = not_regular(&meta) {
             return Err(bad(path, rule));
@@ -202,7 +202,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Fails when a name was added to or taken from one of the folders since they were listed, or one of the files
+    /// Fails when a name was added to or taken from one of the directories since they were listed, or one of the files
     /// was written to since it was `read`: what was read would be a mixture.
     pub(crate) fn check_unchanged(&self, read: &[Fingerprint]) -> Result<()> {
         for (found, before) in self.files.iter().zip(read) {
@@ -212,7 +212,7 @@ impl Walk {
                 return Err(bad(file, "it was written to while the directory that it is in was being read"));
             }
         }
-        for (dir, before) in &self.folders {
+        for (dir, before) in &self.directories {
             let now = fs::metadata(dir).map_err(|error| cannot_read(dir, error))?;
             if fingerprint(&now) != *before {
                 return Err(bad(dir, "files were added to it or taken from it while it was being read"));

@@ -4,16 +4,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::round::DirectoryRound;
-use super::{Pin, Round, Scanned, Storage};
+use super::batch::DirectoryBatch;
+use super::{FoundName, Pin, Storage, WriteBatch};
 use crate::format::names::{DATA, LOCKS, Name};
-use crate::format::pointer::Link;
+use crate::format::pointer::ManifestRef;
 use crate::fs::LockMode;
-use crate::fs::{FileKind, Fs, FsFile, FsLock, Listed, not_a_file};
+use crate::fs::{DirEntry, FileKind, Fs, FsFile, FsLock, not_a_file};
 use crate::path::PATH_MAX;
 use crate::revision::Generation;
 
-/// The longest path that is looked into when a folder is scanned, in bytes: no name of ours is longer.
+/// The longest path that is looked into when a directory is scanned, in bytes: no name of ours is longer.
 const SCAN_PATH_MAX: usize = PATH_MAX + 32;
 /// How often a pin is tried while somebody is just removing it.
 const PIN_TRIES: u32 = 100;
@@ -29,11 +29,11 @@ impl Directory {
         Self { fs }
     }
 
-    /// Takes a lock, and makes the folder of locks where a copy of the store has lost it: it is often empty.
+    /// Takes a lock, and makes the directory of locks where a copy of the store has lost it: it is often empty.
     fn try_lock(&self, path: &str, mode: LockMode) -> io::Result<Option<Box<dyn FsLock>>> {
         match self.fs.try_lock(path, mode) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.fs.make_dir(LOCKS)?;
+                self.fs.create_dir(LOCKS)?;
                 self.fs.try_lock(path, mode)
             }
             other => other,
@@ -54,11 +54,11 @@ impl Storage for Directory {
         }
     }
 
-    fn scan(&self, folder: &str) -> io::Result<Vec<Scanned>> {
-        let is_of_files = folder.split('/').next() == Some(DATA);
+    fn scan(&self, directory: &str) -> io::Result<Vec<FoundName>> {
+        let is_of_files = directory.split('/').next() == Some(DATA);
         let mut found = Vec::new();
-        let mut folders = vec![folder.to_owned()];
-        while let Some(dir) = folders.pop() {
+        let mut directories = vec![directory.to_owned()];
+        while let Some(dir) = directories.pop() {
             let names = match self.fs.list(&dir) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 other => other?,
@@ -67,18 +67,18 @@ impl Storage for Directory {
                 let path = format!("{dir}/{}", listed.name);
                 let goes_deeper = is_of_files && listed.is_utf8 && path.len() <= SCAN_PATH_MAX;
                 if listed.is_directory && goes_deeper {
-                    folders.push(path);
+                    directories.push(path);
                     continue;
                 }
                 let name = Name::parse(&path).filter(|_| listed.is_utf8 && !listed.is_directory);
-                found.push(Scanned { path, name });
+                found.push(FoundName { path, name });
             }
         }
         found.sort_by(|one, two| one.path.cmp(&two.path));
         Ok(found)
     }
 
-    fn list_root(&self) -> io::Result<Vec<Listed>> {
+    fn list_root(&self) -> io::Result<Vec<DirEntry>> {
         self.fs.list("")
     }
 
@@ -86,24 +86,24 @@ impl Storage for Directory {
         self.fs.remove(&name.to_string())
     }
 
-    fn round(&self) -> io::Result<Box<dyn Round>> {
-        Ok(Box::new(DirectoryRound::new(Arc::clone(&self.fs))?))
+    fn begin_batch(&self) -> io::Result<Box<dyn WriteBatch>> {
+        Ok(Box::new(DirectoryBatch::new(Arc::clone(&self.fs))?))
     }
 
     /// The holder of the writer lock has read the pointer that is replaced, and no one else swaps it.
-    fn swap_pointer(&self, _expected: Option<Link>, _new: &[u8]) -> io::Result<()> {
+    fn swap_pointer(&self, _expected: Option<ManifestRef>, _new: &[u8]) -> io::Result<()> {
         self.fs.rename(&Name::NextPointer.to_string(), &Name::Pointer.to_string())
     }
 
-    fn flush_pointer(&self) -> io::Result<()> {
-        self.fs.flush_dir("")
+    fn sync_pointer(&self) -> io::Result<()> {
+        self.fs.sync_dir("")
     }
 
     fn replace_derived(&self, staged: &Name, derived: &Name) -> io::Result<()> {
         let derived = derived.to_string();
-        // A copy of the store may have lost the folder, which is often empty.
-        if let Some((folder, _)) = derived.rsplit_once('/') {
-            self.fs.make_dir(folder)?;
+        // A copy of the store may have lost the directory, which is often empty.
+        if let Some((directory, _)) = derived.rsplit_once('/') {
+            self.fs.create_dir(directory)?;
         }
         self.fs.rename(&staged.to_string(), &derived)
     }
@@ -126,7 +126,7 @@ impl Storage for Directory {
                     let fs = Arc::clone(&self.fs);
                     return Ok(Some(Box::new(LockedPin { fs, path, lock })));
                 }
-                Ok(None) => self.fs.pause(Duration::from_millis(1)),
+                Ok(None) => self.fs.sleep(Duration::from_millis(1)),
                 Err(error) if cannot_write(&error) => return Ok(None),
                 Err(error) => return Err(error),
             }
@@ -134,8 +134,8 @@ impl Storage for Directory {
         Err(io::Error::new(io::ErrorKind::ResourceBusy, "somebody holds the pin alone"))
     }
 
-    fn is_in_place(&self) -> io::Result<bool> {
-        self.fs.is_in_place()
+    fn is_same_dir(&self) -> io::Result<bool> {
+        self.fs.is_same_dir()
     }
 
     fn system(&self) -> &dyn Fs {

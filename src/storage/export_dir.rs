@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Round as _;
-use super::round::DirectoryRound;
-use crate::error::{Error, Operation, Problem, Result};
-use crate::fs::outside::{self, Outside, Place, System};
+use super::WriteBatch as _;
+use super::batch::DirectoryBatch;
+use crate::error::{Error, ErrorRepr, Operation, Result};
+use crate::fs::host_dirs::{self, HostDirs, Place, System};
 use crate::fs::real::RealFs;
 use crate::fs::{Access, Fs, FsFile};
 use crate::path::StorePath;
@@ -19,10 +19,10 @@ const FILES: &str = "files";
 pub(crate) struct ExportDir {
     to: PathBuf,
     unfinished: PathBuf,
-    outside: Box<dyn Outside>,
+    host_dirs: Box<dyn HostDirs>,
     /// The unfinished directory as a tree.
     target: Arc<dyn Fs>,
-    round: DirectoryRound,
+    batch: DirectoryBatch,
     /// Removes the unfinished directory with whatever is in it.
     _cleanup: Option<tempfile::TempDir>,
 }
@@ -30,17 +30,17 @@ pub(crate) struct ExportDir {
 impl ExportDir {
     /// Begins a directory that is to become `to`, which must not exist or be empty, and must not lie in the store.
     pub(crate) fn begin(to: &Path, store: &Path) -> Result<Self> {
-        let to = outside::resolve(to)?;
-        if outside::is_working_directory(&to) {
-            return Err(Problem::WorkingDirectory(to).into());
+        let to = host_dirs::resolve(to)?;
+        if host_dirs::is_working_directory(&to) {
+            return Err(ErrorRepr::WorkingDirectory(to).into());
         }
-        match outside::place(&to)? {
-            Place::Occupied => return Err(Problem::DirectoryNotEmpty(to).into()),
-            Place::NotADirectory => return Err(Problem::NotADirectory(to).into()),
+        match host_dirs::place(&to)? {
+            Place::Occupied => return Err(ErrorRepr::DirectoryNotEmpty(to).into()),
+            Place::NotADirectory => return Err(ErrorRepr::NotADirectory(to).into()),
             Place::Empty | Place::Missing => {}
         }
-        outside::check_not_in(&to, store)?;
-        let unfinished = outside::unfinished_dir(&to).map_err(|error| failed(&to, error))?;
+        host_dirs::check_not_in(&to, store)?;
+        let unfinished = host_dirs::unfinished_dir(&to).map_err(|error| failed(&to, error))?;
         let path = unfinished.path().to_owned();
         let target = RealFs::open(&path).map_err(|error| failed(&to, error))?;
         let begun = Self::begin_on(Arc::new(target), path, Box::new(System), to)?;
@@ -51,23 +51,23 @@ impl ExportDir {
     pub(crate) fn begin_on(
         target: Arc<dyn Fs>,
         unfinished: PathBuf,
-        outside: Box<dyn Outside>,
+        host_dirs: Box<dyn HostDirs>,
         to: PathBuf,
     ) -> Result<Self> {
-        target.make_dir(FILES).map_err(|error| failed(&to, error))?;
-        let round = DirectoryRound::new(Arc::clone(&target)).map_err(|error| failed(&to, error))?;
-        Ok(Self { to, unfinished, outside, target, round, _cleanup: None })
+        target.create_dir(FILES).map_err(|error| failed(&to, error))?;
+        let batch = DirectoryBatch::new(Arc::clone(&target)).map_err(|error| failed(&to, error))?;
+        Ok(Self { to, unfinished, host_dirs, target, batch, _cleanup: None })
     }
 
     /// Makes a file with the directories above it. It is to be given back to [`written`](Self::written) or
     /// [`leave_out`](Self::leave_out).
     pub(crate) fn create(&mut self, path: &StorePath) -> Result<Box<dyn FsFile>> {
-        self.round.create(&within(path), Access::Writable).map_err(|error| self.failed(error))
+        self.batch.create(&within(path), Access::Writable).map_err(|error| self.failed(error))
     }
 
     /// Takes a file that has been written to its end.
     pub(crate) fn written(&mut self, file: Box<dyn FsFile>) -> Result<()> {
-        self.round.written(file).map_err(|error| self.failed(error))
+        self.batch.written(file).map_err(|error| self.failed(error))
     }
 
     /// Removes a file that has been begun.
@@ -78,8 +78,8 @@ impl ExportDir {
 
     /// Makes everything durable, then gives the directory its name, durably.
     pub(crate) fn publish(mut self) -> Result<()> {
-        self.round.flush().map_err(|error| self.failed(error))?;
-        outside::publish(&*self.outside, &self.unfinished, FILES, &self.to)
+        self.batch.sync().map_err(|error| self.failed(error))?;
+        host_dirs::publish(&*self.host_dirs, &self.unfinished, FILES, &self.to)
     }
 
     /// The error of an export that could not write.

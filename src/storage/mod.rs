@@ -3,21 +3,21 @@
 //! [`directory`] keeps it in a directory tree. Another kind of place, such as a bucket of objects, would be another
 //! implementation of the two traits here.
 
+pub(crate) mod batch;
 pub(crate) mod directory;
 pub(crate) mod export_dir;
-pub(crate) mod round;
 
 use std::fmt::Debug;
 use std::io;
 
 use crate::format::names::Name;
-use crate::format::pointer::Link;
-use crate::fs::{Fs, FsFile, FsLock, Listed};
+use crate::format::pointer::ManifestRef;
+use crate::fs::{DirEntry, Fs, FsFile, FsLock};
 use crate::revision::Generation;
 
 /// A thing found in a store.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Scanned {
+pub(crate) struct FoundName {
     /// Its path in the store.
     pub(crate) path: String,
     /// What it is; `None` when its name is none of ours, or a directory has the name of a file.
@@ -30,24 +30,24 @@ pub(crate) trait Storage: Send + Sync + Debug {
     fn open(&self, name: &Name) -> io::Result<Box<dyn FsFile>>;
     /// Its length in bytes; `None` when there is no such thing.
     fn bytes(&self, name: &Name) -> io::Result<Option<u64>>;
-    /// Everything in one of the folders of `format::names`, or in a folder of files, sorted by path. A folder that is not
+    /// Everything in one of the directories of `format::names`, or in a directory of files, sorted by path. A directory that is not
     /// there is empty.
-    fn scan(&self, folder: &str) -> io::Result<Vec<Scanned>>;
+    fn scan(&self, directory: &str) -> io::Result<Vec<FoundName>>;
     /// The names at the top of the place, sorted, also those that are none of the store's.
-    fn list_root(&self) -> io::Result<Vec<Listed>>;
+    fn list_root(&self) -> io::Result<Vec<DirEntry>>;
     /// Removes a thing.
     fn delete(&self, name: &Name) -> io::Result<()>;
     /// Begins to write things that are to be made durable together.
-    fn round(&self) -> io::Result<Box<dyn Round>>;
+    fn begin_batch(&self) -> io::Result<Box<dyn WriteBatch>>;
     /// Replaces the pointer to `expected`, or none, with `new`, atomically. A round has
-    /// [staged](Round::stage_pointer) `new` and was flushed. Not durable before
+    /// [staged](Round::stage_pointer) `new` and was fsynced. Not durable before
     /// [`flush_pointer`](Storage::flush_pointer).
     ///
     /// A place without a writer lock that keeps others out compares, and fails when the pointer is another one.
-    fn swap_pointer(&self, expected: Option<Link>, new: &[u8]) -> io::Result<()>;
+    fn swap_pointer(&self, expected: Option<ManifestRef>, new: &[u8]) -> io::Result<()>;
     /// Returns once the last swap is durable. To be called once after each swap.
-    fn flush_pointer(&self) -> io::Result<()>;
-    /// Puts a file that was written and flushed as `staged` under the name of something derived.
+    fn sync_pointer(&self) -> io::Result<()>;
+    /// Puts a file that was written and fsynced as `staged` under the name of something derived.
     fn replace_derived(&self, staged: &Name, derived: &Name) -> io::Result<()>;
     /// Takes the lock of the writers; `None` when another one holds it.
     fn try_lock_writer(&self) -> io::Result<Option<Box<dyn FsLock>>>;
@@ -57,7 +57,7 @@ pub(crate) trait Storage: Send + Sync + Debug {
     /// written, so that nothing can be held either.
     fn pin(&self, generation: Generation) -> io::Result<Option<Box<dyn Pin>>>;
     /// Whether the place is still the one that was opened.
-    fn is_in_place(&self) -> io::Result<bool>;
+    fn is_same_dir(&self) -> io::Result<bool>;
     /// The clock, the randomness and the facts about the machine.
     fn system(&self) -> &dyn Fs;
 }
@@ -66,7 +66,7 @@ pub(crate) trait Storage: Send + Sync + Debug {
 pub(crate) trait Pin: Send + Sync + Debug {}
 
 /// Things that are written now and made durable together. Dropping a round leaves what it wrote.
-pub(crate) trait Round: Send + Sync + Debug {
+pub(crate) trait WriteBatch: Send + Sync + Debug {
     /// Writes a new thing. Fails with `AlreadyExists` when its name is taken.
     fn put(&mut self, name: &Name, bytes: &[u8]) -> io::Result<()>;
     /// Makes a staging file, to be given back to [`staged`](Round::staged) once it has been written.
@@ -76,12 +76,12 @@ pub(crate) trait Round: Send + Sync + Debug {
     /// Writes whatever has to be durable before [`Storage::swap_pointer`] can make these bytes the pointer, in place of
     /// what an earlier attempt has left.
     fn stage_pointer(&mut self, pointer: &[u8]) -> io::Result<()>;
-    /// Gives a staging file, flushed by an earlier round, its name in the store. Fails with `AlreadyExists` when
+    /// Gives a staging file, fsynced by an earlier round, its name in the store. Fails with `AlreadyExists` when
     /// that is taken.
-    fn adopt(&mut self, staged: &Name, name: &Name) -> io::Result<()>;
+    fn promote(&mut self, staged: &Name, name: &Name) -> io::Result<()>;
     /// Returns once everything that this round wrote is durable, names included. Not to be called again after a
     /// failure.
-    fn flush(&mut self) -> io::Result<()>;
+    fn sync(&mut self) -> io::Result<()>;
     /// Removes everything that this round wrote, as far as that can be done. What it adopted goes back to staging. Where
     /// one of its names had the number of a generation, that stays used if it is to be kept: see [`Name::Used`].
     fn discard(&mut self, keeps_number: bool);

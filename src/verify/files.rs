@@ -1,4 +1,4 @@
-//! Reading stored files on several threads and comparing them with what was saved.
+//! Reading stored files on several threads and comparing them with what was committed.
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::cancel::CancelFlag;
 use crate::engine::finding::{Finding, FindingKind, Severity};
-use crate::engine::read::Fault;
+use crate::engine::read::LoadError;
 use crate::error::Result;
 use crate::format::entry::Entry;
 use crate::format::names::Name;
@@ -94,7 +94,7 @@ impl std::fmt::Debug for VerifyOptions {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct VerifyReport {
-    /// Whether everything that was saved is as it was saved: no finding is an error.
+    /// Whether everything that was committed is as it was committed: no finding is an error.
     pub ok: bool,
     /// The number of generations checked.
     pub generations: u64,
@@ -134,9 +134,9 @@ impl Work {
         }
     }
 
-    fn note(&mut self, fault: Fault) -> Result<()> {
+    fn note(&mut self, fault: LoadError) -> Result<()> {
         match fault {
-            Fault::Fatal(error) => Err(error),
+            LoadError::Fatal(error) => Err(error),
             fault => {
                 self.findings.extend(Finding::of(&fault));
                 Ok(())
@@ -148,7 +148,7 @@ impl Work {
 impl Store {
     /// Checks the store and changes nothing.
     ///
-    /// Others may go on saving meanwhile: what is checked is the state at the beginning.
+    /// Others may go on committing meanwhile: what is checked is the state at the beginning.
     ///
     /// # Errors
     /// As [`snapshot`](Store::snapshot) and [`snapshot_at`](Store::snapshot_at), and `Io` when the system cannot
@@ -173,7 +173,7 @@ impl Store {
         }
         let total = Progress::of(work.files.values().map(|entry| entry.bytes));
         let mut findings = std::mem::take(&mut work.findings);
-        if let Err(error) = snapshot.head.table.check_all_folders() {
+        if let Err(error) = snapshot.head.table.check_all_directories() {
             let name = Name::Manifest(snapshot.generation());
             let detail = error.to_string();
             findings.push(Finding::new(Severity::Error, FindingKind::ManifestDamaged, &name, detail));

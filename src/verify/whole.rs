@@ -6,23 +6,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Work;
 use crate::engine::chain::Chain;
 use crate::engine::finding::{Finding, FindingKind, Severity};
-use crate::engine::read::{self, Fault};
+use crate::engine::read::{self, LoadError};
 use crate::engine::replay;
 use crate::engine::table::Table;
 use crate::error::{Error, Operation, Result};
-use crate::format::names::{CHECKPOINTS, DATA, FOLDERS, LOCKS, MANIFESTS, Name, STAGING};
-use crate::format::pointer::Link;
+use crate::format::names::{CHECKPOINTS, DATA, DIRECTORIES, LOCKS, MANIFESTS, Name, STAGING};
+use crate::format::pointer::ManifestRef;
 use crate::revision::Generation;
 use crate::snapshot::Snapshot;
-use crate::storage::{Scanned, Storage};
+use crate::storage::{FoundName, Storage};
 use crate::store::{Store, interrupted};
 
-/// How many names of an interrupted save are told.
+/// How many names of an interrupted commit are told.
 const NAMES_SHOWN: usize = 5;
 
 /// The chain as far as it could be followed, oldest first.
 struct Followed {
-    links: BTreeMap<Generation, Link>,
+    links: BTreeMap<Generation, ManifestRef>,
     /// Ranges of numbers that a damaged manifest hides, each exclusive at both ends.
     hidden: Vec<(u64, u64)>,
 }
@@ -54,7 +54,7 @@ pub(super) fn collect(store: &Store, head: &Snapshot, work: &mut Work) -> Result
 }
 
 /// Goes back along the chain and notes where it is broken.
-fn follow(store: &Store, head: Link, work: &mut Work) -> Result<Followed> {
+fn follow(store: &Store, head: ManifestRef, work: &mut Work) -> Result<Followed> {
     let mut followed = Followed { links: BTreeMap::new(), hidden: Vec::new() };
     let mut broken_at = None;
     for found in Chain::new(store.engine.storage(), store.id(), head) {
@@ -86,7 +86,7 @@ fn replay(store: &Store, followed: &Followed, work: &mut Work) -> Result<BTreeMa
     let wanted: BTreeSet<Generation> =
         scan(storage, CHECKPOINTS)?.into_iter().filter_map(checkpoint_of).collect();
     let mut tables = BTreeMap::new();
-    let mut current: Option<(Link, Table)> = None;
+    let mut current: Option<(ManifestRef, Table)> = None;
     for link in followed.links.values() {
         let manifest = match read::manifest(storage, *link) {
             Ok(manifest) => manifest,
@@ -122,7 +122,7 @@ fn replay(store: &Store, followed: &Followed, work: &mut Work) -> Result<BTreeMa
 }
 
 /// The table of a checkpoint, if there is one and it is good, with its files collected.
-fn checkpoint_above_a_gap(store: &Store, link: Link, work: &mut Work) -> Result<Option<Table>> {
+fn checkpoint_above_a_gap(store: &Store, link: ManifestRef, work: &mut Work) -> Result<Option<Table>> {
     match read::checkpoint(store.engine.storage(), store.id(), link) {
         Ok(found) => {
             found.iter().flat_map(Table::iter).for_each(|entry| work.add(entry));
@@ -132,7 +132,7 @@ fn checkpoint_above_a_gap(store: &Store, link: Link, work: &mut Work) -> Result<
     }
 }
 
-fn checkpoint_of(scanned: Scanned) -> Option<Generation> {
+fn checkpoint_of(scanned: FoundName) -> Option<Generation> {
     match scanned.name {
         Some(Name::Checkpoint(generation)) => Some(generation),
         _ => None,
@@ -159,7 +159,7 @@ fn checkpoints(
                 work.findings.push(finding);
             }
             Ok(None) => {}
-            Err(Fault::Fatal(error)) => return Err(error),
+            Err(LoadError::Fatal(error)) => return Err(error),
             Err(fault) => work.note(fault)?,
         }
     }
@@ -170,8 +170,8 @@ fn checkpoints(
 fn unnamed(storage: &dyn Storage, followed: &Followed, work: &Work) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let mut unfinished: BTreeMap<Generation, Vec<String>> = BTreeMap::new();
-    for folder in [MANIFESTS, CHECKPOINTS, DATA, STAGING, LOCKS] {
-        for found in scan(storage, folder)? {
+    for directory in [MANIFESTS, CHECKPOINTS, DATA, STAGING, LOCKS] {
+        for found in scan(storage, directory)? {
             let detail = match &found.name {
                 Some(Name::Manifest(generation)) if followed.links.contains_key(generation) => continue,
                 Some(Name::Checkpoint(generation))
@@ -196,17 +196,17 @@ fn unnamed(storage: &dyn Storage, followed: &Followed, work: &Work) -> Result<Ve
                 Some(Name::Staged(_)) => "it is content of a transaction that is going on or was interrupted",
                 _ => "its name is none that the store gives",
             };
-            findings.push(stray(found.path, found.name.and_then(|name| name.generation()), detail));
+            findings.push(orphan(found.path, found.name.and_then(|name| name.generation()), detail));
         }
     }
     for listed in storage.list_root().map_err(|error| Error::io(Operation::List, "the store", error))? {
         let detail = match listed.name.as_str() {
             "CURRENT" => continue,
-            name if FOLDERS.contains(&name) && listed.is_directory => continue,
-            "CURRENT.next" => "it is the pointer of a save that is going on or was interrupted",
+            name if DIRECTORIES.contains(&name) && listed.is_directory => continue,
+            "CURRENT.next" => "it is the pointer of a commit that is going on or was interrupted",
             _ => "its name is none that the store gives",
         };
-        findings.push(stray(listed.name, None, detail));
+        findings.push(orphan(listed.name, None, detail));
     }
     for (generation, names) in unfinished {
         let mut finding = interrupted(generation);
@@ -219,17 +219,17 @@ fn unnamed(storage: &dyn Storage, followed: &Followed, work: &Work) -> Result<Ve
     Ok(findings)
 }
 
-/// Whether the manifest of this number was found damaged: its files are then no strays.
+/// Whether the manifest of this number was found damaged: its files are then no orphans.
 fn is_damaged(work: &Work, generation: Generation) -> bool {
     let is_manifest = |kind| matches!(kind, FindingKind::ManifestDamaged | FindingKind::ManifestMissing);
     work.findings.iter().any(|finding| is_manifest(finding.kind) && finding.generation == Some(generation))
 }
 
-fn stray(path: String, generation: Option<Generation>, detail: &str) -> Finding {
-    let (severity, kind) = (Severity::Note, FindingKind::Stray);
+fn orphan(path: String, generation: Option<Generation>, detail: &str) -> Finding {
+    let (severity, kind) = (Severity::Note, FindingKind::Orphan);
     Finding { severity, kind, path: Some(path), generation, detail: detail.into() }
 }
 
-fn scan(storage: &dyn Storage, folder: &str) -> Result<Vec<Scanned>> {
-    storage.scan(folder).map_err(|error| Error::io(Operation::List, folder, error))
+fn scan(storage: &dyn Storage, directory: &str) -> Result<Vec<FoundName>> {
+    storage.scan(directory).map_err(|error| Error::io(Operation::List, directory, error))
 }

@@ -12,7 +12,7 @@ fn facts(error: &Error) -> Vec<(String, Generation)> {
 }
 
 #[test]
-fn changes_that_have_nothing_to_do_with_each_other_are_both_saved() {
+fn changes_that_have_nothing_to_do_with_each_other_are_both_committed() {
     let (place, store) = Place::with_commits(&[&[("a", "1"), ("b", "1"), ("read", "1")]]);
     let other = place.open();
     let mut tx = store.begin().unwrap();
@@ -204,7 +204,7 @@ fn a_path_that_was_read_after_it_was_written_is_no_read_of_the_base() {
 }
 
 #[test]
-fn a_listed_folder_that_gained_or_lost_a_path_is_a_conflict() {
+fn a_listed_directory_that_gained_or_lost_a_path_is_a_conflict() {
     let (place, store) = Place::with_commits(&[&[("f/a", "1"), ("f/b", "1"), ("g/a", "1")]]);
     let other = place.open();
     let listing = || {
@@ -219,7 +219,7 @@ fn a_listed_folder_that_gained_or_lost_a_path_is_a_conflict() {
     let tx = listing();
     remove(&other, "f/a");
     assert_eq!(facts(&refused(tx.commit("index"), ErrorKind::Conflict)), [("f/a".to_owned(), g(4))]);
-    // Neither another folder nor another content is another list.
+    // Neither another directory nor another content is another list.
     let tx = listing();
     save(&other, &[("g/new", "1"), ("f/b", "2"), ("fa", "1")]);
     assert!(tx.commit("index").unwrap().changed);
@@ -253,10 +253,10 @@ fn whoever_means_it_overwrites() {
 fn a_rebase_can_break_a_rule_that_held_on_the_base() {
     let (place, store) = Place::with_commits(&[&[("a", "1")]]);
     let mut tx = store.begin().unwrap();
-    tx.put("folder", "a file").unwrap();
-    save(&place.open(), &[("folder/file", "1")]);
+    tx.put("directory", "a file").unwrap();
+    save(&place.open(), &[("directory/file", "1")]);
     let error = refused(tx.commit("collides"), ErrorKind::Invalid);
-    assert!(error.to_string().contains("folder/file"), "{error}");
+    assert!(error.to_string().contains("directory/file"), "{error}");
     assert_eq!(store.status().unwrap().interrupted, []);
 }
 

@@ -18,7 +18,7 @@ fn place() -> Place {
 }
 
 /// Opens the damaged store and checks that looking at it changes no byte, name or time of it, and that nothing can
-/// be saved.
+/// be committed.
 fn look(place: &Place, serving: u64) -> RecoveryReport {
     let before = tree(&place.store());
     let store = place.open();
@@ -38,12 +38,12 @@ fn look(place: &Place, serving: u64) -> RecoveryReport {
     assert!(!verified.ok);
     assert!(report.findings.iter().all(|finding| verified.findings.contains(finding)), "{verified:?}");
 
-    // Neither a save nor a rollback nor making a store there changes anything.
+    // Neither a commit nor a rollback nor making a store there changes anything.
     let mut tx = store.begin().unwrap();
     tx.put("a", "lost").unwrap();
     tx.put_reader("c", crate::support::Noise::new(100_000)).unwrap();
     let error = refused(tx.commit("on a damaged store"), ErrorKind::Corrupt);
-    assert!(error.to_string().contains("nothing can be saved"), "{error}");
+    assert!(error.to_string().contains("nothing can be committed"), "{error}");
     refused(store.rollback("1", "no"), ErrorKind::Corrupt);
     assert!(Store::create(place.store()).is_err());
     assert!(Store::open_or_create(place.store()).unwrap().recovery().is_some());
@@ -61,7 +61,7 @@ fn expected(generation: u64) -> std::collections::BTreeMap<String, String> {
 }
 
 #[test]
-fn a_damaged_pointer_costs_nothing_that_was_saved() {
+fn a_damaged_pointer_costs_nothing_that_was_committed() {
     let damages: [(&str, fn(&Path), FindingKind); 8] = [
         ("missing", |file| fs::remove_file(file).unwrap(), FindingKind::PointerMissing),
         ("empty", |file| overwrite(file, ""), FindingKind::PointerDamaged),
@@ -140,7 +140,7 @@ fn pointer_and_newest_manifest_damaged_together() {
 fn something_else_in_place_of_the_manifests_is_damage() {
     let place = place();
     clear(&place.inside("manifests"));
-    fs::write(place.inside("manifests"), "not a folder").unwrap();
+    fs::write(place.inside("manifests"), "not a directory").unwrap();
     let before = tree(&place.store());
     let error = refused(Store::open(place.store()), ErrorKind::Corrupt);
     assert!(error.to_string().contains("manifests is not a directory"), "{error}");
@@ -148,8 +148,8 @@ fn something_else_in_place_of_the_manifests_is_damage() {
 }
 
 #[test]
-fn without_a_pointer_a_torn_save_is_not_served() {
-    // Generation 4 was being saved: its manifest is whole, its file did not get to the disk.
+fn without_a_pointer_a_torn_commit_is_not_served() {
+    // Generation 4 was being committed: its manifest is whole, its file did not get to the disk.
     let torn: [fn(&Path); 3] = [|file| fs::remove_file(file).unwrap(), truncate, |file| flip(file, 0)];
     for damage in torn {
         let place = place();
@@ -237,7 +237,7 @@ fn a_damaged_checkpoint_costs_nothing_but_a_warning() {
                 "{name}"
             );
         }
-        assert!(save(&store, &[("new", "1")]).changed, "{name}: saving goes on");
+        assert!(save(&store, &[("new", "1")]).changed, "{name}: committing goes on");
         for number in 2..=newest {
             assert_eq!(store.snapshot_at(g(number)).unwrap().generation(), g(number), "{name}");
         }
@@ -245,12 +245,12 @@ fn a_damaged_checkpoint_costs_nothing_but_a_warning() {
 }
 
 #[test]
-fn a_copy_that_lost_its_empty_folders_gets_them_back() {
+fn a_copy_that_lost_its_empty_directories_gets_them_back() {
     // Many ways to copy or archive a directory leave empty ones out.
     let (place, store) = Place::with_commits(&[&[("a", "1")]]);
     drop(store);
-    for folder in ["checkpoints", "quarantine", "staging", "locks"] {
-        clear(&place.inside(folder));
+    for directory in ["checkpoints", "quarantine", "staging", "locks"] {
+        clear(&place.inside(directory));
     }
     let store = place.open();
     assert_eq!((store.recovery(), state(&store)), (None, files(&[("a", "1")])));
@@ -261,9 +261,9 @@ fn a_copy_that_lost_its_empty_folders_gets_them_back() {
         save(&store, &[("more", &number.to_string())]);
     }
     drop(store);
-    let folder = place.inside("checkpoints");
+    let directory = place.inside("checkpoints");
     assert!(
-        folder.is_dir() && !crate::support::names(&folder).is_empty(),
+        directory.is_dir() && !crate::support::names(&directory).is_empty(),
         "without checkpoints every opening reads all manifests"
     );
 }
@@ -344,11 +344,11 @@ fn a_handle_that_is_open_refuses_a_newer_format_too() {
 }
 
 #[test]
-fn an_older_pointer_that_was_put_back_does_not_discard_what_was_saved_since() {
+fn an_older_pointer_that_was_put_back_does_not_discard_what_was_committed_since() {
     let (place, store) = Place::with_store();
     save(&store, &[("a", "1")]);
     let old = fs::read(place.inside("CURRENT")).unwrap();
-    // A save that fails leaves a gap in the numbers.
+    // A commit that fails leaves a gap in the numbers.
     fs::create_dir(place.inside("CURRENT.next")).unwrap();
     let mut tx = store.begin().unwrap();
     tx.put("a", "fails").unwrap();
@@ -400,7 +400,7 @@ fn rubbish_where_the_locks_should_be_keeps_nobody_from_reading() {
     link(&place.inside("locks/pin-2"), &place.write("outside", "kept"));
     assert_eq!(state(&place.open()), files(&[("a", "1")]));
     fs::remove_dir_all(place.inside("locks")).unwrap();
-    fs::write(place.inside("locks"), "not a folder").unwrap();
+    fs::write(place.inside("locks"), "not a directory").unwrap();
     let store = place.open();
     assert_eq!(state(&store), files(&[("a", "1")]));
     let mut tx = store.begin().unwrap();

@@ -1,4 +1,4 @@
-//! A saved file that is damaged costs that file and no other, and nothing planted in a store leads out of it.
+//! A committed file that is damaged costs that file and no other, and nothing planted in a store leads out of it.
 
 use std::fs;
 use std::io::Read;
@@ -12,8 +12,8 @@ use genstore::{Error, ErrorKind, FindingKind, Provenance, Severity, VerifyOption
 
 /// Generation 2 is `a` = first, 3 is `a` = second, 4 is `a` = third; `other` stays.
 fn place() -> Place {
-    let first: &[(&str, &str)] = &[("folder/a", "first"), ("other", "kept")];
-    Place::with_commits(&[first, &[("folder/a", "second")], &[("folder/a", "third")]]).0
+    let first: &[(&str, &str)] = &[("directory/a", "first"), ("other", "kept")];
+    Place::with_commits(&[first, &[("directory/a", "second")], &[("directory/a", "third")]]).0
 }
 
 fn hash(bytes: &[u8]) -> String {
@@ -62,48 +62,48 @@ fn every_kind_of_damage_is_named_and_nothing_else_is_lost() {
             (FindingKind::FileDamaged, nothing),
         ),
         (
-            "link in place of the folder",
+            "link in place of the directory",
             |file| {
-                let folder = file.parent().unwrap();
+                let directory = file.parent().unwrap();
                 let outside = file.ancestors().nth(4).unwrap().join("moved out");
-                fs::rename(folder, &outside).unwrap();
-                link(folder, &outside);
+                fs::rename(directory, &outside).unwrap();
+                link(directory, &outside);
             },
             (FindingKind::FileDamaged, nothing),
         ),
     ];
     for (name, damage, (kind, facts)) in damages {
         let place = place();
-        damage(&place.inside("data/folder/a.g4"));
+        damage(&place.inside("data/directory/a.g4"));
         let before = contents(&place.store());
         let store = place.open();
         assert_eq!(store.recovery(), None, "{name}: a file costs the file, not the store");
         let snapshot = store.snapshot().unwrap();
         assert_eq!(snapshot.generation(), g(4));
         assert_eq!(snapshot.get("other").unwrap(), b"kept", "{name}");
-        let is_folder = name == "link in place of the folder";
+        let is_directory = name == "link in place of the directory";
         let check = |error: Error| {
-            assert_eq!((error.path(), error.generation()), (Some("folder/a"), Some(g(4))), "{name}");
+            assert_eq!((error.path(), error.generation()), (Some("directory/a"), Some(g(4))), "{name}");
             let (expected, found) = facts();
             assert_eq!(
                 (error.expected(), error.found()),
                 (Some(expected.as_str()), Some(found.as_str())),
                 "{name}"
             );
-            assert_eq!(error.intact(), if is_folder { None } else { Some(g(3)) }, "{name}");
+            assert_eq!(error.intact(), if is_directory { None } else { Some(g(3)) }, "{name}");
             assert!(error.consequence().contains("every other file can still be read"));
         };
-        check(refused(snapshot.get("folder/a"), ErrorKind::Corrupt));
-        check(refused(snapshot.reader("folder/a"), ErrorKind::Corrupt));
-        check(refused(snapshot.get_json::<String>("folder/a"), ErrorKind::Corrupt));
-        check(refused(store.begin().unwrap().get("folder/a"), ErrorKind::Corrupt));
+        check(refused(snapshot.get("directory/a"), ErrorKind::Corrupt));
+        check(refused(snapshot.reader("directory/a"), ErrorKind::Corrupt));
+        check(refused(snapshot.get_json::<String>("directory/a"), ErrorKind::Corrupt));
+        check(refused(store.begin().unwrap().get("directory/a"), ErrorKind::Corrupt));
 
-        let recovered = snapshot.get_or_recover("folder/a", b"default").unwrap();
-        if is_folder {
+        let recovered = snapshot.get_or_recover("directory/a", b"default").unwrap();
+        if is_directory {
             assert_eq!(recovered, (b"default".to_vec(), Provenance::Default), "{name}");
         } else {
             assert_eq!(recovered, (b"second".to_vec(), Provenance::Recovered { generation: g(3) }), "{name}");
-            assert_eq!(store.snapshot_at("3").unwrap().get("folder/a").unwrap(), b"second", "{name}");
+            assert_eq!(store.snapshot_at("3").unwrap().get("directory/a").unwrap(), b"second", "{name}");
         }
         assert_eq!(snapshot.get_or_recover("other", b"").unwrap(), (b"kept".to_vec(), Provenance::Current));
         assert_eq!(
@@ -114,7 +114,8 @@ fn every_kind_of_damage_is_named_and_nothing_else_is_lost() {
 
         let report = store.verify(&VerifyOptions::new()).unwrap();
         assert!(
-            !report.ok && has(&report.findings, Severity::Error, kind_of(kind, is_folder), Some("folder/a")),
+            !report.ok
+                && has(&report.findings, Severity::Error, kind_of(kind, is_directory), Some("directory/a")),
             "{name}: {report:?}"
         );
         drop(snapshot);
@@ -122,11 +123,11 @@ fn every_kind_of_damage_is_named_and_nothing_else_is_lost() {
         // Saving something else goes on, and the evidence stays.
         assert!(save(&store, &[("other", "new")]).changed, "{name}");
         let after = contents(&place.store());
-        assert_eq!(after.get("data/folder/a.g4"), before.get("data/folder/a.g4"), "{name}");
+        assert_eq!(after.get("data/directory/a.g4"), before.get("data/directory/a.g4"), "{name}");
     }
 }
 
-const fn kind_of(kind: FindingKind, _is_folder: bool) -> FindingKind {
+const fn kind_of(kind: FindingKind, _is_directory: bool) -> FindingKind {
     kind
 }
 
@@ -138,23 +139,26 @@ fn truncate_to_two(file: &Path) {
 fn the_newest_intact_version_is_offered_and_the_default_is_the_last_resort() {
     let place = place();
     let store = place.open();
-    let recover = || store.snapshot().unwrap().get_or_recover("folder/a", b"default").unwrap();
-    flip(&place.inside("data/folder/a.g4"), 0);
-    flip(&place.inside("data/folder/a.g3"), 0);
-    assert_eq!(refused(store.snapshot().unwrap().get("folder/a"), ErrorKind::Corrupt).intact(), Some(g(2)));
+    let recover = || store.snapshot().unwrap().get_or_recover("directory/a", b"default").unwrap();
+    flip(&place.inside("data/directory/a.g4"), 0);
+    flip(&place.inside("data/directory/a.g3"), 0);
+    assert_eq!(
+        refused(store.snapshot().unwrap().get("directory/a"), ErrorKind::Corrupt).intact(),
+        Some(g(2))
+    );
     assert_eq!(recover(), (b"first".to_vec(), Provenance::Recovered { generation: g(2) }));
-    clear(&place.inside("data/folder/a.g2"));
-    let error = refused(store.snapshot().unwrap().get("folder/a"), ErrorKind::Corrupt);
+    clear(&place.inside("data/directory/a.g2"));
+    let error = refused(store.snapshot().unwrap().get("directory/a"), ErrorKind::Corrupt);
     assert_eq!(error.intact(), None);
     assert!(error.advice().contains("no other version"), "{}", error.advice());
     assert_eq!(recover(), (b"default".to_vec(), Provenance::Default));
-    // The past of a snapshot is before it: what was saved later is named, and is no version of it.
-    save(&store, &[("folder/a", "fourth")]);
-    let error = refused(store.snapshot_at("4").unwrap().get("folder/a"), ErrorKind::Corrupt);
+    // The past of a snapshot is before it: what was committed later is named, and is no version of it.
+    save(&store, &[("directory/a", "fourth")]);
+    let error = refused(store.snapshot_at("4").unwrap().get("directory/a"), ErrorKind::Corrupt);
     assert_eq!(error.intact(), Some(g(5)));
     let old = store.snapshot_at("4").unwrap();
-    assert_eq!(old.get_or_recover("folder/a", b"default").unwrap().1, Provenance::Default);
-    assert_eq!(store.snapshot().unwrap().get_or_recover("folder/a", b"").unwrap().1, Provenance::Current);
+    assert_eq!(old.get_or_recover("directory/a", b"default").unwrap().1, Provenance::Default);
+    assert_eq!(store.snapshot().unwrap().get_or_recover("directory/a", b"").unwrap().1, Provenance::Current);
 }
 
 #[test]
@@ -232,10 +236,10 @@ fn a_link_planted_in_the_store_leads_nowhere() {
     let outside = place.path("outside");
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("x.g3"), "not ours").unwrap();
-    link(&place.inside("data/folder"), &outside);
+    link(&place.inside("data/directory"), &outside);
     let before = (tree(&outside), contents(&place.store()));
     for content in [vec![b'y'; 10], vec![b'y'; 100_000]] {
-        for path in ["folder/y", "folder/x", "folder/deeper/y"] {
+        for path in ["directory/y", "directory/x", "directory/deeper/y"] {
             let mut tx = store.begin().unwrap();
             tx.put(path, content.clone()).unwrap();
             let error = refused(tx.commit("through the link"), ErrorKind::Io);
@@ -249,23 +253,23 @@ fn a_link_planted_in_the_store_leads_nowhere() {
     assert!(has(
         &store.verify(&VerifyOptions::new().scope(genstore::VerifyScope::All)).unwrap().findings,
         Severity::Note,
-        FindingKind::Stray,
-        Some("data/folder"),
+        FindingKind::Orphan,
+        Some("data/directory"),
     ));
 }
 
 #[test]
-fn folders_of_the_store_that_are_links_lead_nowhere() {
-    for folder in ["data", "manifests", "staging", "locks", "checkpoints"] {
+fn directories_of_the_store_that_are_links_lead_nowhere() {
+    for directory in ["data", "manifests", "staging", "locks", "checkpoints"] {
         let (place, store) = Place::with_commits(&[&[("kept", "1")]]);
         let outside = place.path("outside");
-        fs::rename(place.inside(folder), &outside).unwrap();
-        link(&place.inside(folder), &outside);
+        fs::rename(place.inside(directory), &outside).unwrap();
+        link(&place.inside(directory), &outside);
         let before = tree(&outside);
         if let Ok(mut tx) = store.begin() {
             let staged = tx.put_reader("large", crate::support::Noise::new(100_000));
-            let saved = tx.put("small", "1").and_then(|()| tx.commit("through the link"));
-            assert_eq!(staged.is_ok() && saved.is_ok(), folder == "checkpoints", "{folder}");
+            let committed = tx.put("small", "1").and_then(|()| tx.commit("through the link"));
+            assert_eq!(staged.is_ok() && committed.is_ok(), directory == "checkpoints", "{directory}");
         }
         assert_same(&tree(&outside), &before);
     }

@@ -57,7 +57,7 @@ fn a_directory_comes_back_byte_for_byte() {
 #[test]
 fn each_generation_is_exported_as_it_was() {
     let (place, store) = Place::with_commits(&[&[("a", "1"), ("b", "1")], &[("a", "2")]]);
-    rename(&store, "b", "folder/b");
+    rename(&store, "b", "directory/b");
     store.rollback("2", "back").unwrap();
     for number in 1..=5 {
         let snapshot = store.snapshot_at(g(number)).unwrap();
@@ -174,7 +174,7 @@ fn progress_is_told_and_a_cancelled_export_leaves_nothing() {
 }
 
 #[test]
-fn an_export_is_of_its_snapshot_whatever_is_saved_meanwhile() {
+fn an_export_is_of_its_snapshot_whatever_is_committed_meanwhile() {
     let (place, store) = Place::with_commits(&[&[("a", "1"), ("b", "1")]]);
     let snapshot = store.snapshot().unwrap();
     let expected = all(&snapshot);

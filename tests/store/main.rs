@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod committing;
 mod conflicts;
 mod damage;
 mod damaged_files;
@@ -19,7 +20,6 @@ mod exporting;
 mod replaced;
 mod revisions;
 mod rolling_back;
-mod saving;
 mod surface;
 mod validators;
 mod verifying;

@@ -30,9 +30,9 @@ fn what_is_no_store_is_told_apart() {
     is_refused(&place, &place.store(), "holds other things");
     refused(Store::create(place.store()), ErrorKind::Invalid);
     assert!(Store::open_or_create(place.store()).is_err());
-    // Folders that happen to have our names do not make a store of somebody's directory.
-    for folder in ["data", "manifests", "locks"] {
-        place.write(&format!("store/{folder}/x"), "mine");
+    // Directories that happen to have our names do not make a store of somebody's directory.
+    for directory in ["data", "manifests", "locks"] {
+        place.write(&format!("store/{directory}/x"), "mine");
     }
     let before = tree(&place.store());
     for call in [Store::create, Store::open, Store::open_or_create] {
@@ -128,7 +128,7 @@ fn says(store: &Store, dir: &Path, text: &str) {
     errors.push(refused(store.snapshot_at("latest"), ErrorKind::Corrupt));
     for error in errors {
         assert!(error.to_string().contains(text), "{error} lacks {text:?}");
-        assert!(error.consequence().contains("nothing was read from it or saved to it"));
+        assert!(error.consequence().contains("nothing was read from it or committed to it"));
     }
     assert_same(&contents(dir), &before);
 }
@@ -177,7 +177,7 @@ fn an_older_copy_put_under_an_open_handle_is_noticed() {
     replace_content(&place, &place.path("backup"));
     refused(tx.commit("on top of what is gone"), ErrorKind::Corrupt);
     says(&store, &place.store(), "history under this handle was replaced");
-    // It stays so when the copy has been saved to until it has the same number, and more.
+    // It stays so when the copy has been committed to until it has the same number, and more.
     let reopened = place.open();
     assert_eq!(state(&reopened), files(&[("a", "1")]));
     save(&reopened, &[("a", "another 2")]);

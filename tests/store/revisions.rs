@@ -90,7 +90,7 @@ fn of_several_generations_at_one_time_it_names_the_newest() {
 }
 
 #[test]
-fn a_snapshot_stays_what_it_is_whatever_is_saved_later() {
+fn a_snapshot_stays_what_it_is_whatever_is_committed_later() {
     let (place, store) = Place::with_commits(&[&[("a", "2"), ("b", "2")]]);
     let snapshot = store.snapshot().unwrap();
     let clone = snapshot.clone();
@@ -135,7 +135,7 @@ fn every_generation_is_read_the_same_with_and_without_checkpoints() {
     check();
 }
 
-/// Plants what a save of this number leaves when it is interrupted after everything is written and before the
+/// Plants what a commit of this number leaves when it is interrupted after everything is written and before the
 /// pointer is swapped, made by the store itself on a copy.
 fn plant_interrupted(place: &Place, number: u64) {
     let copy = Place::new();
@@ -158,7 +158,7 @@ fn plant_interrupted(place: &Place, number: u64) {
 }
 
 #[test]
-fn an_interrupted_save_is_kept_reported_and_never_served() {
+fn an_interrupted_commit_is_kept_reported_and_never_served() {
     let (place, store) = Place::with_commits(&[&[("a", "2")], &[("a", "3")]]);
     drop(store);
     plant_interrupted(&place, 4);
@@ -193,7 +193,7 @@ fn an_interrupted_save_is_kept_reported_and_never_served() {
     assert_eq!(state_of(&store.snapshot().unwrap()), files(&[("a", "3")]));
     for number in ["4", "6"] {
         let error = refused(store.snapshot_at(number), ErrorKind::NotFound);
-        assert!(error.to_string().contains("interrupted save"), "{error}");
+        assert!(error.to_string().contains("interrupted commit"), "{error}");
     }
     refused(store.snapshot_at("8"), ErrorKind::NotFound);
     refused(store.rollback("4", "no"), ErrorKind::NotFound);
@@ -206,7 +206,7 @@ fn an_interrupted_save_is_kept_reported_and_never_served() {
     for report in [&head, &all] {
         assert!(report.ok);
         let interrupted: Vec<_> =
-            report.findings.iter().filter(|found| found.kind == FindingKind::InterruptedSave).collect();
+            report.findings.iter().filter(|found| found.kind == FindingKind::InterruptedCommit).collect();
         assert_eq!(
             interrupted.iter().map(|found| found.generation).collect::<Vec<_>>(),
             [Some(g(4)), Some(g(6)), Some(g(8))]
@@ -214,12 +214,12 @@ fn an_interrupted_save_is_kept_reported_and_never_served() {
         assert!(interrupted.iter().all(|found| found.severity == Severity::Note));
     }
     let told = |report: &VerifyReport| {
-        let interrupted = report.findings.iter().filter(|found| found.kind == FindingKind::InterruptedSave);
+        let interrupted = report.findings.iter().filter(|found| found.kind == FindingKind::InterruptedCommit);
         let details: Vec<&str> = interrupted.map(|found| found.detail.as_str()).collect();
         planted.iter().all(|path| details.iter().any(|detail| detail.contains(path.as_str())))
     };
     assert!(told(&all), "every name that was left is told: {all:?}");
-    assert!(has(&all.findings, Severity::Note, FindingKind::Stray, Some("CURRENT.next")), "{all:?}");
+    assert!(has(&all.findings, Severity::Note, FindingKind::Orphan, Some("CURRENT.next")), "{all:?}");
 
     // The numbers go on above everything that was seen, for a handle that was open and for one that is new.
     let commit = save(&store, &[("interrupted/a", "mine")]);
@@ -234,12 +234,12 @@ fn an_interrupted_save_is_kept_reported_and_never_served() {
     for number in ["4", "5", "6", "7", "8"] {
         refused(store.snapshot_at(number), ErrorKind::NotFound);
     }
-    assert!(refused(store.snapshot_at("6"), ErrorKind::NotFound).to_string().contains("interrupted save"));
+    assert!(refused(store.snapshot_at("6"), ErrorKind::NotFound).to_string().contains("interrupted commit"));
     assert_eq!(store.resolve("latest~1").unwrap(), g(9));
     assert_eq!(store.resolve("latest~2").unwrap(), g(3));
     assert_eq!(store.status().unwrap().interrupted, [], "nothing is above the newest");
     let all = verify_all(&store);
-    let interrupted = all.findings.iter().filter(|found| found.kind == FindingKind::InterruptedSave);
+    let interrupted = all.findings.iter().filter(|found| found.kind == FindingKind::InterruptedCommit);
     assert_eq!(
         interrupted.map(|found| found.generation).collect::<Vec<_>>(),
         [Some(g(4)), Some(g(6)), Some(g(8))]
@@ -265,10 +265,10 @@ fn a_name_that_is_found_taken_means_the_next_number() {
 }
 
 #[test]
-fn a_number_that_a_failed_save_had_is_not_used_again() {
+fn a_number_that_a_failed_commit_had_is_not_used_again() {
     let (place, store) = Place::with_commits(&[&[("dir/a", "2")]]);
     let mut tx = store.begin().unwrap();
-    tx.put("dir", "a file where a folder is").unwrap();
+    tx.put("dir", "a file where a directory is").unwrap();
     tx.commit("refused").unwrap_err();
     let next = save(&store, &[("b", "1")]).generation;
     assert!(next > g(2));

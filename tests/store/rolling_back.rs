@@ -69,7 +69,7 @@ fn the_state_that_holds_already_is_not_made_again() {
 }
 
 #[test]
-fn paths_folders_and_globs_bring_back_a_part() {
+fn paths_directories_and_globs_bring_back_a_part() {
     let (_place, store) = Place::with_commits(&[&[
         ("stores/a.json", "1"),
         ("stores/b.json", "1"),
@@ -180,7 +180,7 @@ fn what_is_damaged_now_comes_back_from_an_intact_version_of_the_same_content() {
 }
 
 #[test]
-fn what_others_save_meanwhile_is_a_conflict_with_the_state_that_is_brought_back() {
+fn what_others_commit_meanwhile_is_a_conflict_with_the_state_that_is_brought_back() {
     let (place, store) =
         Place::with_commits(&[&[("f/a", "1"), ("f/b", "1"), ("g", "1")], &[("f/a", "2"), ("g", "2")]]);
     let other = place.open();
@@ -209,7 +209,7 @@ fn what_others_save_meanwhile_is_a_conflict_with_the_state_that_is_brought_back(
         tx.restore(&now, &[]).unwrap();
         tx.commit("next round").unwrap();
     }
-    // Outside of what is brought back, others may save what they want.
+    // Outside of what is brought back, others may commit what they want.
     let mut tx = store.begin().unwrap();
     tx.restore(&store.snapshot_at("2").unwrap(), &["f"]).unwrap();
     save(&other, &[("g", "5")]);

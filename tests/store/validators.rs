@@ -1,4 +1,4 @@
-//! What an application demands of its files holds for what is saved and for what is recovered.
+//! What an application demands of its files holds for what is committed and for what is recovered.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fn open(place: &Place, options: OpenOptions) -> Store {
     options.open(place.store()).unwrap()
 }
 
-fn try_save(store: &Store, path: &str, text: &str) -> genstore::Result<genstore::Commit> {
+fn try_commit(store: &Store, path: &str, text: &str) -> genstore::Result<genstore::Commit> {
     let mut tx = store.begin().unwrap();
     tx.put(path, text).unwrap();
     tx.put("bystander", text).unwrap();
@@ -53,13 +53,13 @@ fn refused_content_changes_nothing() {
         for _ in 0..2 {
             let store = validating();
             let before = contents(&place.store());
-            let error = refused(try_save(&store, path, bad), ErrorKind::Invalid);
+            let error = refused(try_commit(&store, path, bad), ErrorKind::Invalid);
             assert_eq!(error.path(), Some(path));
             assert!(error.to_string().contains(detail), "{error}");
             assert_same(&contents(&place.store()), &before);
-            try_save(&store, path, good).unwrap();
+            try_commit(&store, path, good).unwrap();
             assert_eq!(text(&store, path), good);
-            assert_eq!(text(&store, "bystander"), good, "which was not saved without it");
+            assert_eq!(text(&store, "bystander"), good, "which was not committed without it");
         }
     }
 }
@@ -78,12 +78,12 @@ fn a_star_stays_within_one_part_of_a_path() {
     ] {
         let store = open(&place, Store::options().validate(glob, not_bad).unwrap());
         assert_eq!(
-            refused(try_save(&store, concerned, "bad"), ErrorKind::Invalid).path(),
+            refused(try_commit(&store, concerned, "bad"), ErrorKind::Invalid).path(),
             Some(concerned),
             "{glob}"
         );
         assert!(
-            try_save(&store, free, &format!("bad {glob}")).unwrap().changed,
+            try_commit(&store, free, &format!("bad {glob}")).unwrap().changed,
             "{glob} does not concern {free}"
         );
     }
@@ -101,11 +101,11 @@ fn what_a_validator_returns_is_the_source_of_the_error() {
         Ok(())
     };
     let store = open(&place, Store::options().validate("n", parses).unwrap());
-    let error = refused(try_save(&store, "n", "256"), ErrorKind::Invalid);
+    let error = refused(try_commit(&store, "n", "256"), ErrorKind::Invalid);
     let source = std::error::Error::source(&error).unwrap();
     assert!(source.downcast_ref::<std::num::ParseIntError>().is_some(), "{source:?}");
     assert!(error.to_string().ends_with(&source.to_string()), "{error}");
-    try_save(&store, "n", "255").unwrap();
+    try_commit(&store, "n", "255").unwrap();
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_version_that_is_refused_is_not_offered_as_recovered() {
     assert_eq!(recover(&store), (b"good".to_vec(), Provenance::Recovered { generation: g(2) }));
     flip(&place.inside("data/a.g2"), 0);
     assert_eq!(recover(&store), (b"default".to_vec(), Provenance::Default));
-    // What is intact is served as it is: it was saved when it was acceptable.
+    // What is intact is served as it is: it was committed when it was acceptable.
     save(&plain, &[("a", "bad but intact")]);
     assert_eq!(recover(&store), (b"bad but intact".to_vec(), Provenance::Current));
     assert_eq!(text(&store, "a"), "bad but intact");

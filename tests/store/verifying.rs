@@ -71,7 +71,7 @@ fn quick_sees_lengths_and_full_sees_bytes() {
     for quick in [true, false] {
         let report = check(&store, VerifyScope::Head, quick);
         assert_eq!(report.findings.len(), 1);
-        assert_eq!(report.findings[0].detail, "it has 3 bytes, and 2 bytes were saved");
+        assert_eq!(report.findings[0].detail, "it has 3 bytes, and 2 bytes were committed");
     }
     clear(&place.inside("data/b.g2"));
     for quick in [true, false] {
@@ -106,7 +106,7 @@ fn damage_to_what_is_only_in_the_past_is_found_where_it_is_looked_for() {
 #[test]
 fn what_belongs_to_no_generation_is_noted_and_left_alone() {
     let (place, store) = place();
-    let strays = [
+    let orphans = [
         "notes.txt",
         "CURRENT.next",
         "data/readme",
@@ -121,25 +121,25 @@ fn what_belongs_to_no_generation_is_noted_and_left_alone() {
         "staging/x",
         "locks/x",
     ];
-    for name in strays {
-        place.write(&format!("store/{name}"), "stray");
+    for name in orphans {
+        place.write(&format!("store/{name}"), "orphan");
     }
-    fs::create_dir(place.inside("folder")).unwrap();
+    fs::create_dir(place.inside("directory")).unwrap();
     let before = tree(&place.store());
     let report = check(&store, VerifyScope::All, false);
     assert!(report.ok && report.findings.iter().all(|found| found.severity == Severity::Note), "{report:?}");
-    for name in strays
+    for name in orphans
         .into_iter()
         .filter(|name| !name.ends_with("a.g99") && !name.ends_with("99.json"))
-        .chain(["folder"])
+        .chain(["directory"])
     {
-        assert!(has(&report.findings, Severity::Note, FindingKind::Stray, Some(name)), "{name}: {report:?}");
+        assert!(has(&report.findings, Severity::Note, FindingKind::Orphan, Some(name)), "{name}: {report:?}");
     }
     let interrupted =
-        |found: &&Finding| found.kind == FindingKind::InterruptedSave && found.generation == Some(g(99));
+        |found: &&Finding| found.kind == FindingKind::InterruptedCommit && found.generation == Some(g(99));
     assert_eq!(report.findings.iter().filter(interrupted).count(), 1, "{report:?}");
     assert_eq!(check(&store, VerifyScope::Head, true).findings.iter().filter(interrupted).count(), 1);
-    // Of what is looked at, nothing but the folder of pins was touched.
+    // Of what is looked at, nothing but the directory of pins was touched.
     let mut after = tree(&place.store());
     after.insert("locks".into(), before["locks"].clone());
     assert_same(&after, &before);
@@ -201,7 +201,7 @@ fn progress_only_grows_and_ends_complete() {
 #[test]
 fn the_worst_is_told_first() {
     let (place, store) = place();
-    place.write("store/stray", "");
+    place.write("store/orphan", "");
     flip(&place.inside("data/a.g2"), 0);
     overwrite(&place.inside("checkpoints/0000000003.jsonl"), "no checkpoint");
     let report = check(&store, VerifyScope::All, false);
@@ -234,7 +234,7 @@ fn a_damaged_pointer_is_an_error_of_every_check() {
 }
 
 #[test]
-fn a_damaged_newest_manifest_makes_no_stray_of_its_files() {
+fn a_damaged_newest_manifest_makes_no_orphan_of_its_files() {
     let (place, store) = Place::with_commits(&[&[("a", "1")], &[("b", "1")]]);
     drop(store);
     flip(&place.inside(&manifest_name(3)), 20);
@@ -247,7 +247,7 @@ fn a_damaged_newest_manifest_makes_no_stray_of_its_files() {
 fn with_checkpoint() -> (Place, u64, u64) {
     let (place, store) = Place::with_store();
     let mut tx = store.begin().unwrap();
-    // So many that a few saves of one file each make no other one due.
+    // So many that a few commits of one file each make no other one due.
     for number in 0..1100 {
         tx.put(format!("many/{number}"), "").unwrap();
     }
@@ -278,7 +278,7 @@ fn files_that_only_a_hidden_checkpoint_names_are_checked() {
     assert_eq!(missing.len(), 1, "{:?}", report.findings);
     assert_eq!((missing[0].path.as_deref(), missing[0].generation), (Some("many/7"), Some(g(2))));
     assert!(
-        !report.findings.iter().any(|finding| finding.kind == FindingKind::Stray),
+        !report.findings.iter().any(|finding| finding.kind == FindingKind::Orphan),
         "{:?}",
         report.findings
     );
@@ -323,7 +323,7 @@ fn the_history_goes_on_below_a_damaged_manifest_at_the_next_checkpoint() {
         all.findings.iter().filter(|found| found.kind == FindingKind::ChainBroken).collect();
     let [broken] = broken.as_slice() else { panic!("{all:?}") };
     assert!(broken.detail.contains(&format!("above {checkpoint} and below {}", damaged + 1)), "{broken}");
-    assert_eq!(all.findings.len(), 2, "what the gap hides is no stray: {all:?}");
+    assert_eq!(all.findings.len(), 2, "what the gap hides is no orphan: {all:?}");
     assert_eq!(all.generations, newest - (damaged - checkpoint));
     // Each generation outside of the gap can be read, and in the gap none.
     for number in (1..=checkpoint).chain([newest]) {
@@ -381,7 +381,7 @@ fn two_generations_that_contradict_each_other_are_found() {
 }
 
 #[test]
-fn a_store_can_be_checked_while_others_save() {
+fn a_store_can_be_checked_while_others_commit() {
     let (place, store) = Place::with_commits(&[&[("a", "0")]]);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {

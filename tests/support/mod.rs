@@ -92,7 +92,7 @@ pub fn save(store: &Store, files: &[(&str, &str)]) -> Commit {
     for (path, text) in files {
         tx.put(path, *text).unwrap();
     }
-    tx.commit("save").unwrap()
+    tx.commit("commit").unwrap()
 }
 
 /// Removes a path and commits that.
@@ -199,8 +199,8 @@ fn collect(dir: &Path, above: &str, found: &mut BTreeMap<String, Item>) {
 /// Kind and content of everything below a directory, without the times, and without the files in `locks/`: a snapshot
 /// makes a pin and removes it, and whoever takes the writer lock notes down that it did.
 pub fn contents(dir: &Path) -> BTreeMap<String, (&'static str, Bytes)> {
-    let saved = tree(dir).into_iter().filter(|(name, _)| !name.starts_with("locks/"));
-    saved.map(|(name, item)| (name, (item.kind, item.bytes))).collect()
+    let committed = tree(dir).into_iter().filter(|(name, _)| !name.starts_with("locks/"));
+    committed.map(|(name, item)| (name, (item.kind, item.bytes))).collect()
 }
 
 /// Fails with the names that differ.

@@ -17,7 +17,7 @@ use rusqlite::{Connection, params};
 /// The files of one commit.
 type Files = [(String, Vec<u8>)];
 
-/// One way to save files.
+/// One way to commit files.
 trait Peer {
     fn save(&mut self, files: &Files) -> Result<()>;
 }
@@ -30,7 +30,7 @@ impl Peer for Genstore {
         for (path, bytes) in files {
             tx.put(path, bytes.clone())?;
         }
-        tx.commit("save")?;
+        tx.commit("commit")?;
         Ok(())
     }
 }
@@ -116,17 +116,17 @@ impl Peer for Redb {
 }
 
 fn peers(dir: &Path) -> Result<Vec<(&'static str, Box<dyn Peer>)>> {
-    let folder = |name: &str| -> Result<PathBuf> {
+    let directory = |name: &str| -> Result<PathBuf> {
         let path = dir.join(name);
         fs::create_dir_all(path.join("stores"))?;
         Ok(path)
     };
     Ok(vec![
         ("genstore", Box::new(Genstore(Store::create(dir.join("genstore"))?))),
-        ("overwrite, no fsync", Box::new(Naive(folder("naive")?))),
-        ("temp+fsync+rename each", Box::new(EachRenamed(folder("each")?))),
-        ("SQLite WAL FULL", Box::new(Sqlite::new(&folder("sqlite")?)?)),
-        ("redb", Box::new(Redb(Database::create(folder("redb")?.join("db"))?))),
+        ("overwrite, no fsync", Box::new(Naive(directory("naive")?))),
+        ("temp+fsync+rename each", Box::new(EachRenamed(directory("each")?))),
+        ("SQLite WAL FULL", Box::new(Sqlite::new(&directory("sqlite")?)?)),
+        ("redb", Box::new(Redb(Database::create(directory("redb")?.join("db"))?))),
     ])
 }
 
@@ -140,14 +140,14 @@ fn main() -> Result<()> {
     println!("{}; {}", machine(), disk.name);
     println!(
         "{:>5} {:<24} {:>6} | {:>9} {:>9} {:>9} | {:>9} {:>9} | {:>7}",
-        "files", "peer", "rounds", "ms", "p90 ms", "commits/s", "to gen.", "gen. to", "flushes"
+        "files", "peer", "rounds", "ms", "p90 ms", "commits/s", "to gen.", "gen. to", "fsyncs"
     );
     for files in sizes {
         let scratch = tempfile::Builder::new().prefix("genstore-commit-").tempdir_in(&dir)?;
         let mut peers = peers(scratch.path())?;
         let mut measured = vec![(Samples::default(), Samples::default()); peers.len()];
         let mut contents = Contents::default();
-        // The first save makes files and tables, which is not what is measured.
+        // The first commit makes files and tables, which is not what is measured.
         let first = contents.next_files(files);
         peers.iter_mut().try_for_each(|(_, peer)| peer.save(&first))?;
         let whole = File::open(scratch.path())?;
@@ -157,23 +157,23 @@ fn main() -> Result<()> {
             if begin.elapsed() > limit {
                 break;
             }
-            // All of them save the same bytes in one round.
+            // All of them commit the same bytes in one round.
             let new = contents.next_files(files);
-            for ((_, peer), (times, flushes)) in peers.iter_mut().zip(&mut measured) {
-                let before = disk.flushes();
+            for ((_, peer), (times, syncs)) in peers.iter_mut().zip(&mut measured) {
+                let before = disk.syncs();
                 let start = Instant::now();
                 peer.save(&new)?;
                 times.push_time(start.elapsed());
-                if let (Some(before), Some(after)) = (before, disk.flushes()) {
+                if let (Some(before), Some(after)) = (before, disk.syncs()) {
                     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-                    flushes.push((after - before) as f64);
+                    syncs.push((after - before) as f64);
                 }
                 // What one leaves unwritten is not for the next to pay.
                 rustix::fs::syncfs(&whole)?;
             }
         }
         let ours = measured.first().map_or(f64::NAN, |(times, _)| times.median());
-        for ((name, _), (times, flushes)) in peers.iter().zip(&measured) {
+        for ((name, _), (times, syncs)) in peers.iter().zip(&measured) {
             let ms = times.median();
             println!(
                 "{files:>5} {name:<24} {:>6} | {ms:>9.3} {:>9.3} {:>9.0} | {:>9.3} {:>9.3} | {:>7}",
@@ -182,7 +182,7 @@ fn main() -> Result<()> {
                 1e3 / ms,
                 ms / ours,
                 ours / ms,
-                flushes.median()
+                syncs.median()
             );
         }
     }

@@ -1,6 +1,6 @@
 //! How to make n new files durable: one by one, together, or with the whole file system.
 //!
-//! See README.md. This is where `WHOLE_FROM` in `src/storage/round.rs` comes from.
+//! See README.md. This is where `SYNCFS_FROM` in `src/storage/round.rs` comes from.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -16,21 +16,21 @@ const ROUNDS_MIN: usize = 7;
 
 #[derive(Clone, Copy)]
 enum Way {
-    /// (a) Each file is flushed as soon as it is written.
+    /// (a) Each file is fsynced as soon as it is written.
     Each,
-    /// (b) All are written and their writeback is begun, then each is flushed.
+    /// (b) All are written and their writeback is begun, then each is fsynced.
     Together,
-    /// (c) All are written, then the whole file system is flushed.
+    /// (c) All are written, then the whole file system is fsynced.
     Whole,
 }
 
 const WAYS: [Way; 3] = [Way::Each, Way::Together, Way::Whole];
 
-/// The times of one way, and the flushes that the disk saw meanwhile.
+/// The times of one way, and the fsyncs that the disk saw meanwhile.
 #[derive(Default)]
 struct Measured {
     times: Samples,
-    flushes: Samples,
+    syncs: Samples,
 }
 
 fn main() -> Result<()> {
@@ -60,9 +60,9 @@ fn main() -> Result<()> {
         "c/b",
         "p90c/b",
         "c<=b",
-        "flush a",
-        "flush b",
-        "flush c"
+        "fsync a",
+        "fsync b",
+        "fsync c"
     );
     for files in sizes {
         let measured = measure(&dir, files, rounds, Duration::from_secs(seconds), settle, &disk)?;
@@ -71,7 +71,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn folders(files: usize) -> usize {
+fn directories(files: usize) -> usize {
     files / 4 + 1
 }
 
@@ -84,11 +84,11 @@ fn measure(
     settle: bool,
     disk: &Disk,
 ) -> Result<[Measured; 3]> {
-    let scratch = tempfile::Builder::new().prefix("genstore-flush-").tempdir_in(dir)?;
+    let scratch = tempfile::Builder::new().prefix("genstore-fsync-").tempdir_in(dir)?;
     let whole = File::open(scratch.path())?;
-    let folders: Vec<PathBuf> =
-        (0..folders(files)).map(|number| scratch.path().join(number.to_string())).collect();
-    folders.iter().try_for_each(fs::create_dir)?;
+    let directories: Vec<PathBuf> =
+        (0..directories(files)).map(|number| scratch.path().join(number.to_string())).collect();
+    directories.iter().try_for_each(fs::create_dir)?;
     rustix::fs::syncfs(&whole)?;
     let mut measured: [Measured; 3] = Default::default();
     let mut contents = Contents::default();
@@ -101,29 +101,29 @@ fn measure(
             let at = (round + turn) % WAYS.len();
             let (Some(way), Some(measured)) = (WAYS.get(at), measured.get_mut(at)) else { continue };
             let new: Vec<(PathBuf, Vec<u8>)> = (0..files)
-                .zip(folders.iter().cycle())
-                .map(|(number, folder)| (folder.join(format!("{number}.{round}.{at}")), contents.next_file()))
+                .zip(directories.iter().cycle())
+                .map(|(number, directory)| (directory.join(format!("{number}.{round}.{at}")), contents.next_file()))
                 .collect();
             if settle {
-                // Flushing the whole also writes what the ways before have only put into the log of the file
+                // Fsyncing the whole also writes what the ways before have only put into the log of the file
                 // system. Nobody is to pay for another.
                 rustix::fs::syncfs(&whole)?;
             }
-            let before = disk.flushes();
+            let before = disk.syncs();
             let start = Instant::now();
-            save(*way, &whole, &new, &folders)?;
+            save(*way, &whole, &new, &directories)?;
             measured.times.push_time(start.elapsed());
-            if let (Some(before), Some(after)) = (before, disk.flushes()) {
-                // A count of flushes is far below 2^52.
+            if let (Some(before), Some(after)) = (before, disk.syncs()) {
+                // A count of fsyncs is far below 2^52.
                 #[expect(clippy::cast_precision_loss, reason = "see above")]
-                measured.flushes.push((after - before) as f64);
+                measured.syncs.push((after - before) as f64);
             }
         }
     }
     Ok(measured)
 }
 
-fn save(way: Way, whole: &File, files: &[(PathBuf, Vec<u8>)], folders: &[PathBuf]) -> Result<()> {
+fn save(way: Way, whole: &File, files: &[(PathBuf, Vec<u8>)], directories: &[PathBuf]) -> Result<()> {
     let mut open = Vec::with_capacity(files.len());
     for (path, bytes) in files {
         let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
@@ -138,10 +138,10 @@ fn save(way: Way, whole: &File, files: &[(PathBuf, Vec<u8>)], folders: &[PathBuf
     }
     match way {
         Way::Whole => rustix::fs::syncfs(whole)?,
-        Way::Each => folders.iter().try_for_each(|folder| File::open(folder)?.sync_all())?,
+        Way::Each => directories.iter().try_for_each(|directory| File::open(directory)?.sync_all())?,
         Way::Together => {
             open.iter().try_for_each(File::sync_all)?;
-            folders.iter().try_for_each(|folder| File::open(folder)?.sync_all())?;
+            directories.iter().try_for_each(|directory| File::open(directory)?.sync_all())?;
         }
     }
     Ok(())
@@ -151,15 +151,15 @@ fn print(files: usize, [each, together, whole]: &[Measured; 3]) {
     let (a, b, c) = (each.times.median(), together.times.median(), whole.times.median());
     println!(
         "{files:>5} {:>5} {:>5} {:>6} | {a:>8.2} {b:>8.2} {c:>8.2} | {:>6.2} {:>6.2} {:>6.2} {:>7.0}% | {:>7} {:>7} {:>7}",
-        folders(files),
-        files + folders(files),
+        directories(files),
+        files + directories(files),
         each.times.count(),
         a / b,
         c / b,
         whole.times.quantile(0.9) / together.times.quantile(0.9),
         whole.times.not_above(&together.times),
-        each.flushes.median(),
-        together.flushes.median(),
-        whole.flushes.median(),
+        each.syncs.median(),
+        together.syncs.median(),
+        whole.syncs.median(),
     );
 }

@@ -33,7 +33,7 @@ impl Case {
             for number in 0..changes {
                 tx.put(&format!("stores/{number:06}.json"), format!("{generation} {number}"))?;
             }
-            tx.commit("save")?;
+            tx.commit("commit")?;
         }
         // Waits for the thread that writes the checkpoint.
         drop(store);
@@ -41,7 +41,7 @@ impl Case {
             let store = Store::open(&path)?;
             let mut tx = store.begin()?;
             tx.put("stores/000000.json", "the last")?;
-            tx.commit("save")?;
+            tx.commit("commit")?;
         }
         let mut checkpoints = 0;
         for entry in fs::read_dir(path.join("checkpoints"))? {
@@ -82,8 +82,8 @@ impl Case {
 
 /// Asks the system to forget the contents of what opening reads. Where the files are, it still knows.
 fn forget(store: &Path) -> Result<()> {
-    for folder in ["manifests", "checkpoints"] {
-        for entry in fs::read_dir(store.join(folder))? {
+    for directory in ["manifests", "checkpoints"] {
+        for entry in fs::read_dir(store.join(directory))? {
             rustix::fs::fadvise(File::open(entry?.path())?, 0, None, rustix::fs::Advice::DontNeed)?;
         }
     }

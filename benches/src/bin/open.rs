@@ -70,16 +70,16 @@ fn main() -> Result<()> {
 fn save(store: &Store, number: usize) -> Result<()> {
     let mut tx = store.begin()?;
     tx.put(&format!("stores/{}.json", number % FILES), format!("{{\"number\":{number}}}"))?;
-    tx.commit("save")?;
+    tx.commit("commit")?;
     Ok(())
 }
 
 /// The files that any way to open must read: the pointer, the newest manifest and the newest checkpoint.
 fn least(store: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = vec![store.join("CURRENT")];
-    for folder in ["manifests", "checkpoints"] {
+    for directory in ["manifests", "checkpoints"] {
         let names: std::io::Result<Vec<_>> =
-            fs::read_dir(store.join(folder))?.map(|entry| Ok(entry?.path())).collect();
+            fs::read_dir(store.join(directory))?.map(|entry| Ok(entry?.path())).collect();
         // Names sort as their numbers do.
         paths.extend(names?.into_iter().max());
     }

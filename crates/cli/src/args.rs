@@ -7,9 +7,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::exit;
 
-/// Saves plain files that must change together, as numbered generations.
+/// Commits plain files that must change together, as numbered generations.
 ///
-/// A store is a directory. Each save becomes a generation of its own: all of its files become visible at
+/// A store is a directory. Each commit becomes a generation of its own: all of its files become visible at
 /// once or not at all, every byte is checksummed, and every earlier generation can be read, compared and
 /// rolled back to.
 #[derive(Parser)]
@@ -49,14 +49,14 @@ pub(crate) enum Command {
     /// the store's promises is refused, one that weakens them is warned about.
     #[command(after_long_help = "Example:\n  genstore init --store settings")]
     Init(Init),
-    /// Save a directory as one generation
+    /// Commit a directory as one generation
     ///
     /// Files that did not change are not written again. Where nothing changed, no generation is made.
     #[command(
         after_long_help = "Example:\n  genstore commit ./settings --init --prune -m \"opening hours for winter\""
     )]
     Commit(Commit),
-    /// Save one file
+    /// Commit one file
     ///
     /// FILE is the file to read; `-`, or no FILE, is standard input.
     #[command(
@@ -75,7 +75,7 @@ pub(crate) enum Command {
     Cat(Cat),
     /// List files
     ///
-    /// PREFIX is a plain string: `stores/` lists that folder, `stores/d` what begins so.
+    /// PREFIX is a plain string: `stores/` lists that directory, `stores/d` what begins so.
     #[command(after_long_help = "Example:\n  genstore ls stores/ --at 2026-11-22")]
     Ls(Ls),
     /// Write a generation's files into a directory
@@ -97,7 +97,7 @@ pub(crate) enum Command {
     ///
     /// The first REV is compared with the second, or with the latest generation where there is no second.
     /// The second word is read as a revision; if it cannot be one, it is taken as PATH, a file or a
-    /// folder. To name a path that looks like a revision, give both revisions first.
+    /// directory. To name a path that looks like a revision, give both revisions first.
     ///
     /// JSON documents are compared by value and shown by JSON pointer, other text by lines, other bytes by
     /// size and hash. Text above 1 MiB and JSON above 8 MiB is shown by size and hash as well.
@@ -107,7 +107,7 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Bring back an earlier state, as a new generation
     ///
-    /// With PATH (a file, a folder or a pattern such as `stores/*.json`), only that part. No bytes are
+    /// With PATH (a file, a directory or a pattern such as `stores/*.json`), only that part. No bytes are
     /// copied, and the generations in between stay in the history.
     #[command(
         after_long_help = "Example:\n  genstore rollback latest~1 stores/downtown.json -m \"Friday was a mistake\""
@@ -115,7 +115,7 @@ pub(crate) enum Command {
     Rollback(Rollback),
     /// Say where the store stands
     ///
-    /// Reads the pointer, the newest manifest and the names of interrupted saves. Whether the files are there and intact
+    /// Reads the pointer, the newest manifest and the names of interrupted commits. Whether the files are there and intact
     /// is for verify to say.
     #[command(after_long_help = "Example:\n  genstore status")]
     Status,
@@ -175,7 +175,7 @@ pub(crate) struct Init {
 
 #[derive(Args)]
 pub(crate) struct Commit {
-    /// The directory to save
+    /// The directory to commit
     pub(crate) dir: PathBuf,
     /// Make the store first if there is none
     #[arg(long)]
@@ -183,10 +183,10 @@ pub(crate) struct Commit {
     /// Remove from the store what DIR no longer has
     #[arg(long)]
     pub(crate) prune: bool,
-    /// Save under this folder of the store; --prune then looks at this folder only
+    /// Commit under this directory of the store; --prune then looks at this directory only
     #[arg(long, value_name = "PREFIX")]
     pub(crate) into: Option<String>,
-    /// Save what symbolic links point to, instead of refusing them
+    /// Commit what symbolic links point to, instead of refusing them
     #[arg(long)]
     pub(crate) follow_links: bool,
     #[command(flatten)]
@@ -264,7 +264,7 @@ pub(crate) struct Diff {
     /// The generation to compare with, or PATH; without it, the latest generation
     #[arg(value_name = "REV or PATH")]
     pub(crate) second: Option<String>,
-    /// Only this file or folder
+    /// Only this file or directory
     #[arg(value_name = "PATH")]
     pub(crate) path: Option<String>,
     /// Only the list of files
@@ -277,7 +277,7 @@ pub(crate) struct Rollback {
     /// The generation whose state comes back
     #[arg(value_name = "REV")]
     pub(crate) revision: String,
-    /// Only these files, folders or patterns
+    /// Only these files, directories or patterns
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<String>,
     #[command(flatten)]

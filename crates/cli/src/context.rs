@@ -8,7 +8,7 @@ use genstore::{CancelFlag, OpenOptions, ProbeReport, RecoveryReport, Store};
 use serde_json::json;
 
 use crate::args::{Global, Writer};
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::term::{clean, note};
 use crate::{exit, signal};
 
@@ -32,9 +32,9 @@ impl Context {
         }
     }
 
-    pub(crate) fn dir(&self) -> Result<&Path, Failure> {
+    pub(crate) fn dir(&self) -> Result<&Path, CliError> {
         self.store.as_deref().ok_or_else(|| {
-            Failure::usage(
+            CliError::usage(
                 "no store was named",
                 "give --store DIR or set the environment variable GENSTORE_STORE",
             )
@@ -42,13 +42,13 @@ impl Context {
     }
 
     /// To read. A store that had to be recovered is read all the same, with a warning and its own exit code.
-    pub(crate) fn open(&self) -> Result<Store, Failure> {
+    pub(crate) fn open(&self) -> Result<Store, CliError> {
         let store = Store::options().open(self.dir()?)?;
         self.tell_recovery(store.recovery());
         Ok(store)
     }
 
-    pub(crate) fn open_to_write(&self, writer: &Writer) -> Result<Store, Failure> {
+    pub(crate) fn open_to_write(&self, writer: &Writer) -> Result<Store, CliError> {
         let store = self.options(writer).open(self.dir()?)?;
         self.tell_recovery(store.recovery());
         Ok(store)
@@ -70,7 +70,7 @@ impl Context {
 
     pub(crate) fn watch_signals(&self) {
         let json = self.json;
-        signal::watch(&self.stop, exit::INTERRUPTED, move || Failure::stopped_at_once().print(json));
+        signal::watch(&self.stop, exit::INTERRUPTED, move || CliError::stopped_at_once().print(json));
     }
 
     pub(crate) fn was_interrupted(&self) -> bool {
@@ -95,7 +95,7 @@ impl Context {
         }
     }
 
-    /// Said even under --quiet: what is read now may be older than the last save.
+    /// Said even under --quiet: what is read now may be older than the last commit.
     fn tell_recovery(&self, report: Option<RecoveryReport>) {
         let Some(report) = report else { return };
         if report.degraded {
@@ -111,7 +111,7 @@ impl Context {
         if report.degraded {
             let serving = report.serving;
             note(&format!(
-                "genstore: warning: this is generation {serving}, the newest that is intact; a later save may be \
+                "genstore: warning: this is generation {serving}, the newest that is intact; a later commit may be \
                  hidden, and nothing on disk was changed: what it wrote is in data/, where names end in .g and a \
                  number above {serving}; genstore verify --all shows what is damaged."
             ));

@@ -20,8 +20,8 @@ mod args;
 mod cmd;
 mod content;
 mod context;
+mod error;
 mod exit;
-mod failure;
 mod jsondiff;
 mod output;
 mod progress;
@@ -35,7 +35,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use context::Context;
-use failure::Failure;
+use error::CliError;
 use output::Out;
 
 fn main() -> ExitCode {
@@ -47,15 +47,15 @@ fn main() -> ExitCode {
     let mut out = Out::new(context.json);
     let result = cmd::run(cli.command, &context, &mut out);
     // What was printed before a failure is still worth reading, so it goes out first.
-    let flushed = out.finish().map_err(Failure::from);
-    match result.and(flushed) {
+    let synced = out.finish().map_err(CliError::from);
+    match result.and(synced) {
         Ok(()) if context.found_damage() => ExitCode::from(exit::DAMAGE),
         Ok(()) => ExitCode::from(exit::DONE),
-        Err(failure) if failure.is_closed_pipe() => ExitCode::from(exit::DONE),
-        Err(failure) => {
-            let failure = failure.seen_with(context.was_interrupted());
-            failure.print(context.json);
-            ExitCode::from(failure.code())
+        Err(error) if error.is_closed_pipe() => ExitCode::from(exit::DONE),
+        Err(error) => {
+            let error = error.seen_with(context.was_interrupted());
+            error.print(context.json);
+            ExitCode::from(error.code())
         }
     }
 }
@@ -71,7 +71,7 @@ fn refuse(stop: &clap::Error) -> ExitCode {
     }
     // clap could not tell us whether --json was given, because it did not finish.
     let json = std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json");
-    let failure = Failure::from_usage(stop);
-    failure.print(json);
-    ExitCode::from(failure.code())
+    let error = CliError::from_usage(stop);
+    error.print(json);
+    ExitCode::from(error.code())
 }

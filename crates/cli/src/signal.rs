@@ -17,7 +17,7 @@ pub(crate) fn watch(stop: &CancelFlag, code: u8, tell: impl Fn() + Clone + Send 
     let stop = stop.clone();
     let mut first = None;
     // Where no handler can be installed, a signal ends the program at once. A commit survives that too:
-    // it is then an interrupted save, which costs nothing but a note in `status`.
+    // it is then an interrupted commit, which costs nothing but a note in `status`.
     let _ = ctrlc::set_handler(move || {
         stop.cancel();
         if first.get_or_insert_with(Instant::now).elapsed() >= TOGETHER {

@@ -29,9 +29,9 @@ pub(crate) fn answer(disk: &Disk, op: &Op) -> Answer {
         Op::Create(path)
         | Op::Open(path)
         | Op::Stat(path)
-        | Op::MakeDir(path)
+        | Op::CreateDir(path)
         | Op::Remove(path)
-        | Op::FlushDir(path)
+        | Op::SyncDir(path)
         | Op::Lock(path) => kind(disk, path),
         Op::Read(path) | Op::Note(path) => bytes(disk, path),
         Op::List(path) | Op::RemoveDir(path) => names(disk, path),
@@ -40,7 +40,7 @@ pub(crate) fn answer(disk: &Disk, op: &Op) -> Answer {
             Answer::Both(Box::new((all(disk, from), kind(disk, to))))
         }
         // Of what is open, or of no name at all.
-        Op::OpenWhole | Op::FlushWhole | Op::Write(_) | Op::Flush(_) => Answer::Nothing,
+        Op::OpenSyncFs | Op::SyncFs | Op::Write(_) | Op::Sync(_) => Answer::Nothing,
     }
 }
 

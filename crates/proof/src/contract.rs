@@ -1,13 +1,13 @@
 //! The contract of [`Fs`], on the operating system and on the simulated disk: what a proof on the one says about the
 //! other.
 //!
-//! What no save does is not in it: renaming a directory, and paths with `.`, `..` or two slashes in a row.
+//! What no commit does is not in it: renaming a directory, and paths with `.`, `..` or two slashes in a row.
 
+mod commits;
 mod files;
 mod locks;
 mod names;
 mod random;
-mod saves;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -41,13 +41,14 @@ fn read(fs: &dyn Fs, path: &str) -> Vec<u8> {
 }
 
 fn tree(fs: &dyn Fs) -> Tree {
-    let (mut tree, mut folders) = (Tree::new(), vec![String::new()]);
-    while let Some(folder) = folders.pop() {
-        for listed in fs.list(&folder).unwrap() {
-            let path = if folder.is_empty() { listed.name } else { format!("{folder}/{}", listed.name) };
+    let (mut tree, mut directories) = (Tree::new(), vec![String::new()]);
+    while let Some(directory) = directories.pop() {
+        for listed in fs.list(&directory).unwrap() {
+            let path =
+                if directory.is_empty() { listed.name } else { format!("{directory}/{}", listed.name) };
             if listed.is_directory {
                 tree.insert(path.clone(), None);
-                folders.push(path);
+                directories.push(path);
             } else {
                 tree.insert(path.clone(), Some(read(fs, &path)));
             }
@@ -60,7 +61,7 @@ fn tree(fs: &dyn Fs) -> Tree {
 fn copy(from: &dyn Fs, to: &Arc<dyn Fs>) {
     for (path, content) in tree(from) {
         match content {
-            None => assert!(to.make_dir(&path).unwrap()),
+            None => assert!(to.create_dir(&path).unwrap()),
             Some(content) => write(&**to, &path, content),
         }
     }

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::oracle::{self, Shown, Verdict};
-use super::scene::{Expect, Scene, Wrap, plain, put};
-use super::work::{on_all_processors, shuffled};
+use super::parallel::{on_all_processors, shuffled};
 use super::workloads::{self, Workload};
+use super::world::{Expect, World, Wrap, plain, put};
 use crate::fs::sim::Step;
-use crate::fs::sim::cut::Cut;
+use crate::fs::sim::crash_point::CrashPoint;
 use crate::fs::sim::disk::Disk;
 use crate::proof::budget;
 
@@ -80,18 +80,18 @@ pub(super) struct Recorded {
 
 impl Recorded {
     pub(super) fn of(workload: &Workload, wrap: &Wrap) -> Verdict<Self> {
-        let mut scene = (workload.prepare)();
-        scene.wrap = Arc::clone(wrap);
-        scene.record();
-        let way = scene.way();
-        (workload.work)(&mut scene, way).map_err(|error| format!("{}: {error}", workload.name))?;
-        Ok(Self { is_long: workload.is_long, ..Self::ended(workload.name.clone(), &scene) })
+        let mut world = (workload.prepare)();
+        world.wrap = Arc::clone(wrap);
+        world.record();
+        let way = world.way();
+        (workload.work)(&mut world, way).map_err(|error| format!("{}: {error}", workload.name))?;
+        Ok(Self { is_long: workload.is_long, ..Self::ended(workload.name.clone(), &world) })
     }
 
-    pub(super) fn ended(name: String, scene: &Scene) -> Self {
-        let (last, steps) = (scene.fs.disk(), scene.fs.recording());
-        let expect = scene.expectations(steps.len());
-        Self { name, steps, last, expect, is_long: false, wrap: Arc::clone(&scene.wrap) }
+    pub(super) fn ended(name: String, world: &World) -> Self {
+        let (last, steps) = (world.fs.disk(), world.fs.recording());
+        let expect = world.expectations(steps.len());
+        Self { name, steps, last, expect, is_long: false, wrap: Arc::clone(&world.wrap) }
     }
 
     /// The places at which the power can be cut: before each operation and after the last, but once only where
@@ -169,7 +169,7 @@ pub(super) fn cut(
 
 fn cut_at(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen, shown: &Shown) -> Verdict {
     let (disk, expect) = recorded.at(point);
-    let (cut, expected) = (Cut::new(disk, depth.seed ^ point as u64), expect.digest());
+    let (cut, expected) = (CrashPoint::new(disk, depth.seed ^ point as u64), expect.digest());
     let samples = if recorded.is_long { depth.samples_long } else { depth.samples };
     let every_way = cut.every_way(depth.limit);
     if every_way.is_some() && depth.done {
@@ -179,16 +179,16 @@ fn cut_at(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen, shown: &
         let points = if every_way.is_some() { &seen.complete } else { &seen.sampled };
         points.fetch_add(1, Ordering::Relaxed);
     }
-    let picks = every_way.unwrap_or_else(|| cut.samples(samples));
-    for (place, pick) in picks.iter().enumerate() {
-        let image = cut.image(pick);
+    let choices = every_way.unwrap_or_else(|| cut.samples(samples));
+    for (place, choice) in choices.iter().enumerate() {
+        let image = cut.image(choice);
         let explain = |wrong: String| {
-            format!("{}, pick {pick:?}: {wrong}\n{}", recorded.describe(point), tree(&image.disk))
+            format!("{}, choice {choice:?}: {wrong}\n{}", recorded.describe(point), tree(&image.disk))
         };
         if seen.states.add(&image.hash, expected) {
             oracle::check(&image, expect, expected, &recorded.wrap, shown).map_err(explain)?;
         }
-        if depth.goes_on(place, picks.len(), &image.hash) && seen.second.add(&image.hash, expected) {
+        if depth.goes_on(place, choices.len(), &image.hash) && seen.second.add(&image.hash, expected) {
             again(&image.disk, expect, &recorded.wrap, depth, seen).map_err(explain)?;
         }
     }
@@ -199,15 +199,15 @@ fn cut_at(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen, shown: &
 fn again(disk: &Disk, expect: &Expect, wrap: &Wrap, depth: Depth, seen: &Seen) -> Verdict {
     let mut expect = expect.clone();
     expect.seen = oracle::highest(&oracle::numbers(disk)).max(expect.seen);
-    let mut scene = Scene::start(disk.clone(), 2, expect);
-    scene.wrap = Arc::clone(wrap);
-    scene.record();
+    let mut world = World::start(disk.clone(), 2, expect);
+    world.wrap = Arc::clone(wrap);
+    world.record();
     let edits = [put("a.json", "after the first power cut"), put("again/b", "b")];
-    scene
+    world
         .open_or_make()
-        .and_then(|store| scene.save(&store, &edits))
-        .map_err(|error| format!("nothing can be saved after it: {error}"))?;
-    let recorded = Recorded::ended("after it".into(), &scene);
+        .and_then(|store| world.save(&store, &edits))
+        .map_err(|error| format!("nothing can be committed after it: {error}"))?;
+    let recorded = Recorded::ended("after it".into(), &world);
     cut(&recorded, recorded.points(), Depth::up_to(depth.limit_again, depth.seed), seen)
 }
 
@@ -274,7 +274,7 @@ fn everything(recorded: &[Recorded], depth: Depth, wanted: u64, seen: &Seen) -> 
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the time that it took is reported")]
-fn l1_the_power_is_cut_at_every_operation() {
+fn the_power_is_cut_at_every_operation() {
     let (wanted, seed, start) = (budget::runs(0), budget::seed(), std::time::Instant::now());
     let all = workloads::all();
     let recorded: Vec<Recorded> =
@@ -295,7 +295,7 @@ fn l1_the_power_is_cut_at_every_operation() {
             assert_eq!(complete + seen.sampled.load(Ordering::Relaxed), points);
         }
         println!(
-            "L1: seed {}, all of at most {} ways, {} samples of more, {} in long work: {} states so far",
+            "crash: seed {}, all of at most {} ways, {} samples of more, {} in long work: {} states so far",
             depth.seed,
             depth.limit,
             depth.samples,
@@ -309,7 +309,7 @@ fn l1_the_power_is_cut_at_every_operation() {
     let second = seen.second.count();
     assert!(second > points as u64 / 2 && seen.count() >= wanted, "{second} of {points}");
     println!(
-        "L1: {} workloads, {operations} operations, {points} points ({complete} in every way), from {second} disks once more, \
+        "crash: {} workloads, {operations} operations, {points} points ({complete} in every way), from {second} disks once more, \
          {} distinct states, settled by {} runs, {} s, 0 violations, seed {seed}",
         recorded.len(),
         seen.count(),

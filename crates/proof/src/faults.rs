@@ -8,31 +8,31 @@ use rustix::io::Errno;
 
 use super::crash::{self, Depth, Recorded, Seen};
 use super::oracle::{self, Verdict, hold};
-use super::scene::{Scene, Wrap, plain, put};
-use super::work::{on_all_processors, shuffled};
+use super::parallel::{on_all_processors, shuffled};
 use super::workloads::{self, Workload};
+use super::world::{World, Wrap, plain, put};
 use crate::error::ErrorKind;
 use crate::format::names::{CHECKPOINTS, DATA, MANIFESTS, Name};
 use crate::fs::Fs;
 use crate::fs::op::Op;
 use crate::fs::sim::SimFs;
-use crate::fs::sim::disk::FailedFlush;
+use crate::fs::sim::disk::FailedSync;
 use crate::proof::budget;
-use crate::proof::layer::{Do, Layer, Rule};
+use crate::proof::injector::{Action, FaultInjector, Rule};
 
 const ERRORS: [Errno; 7] =
     [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::MFILE, Errno::INTR, Errno::ROFS, Errno::ACCESS];
-const EFFECTS: [FailedFlush; 4] =
-    [FailedFlush::Kept, FailedFlush::Dropped, FailedFlush::Zeroed, FailedFlush::Undecided];
+const EFFECTS: [FailedSync; 4] =
+    [FailedSync::Kept, FailedSync::Dropped, FailedSync::Zeroed, FailedSync::Undecided];
 
-/// What a failed flush of a file or of the whole has done where the process is killed while it handles that, and how long
+/// What a failed fsync of a file or of the whole has done where the process is killed while it handles that, and how long
 /// it lives at most, in operations that change something. A failed fsync of a directory stops the disk, so it leaves
 /// nothing to handle.
-const KILLED: [FailedFlush; 2] = [FailedFlush::Dropped, FailedFlush::Undecided];
+const KILLED: [FailedSync; 2] = [FailedSync::Dropped, FailedSync::Undecided];
 const HANDLING: usize = 16;
 /// The same unless more faults are asked for.
 const HANDLING_SOME: [usize; 4] = [0, 3, 8, WITHOUT_FILES];
-/// Then a save of two files has removed them, and the folders are left. What follows that is cut at each operation.
+/// Then a commit of two files has removed them, and the directories are left. What follows that is cut at each operation.
 const WITHOUT_FILES: usize = 10;
 
 /// How one operation fails.
@@ -41,7 +41,7 @@ pub(super) struct Fault {
     /// The number of the operation, among those that change something or those that do not.
     pub(super) at: usize,
     pub(super) changes: bool,
-    pub(super) becomes: Do,
+    pub(super) becomes: Action,
     pub(super) for_ever: bool,
     /// After so many operations more the process is killed.
     pub(super) dies_after: Option<usize>,
@@ -52,7 +52,7 @@ impl Fault {
     /// power is cut at each operation that follows: `EIO`, `ENOSPC` for ever, or of those that pass, `EACCES`.
     fn is_like_another(self) -> bool {
         if let Some(lives_for) = self.dies_after {
-            // Of the failed flush alone. What the killed process has left, the end shows.
+            // Of the failed fsync alone. What the killed process has left, the end shows.
             lives_for != WITHOUT_FILES
         } else if self.changes {
             fails_with(self.becomes, &[Errno::DQUOT, Errno::ROFS, Errno::ACCESS])
@@ -64,38 +64,38 @@ impl Fault {
 }
 
 /// Whether it fails with one of these errors, having done nothing.
-fn fails_with(becomes: Do, errors: &[Errno]) -> bool {
-    errors.iter().any(|errno| becomes == Do::Fail(errno.raw_os_error()))
+fn fails_with(becomes: Action, errors: &[Errno]) -> bool {
+    errors.iter().any(|errno| becomes == Action::Fail(errno.raw_os_error()))
 }
 
-/// Where that lies which was saved.
+/// Where that lies which was committed.
 const SAVED: [&str; 3] = [MANIFESTS, CHECKPOINTS, DATA];
 
 /// How reading fails. A file system that refuses to change anything can be read.
 const READ_ERRORS: [Errno; 4] = [Errno::IO, Errno::MFILE, Errno::INTR, Errno::ACCESS];
 
 /// Every way in which an operation can fail.
-pub(super) fn ways(op: &Op) -> Vec<Do> {
+pub(super) fn ways(op: &Op) -> Vec<Action> {
     let errors: &[Errno] = if op.changes() { &ERRORS } else { &READ_ERRORS };
-    let mut ways: Vec<Do> = errors.iter().map(|errno| Do::Fail(errno.raw_os_error())).collect();
+    let mut ways: Vec<Action> = errors.iter().map(|errno| Action::Fail(errno.raw_os_error())).collect();
     if op.changes() {
-        ways.extend(EFFECTS.map(Do::FailFlush));
-        ways.extend([Do::Belated(Errno::IO.raw_os_error()), Do::Short]);
-        ways.push(Do::HalfAndFail(Errno::NOSPC.raw_os_error()));
+        ways.extend(EFFECTS.map(Action::FailSync));
+        ways.extend([Action::FailAfter(Errno::IO.raw_os_error()), Action::Short]);
+        ways.push(Action::HalfAndFail(Errno::NOSPC.raw_os_error()));
     }
     ways.retain(|becomes| applies(op, *becomes));
     ways
 }
 
 /// Whether an operation can fail in this way: a full disk lets files be removed.
-fn applies(op: &Op, becomes: Do) -> bool {
+fn applies(op: &Op, becomes: Action) -> bool {
     match becomes {
-        Do::FailFlush(_) => op.flushes(),
-        Do::Short | Do::HalfAndFail(_) => matches!(op, Op::Write(_)),
+        Action::FailSync(_) => op.syncs(),
+        Action::Short | Action::HalfAndFail(_) => matches!(op, Op::Write(_)),
         _ if fails_with(becomes, &[Errno::NOSPC, Errno::DQUOT]) => op.allocates(),
         _ if fails_with(becomes, &[Errno::MFILE]) => op.opens(),
-        Do::Belated(_) => {
-            matches!(op, Op::Rename(..) | Op::RenameNew(..) | Op::Create(_) | Op::MakeDir(_))
+        Action::FailAfter(_) => {
+            matches!(op, Op::Rename(..) | Op::RenameNew(..) | Op::Create(_) | Op::CreateDir(_))
                 || matches!(op, Op::Remove(_) | Op::RemoveDir(_))
         }
         _ => true,
@@ -108,46 +108,46 @@ pub(super) fn rule(fault: Fault, fs: &SimFs, fired: &Arc<OnceLock<(usize, Op)>>)
     let (fs, fired) = (fs.clone(), Arc::clone(fired));
     Arc::new(move |op| {
         if op.changes() != fault.changes {
-            return Do::Asked;
+            return Action::PassThrough;
         }
         let number = seen.fetch_add(1, Ordering::Relaxed);
         if fired.get().is_some()
             && let Some(lives_for) = fault.dies_after
             && handling.fetch_add(1, Ordering::Relaxed) >= lives_for
         {
-            return Do::Fail(Errno::IO.raw_os_error());
+            return Action::Fail(Errno::IO.raw_os_error());
         }
         let is_due = number == fault.at || (fault.for_ever && number > fault.at);
         // Whoever is interrupted tries again, and is through the third time.
         let is_interruption = fails_with(fault.becomes, &[Errno::INTR]);
         if is_due && is_interruption && interrupted.fetch_add(1, Ordering::Relaxed) % 3 == 2 {
-            return Do::Asked;
+            return Action::PassThrough;
         }
         if is_due && applies(op, fault.becomes) {
             fired.get_or_init(|| (fs.recorded(), op.clone()));
             fault.becomes
         } else {
-            Do::Asked
+            Action::PassThrough
         }
     })
 }
 
 /// What a workload asks of the disk below a mutant.
 pub(super) fn operations(workload: &Workload, mutant: &Wrap) -> Vec<Op> {
-    let mut scene = (workload.prepare)();
-    let layer = Layer::over(&scene.fs, Arc::new(|_| Do::Asked));
-    (workload.work)(&mut scene, mutant(Arc::new(layer.clone()))).unwrap();
-    layer.take_trace()
+    let mut world = (workload.prepare)();
+    let injector = FaultInjector::over(&world.fs, Arc::new(|_| Action::PassThrough));
+    (workload.work)(&mut world, mutant(Arc::new(injector.clone()))).unwrap();
+    injector.take_trace()
 }
 
 /// Counts the swaps that are asked for.
-fn counting(scene: &Scene, way: Arc<dyn Fs>) -> Arc<dyn Fs> {
-    let swaps = Arc::clone(&scene.swaps);
-    Arc::new(Layer::new(
+fn counting(world: &World, way: Arc<dyn Fs>) -> Arc<dyn Fs> {
+    let swaps = Arc::clone(&world.swaps);
+    Arc::new(FaultInjector::new(
         way,
         Arc::new(move |op| {
             swaps.fetch_add(op.swaps().into(), Ordering::Relaxed);
-            Do::Asked
+            Action::PassThrough
         }),
     ))
 }
@@ -155,26 +155,26 @@ fn counting(scene: &Scene, way: Arc<dyn Fs>) -> Arc<dyn Fs> {
 /// Runs a workload with a fault, goes on as users do, and cuts the power at every operation from the fault on. Says
 /// whether the fault was met.
 pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &Seen) -> Verdict<bool> {
-    let mut scene = (workload.prepare)();
-    scene.wrap = Arc::clone(mutant);
-    scene.record();
+    let mut world = (workload.prepare)();
+    world.wrap = Arc::clone(mutant);
+    world.record();
     let fired = Arc::default();
-    let layer = Layer::over(&scene.fs, rule(fault, &scene.fs, &fired));
-    let way = counting(&scene, mutant(Arc::new(layer.clone())));
-    let outcome = (workload.work)(&mut scene, way);
-    let trace = layer.take_trace();
+    let injector = FaultInjector::over(&world.fs, rule(fault, &world.fs, &fired));
+    let way = counting(&world, mutant(Arc::new(injector.clone())));
+    let outcome = (workload.work)(&mut world, way);
+    let trace = injector.take_trace();
     let Some((from, met)) = fired.get() else { return Ok(false) };
     if let Err(error) = &outcome {
-        let swaps = scene.swaps.load(Ordering::Relaxed);
+        let swaps = world.swaps.load(Ordering::Relaxed);
         let expected = if swaps > 0 { ErrorKind::CommitOutcomeUnknown } else { ErrorKind::Io };
-        // One swap may have been that of settling, and the save's own not reached.
+        // One swap may have been that of settling, and the commit's own not reached.
         let settles = workload.settles && swaps == 1;
-        // What cannot be read is damaged, unless it is for a reason that will pass; but nothing that was saved is when it
+        // What cannot be read is damaged, unless it is for a reason that will pass; but nothing that was committed is when it
         // can be read the second time.
         let is_input_error = !fault.changes && fails_with(fault.becomes, &[Errno::IO]);
         let is_read_again = !fault.for_ever
             && matches!(met, Op::Open(path) | Op::Read(path)
-                if path == "CURRENT" || SAVED.iter().any(|folder| path.starts_with(folder)));
+                if path == "CURRENT" || SAVED.iter().any(|directory| path.starts_with(directory)));
         hold!(!is_input_error || !is_read_again, "a single failed read is too much: {error}");
         hold!(
             error.kind() == expected
@@ -184,13 +184,13 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
             error.kind()
         );
         // A disk that has stopped cannot be told that a number was used.
-        if !fault.for_ever && fault.dies_after.is_none() && !scene.fs.has_stopped() {
-            scene.taken_back(taken_back(&trace));
+        if !fault.for_ever && fault.dies_after.is_none() && !world.fs.has_stopped() {
+            world.taken_back(taken_back(&trace));
         }
     }
-    check_no_flush_is_retried(&trace)?;
-    goes_on(&mut scene, begun(&trace)).map_err(|wrong| format!("afterwards: {wrong}"))?;
-    let recorded = Recorded::ended(format!("{} with {fault:?}", workload.name), &scene);
+    check_no_sync_is_retried(&trace)?;
+    goes_on(&mut world, begun(&trace)).map_err(|wrong| format!("afterwards: {wrong}"))?;
+    let recorded = Recorded::ended(format!("{} with {fault:?}", workload.name), &world);
     let last = recorded.steps.len();
     // What comes before the fault is cut short without it.
     let is_cut = |point: &usize| {
@@ -239,55 +239,55 @@ fn taken_back(trace: &[Op]) -> u64 {
     oracle::highest(&removed.collect())
 }
 
-/// Whoever opens the store next, in the same start of the machine, finds one of the states that can be, and can save:
+/// Whoever opens the store next, in the same start of the machine, finds one of the states that can be, and can commit:
 /// also the very same once more, which must then be there to stay.
-fn goes_on(scene: &mut Scene, begun: u64) -> Verdict {
-    if scene.fs.has_stopped() {
-        return stands_still(scene);
+fn goes_on(world: &mut World, begun: u64) -> Verdict {
+    if world.fs.has_stopped() {
+        return stands_still(world);
     }
-    let visible = begun.max(oracle::highest(&oracle::numbers(&scene.fs.disk())));
-    let attempt = scene.attempted.clone();
+    let visible = begun.max(oracle::highest(&oracle::numbers(&world.fs.disk())));
+    let attempt = world.attempted.clone();
     let store =
-        scene.open_or_make().map_err(|error| format!("it does not open, or cannot be made: {error}"))?;
+        world.open_or_make().map_err(|error| format!("it does not open, or cannot be made: {error}"))?;
     hold!(store.recovery().is_none(), "it opens damaged: {:?}", store.recovery());
     if let Some(attempt) = attempt.filter(|attempt| !attempt.is_empty()) {
         let before = store.engine.known().link.generation;
-        let commit = scene
-            .save_state(&store, &attempt)
+        let commit = world
+            .commit_state(&store, &attempt)
             .map_err(|error| format!("it cannot be tried again: {error}"))?;
         let is_new = commit.generation != before;
         hold!(!is_new || commit.generation.get() > begun, "number {} was used again", commit.generation);
     }
-    let commit = scene
+    let commit = world
         .save(&store, &[put("later.json", "after the fault")])
-        .map_err(|error| format!("nothing can be saved: {error}"))?;
+        .map_err(|error| format!("nothing can be committed: {error}"))?;
     hold!(commit.generation.get() > visible, "number {} was used again", commit.generation);
     Ok(())
 }
 
-/// The disk takes no change until the machine starts again. What is there can be read, and no save is said to be done.
-fn stands_still(scene: &mut Scene) -> Verdict {
-    let way = scene.way();
-    let refused = match scene.open(Arc::clone(&way)) {
-        Err(error) if error.is_vacant() => scene.init(way),
+/// The disk takes no change until the machine starts again. What is there can be read, and no commit is said to be done.
+fn stands_still(world: &mut World) -> Verdict {
+    let way = world.way();
+    let refused = match world.open(Arc::clone(&way)) {
+        Err(error) if error.is_missing_store() => world.init(way),
         Err(error) => return Err(format!("it does not open: {error}")),
         Ok(store) => {
             hold!(store.recovery().is_none(), "it opens damaged: {:?}", store.recovery());
-            scene.save(&store, &[put("later.json", "after the fault")]).map(drop)
+            world.save(&store, &[put("later.json", "after the fault")]).map(drop)
         }
     };
     let kind = refused.err().map(|error| error.kind());
-    hold!(kind == Some(ErrorKind::Io), "a save to a disk that has stopped gives {kind:?}");
+    hold!(kind == Some(ErrorKind::Io), "a commit to a disk that has stopped gives {kind:?}");
     Ok(())
 }
 
-/// After a flush has failed, the same file is not flushed again.
-fn check_no_flush_is_retried(trace: &[Op]) -> Verdict {
-    let mut flushed = std::collections::BTreeSet::new();
+/// After a fsync has failed, the same file is not fsynced again.
+fn check_no_sync_is_retried(trace: &[Op]) -> Verdict {
+    let mut synced = std::collections::BTreeSet::new();
     for op in trace {
         match op {
-            Op::Flush(path) => hold!(flushed.insert(path.clone()), "{path} was flushed twice"),
-            Op::Create(path) | Op::Remove(path) => drop(flushed.remove(path)),
+            Op::Sync(path) => hold!(synced.insert(path.clone()), "{path} was fsynced twice"),
+            Op::Create(path) | Op::Remove(path) => drop(synced.remove(path)),
             _ => {}
         }
     }
@@ -302,17 +302,17 @@ pub(super) fn workloads() -> Vec<Workload> {
     let names = [
         "init",
         "first commit",
-        "new folders three deep",
+        "new directories three deep",
         "streamed input",
         "all kinds of change",
         "rollback",
-        "several saves",
+        "several commits",
         "checkpoint",
-        "folders that a copy has lost",
-        "commit of 14 files in folders with one flush of the whole",
-        "the flush after a swap fails and another one saves the same",
-        "a writer is killed before its swap and another one saves the same",
-        "a writer is killed after its swap and another one saves the same",
+        "directories that a copy has lost",
+        "commit of 14 files in directories with one syncfs",
+        "the fsync after a swap fails and another one commits the same",
+        "a writer is killed before its swap and another one commits the same",
+        "a writer is killed after its swap and another one commits the same",
     ];
     let all: Vec<Workload> =
         workloads::all().into_iter().filter(|workload| names.contains(&workload.name.as_str())).collect();
@@ -333,7 +333,7 @@ fn everything(changes: bool, seen: &Seen) -> Verdict<(usize, usize)> {
                 let fault =
                     |for_ever, dies_after| (number, Fault { at, changes, becomes, for_ever, dies_after });
                 faults.extend([false, true].map(|for_ever| fault(for_ever, None)));
-                if KILLED.map(Do::FailFlush).contains(&becomes) && !matches!(op, Op::FlushDir(_)) {
+                if KILLED.map(Action::FailSync).contains(&becomes) && !matches!(op, Op::SyncDir(_)) {
                     let all = (0..HANDLING).filter(|at| wanted.is_some() || HANDLING_SOME.contains(at));
                     faults.extend(all.map(|lives_for| fault(false, Some(lives_for))));
                 }
@@ -358,7 +358,7 @@ fn everything(changes: bool, seen: &Seen) -> Verdict<(usize, usize)> {
         })?;
         done += some.len();
         if wanted.is_some() {
-            println!("L2: {done} so far, {} of them in long work", done.saturating_sub(short));
+            println!("faults: {done} so far, {} of them in long work", done.saturating_sub(short));
         }
     }
     Ok((done, all))
@@ -370,7 +370,7 @@ fn run(what: &str, changes: bool) {
     let (faults, all) =
         everything(changes, &seen).unwrap_or_else(|wrong| panic!("seed {}: {wrong}", budget::seed()));
     println!(
-        "L2: {faults} of {all} faults of {what}, {} distinct states after them, {} s, 0 violations, seed {}",
+        "faults: {faults} of {all} faults of {what}, {} distinct states after them, {} s, 0 violations, seed {}",
         seen.count(),
         start.elapsed().as_secs(),
         budget::seed()
@@ -378,30 +378,30 @@ fn run(what: &str, changes: bool) {
 }
 
 #[test]
-fn l2_a_kill_after_so_many_operations_leaves_folders_without_files() {
+fn a_kill_after_so_many_operations_leaves_directories_without_files() {
     let workload =
-        workloads().into_iter().find(|workload| workload.name == "new folders three deep").unwrap();
+        workloads().into_iter().find(|workload| workload.name == "new directories three deep").unwrap();
     let mut changes = operations(&workload, &plain()).into_iter().filter(Op::changes);
     let fault = Fault {
-        at: changes.position(|op| matches!(op, Op::Flush(path) if path.starts_with(DATA))).unwrap(),
+        at: changes.position(|op| matches!(op, Op::Sync(path) if path.starts_with(DATA))).unwrap(),
         changes: true,
-        becomes: Do::FailFlush(FailedFlush::Dropped),
+        becomes: Action::FailSync(FailedSync::Dropped),
         for_ever: false,
         dies_after: Some(WITHOUT_FILES),
     };
-    let mut scene = (workload.prepare)();
-    let layer = Layer::over(&scene.fs, rule(fault, &scene.fs, &Arc::default()));
-    (workload.work)(&mut scene, Arc::new(layer)).unwrap_err();
-    assert_eq!(scene.fs.list("data/one/two/three").unwrap(), []);
-    assert_eq!(scene.fs.list("data/one/two").unwrap().len(), 1);
+    let mut world = (workload.prepare)();
+    let injector = FaultInjector::over(&world.fs, rule(fault, &world.fs, &Arc::default()));
+    (workload.work)(&mut world, Arc::new(injector)).unwrap_err();
+    assert_eq!(world.fs.list("data/one/two/three").unwrap(), []);
+    assert_eq!(world.fs.list("data/one/two").unwrap().len(), 1);
 }
 
 #[test]
-fn l2_every_operation_that_changes_something_fails_in_every_way() {
+fn every_operation_that_changes_something_fails_in_every_way() {
     run("what changes something", true);
 }
 
 #[test]
-fn l2_every_operation_that_reads_fails_in_every_way() {
+fn every_operation_that_reads_fails_in_every_way() {
     run("what reads", false);
 }

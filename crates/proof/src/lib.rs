@@ -3,8 +3,6 @@
 //! `proof`; `docs/internals/testing.md` says what each layer shows and how to run it.
 
 #[cfg(test)]
-mod alike;
-#[cfg(test)]
 mod answer;
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests are told by the environment how much to do")]
@@ -14,27 +12,29 @@ mod contract;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
-mod each;
-#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod host_dirs;
 pub mod hostile;
 #[cfg(test)]
-mod known;
-#[cfg(test)]
-mod layer;
+mod injector;
 #[cfg(test)]
 mod mutants;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
-mod outside;
+mod parallel;
 #[cfg(test)]
 mod protocol;
 #[cfg(test)]
-mod scene;
+mod regressions;
+#[cfg(test)]
+mod run_cache;
+#[cfg(test)]
+mod step_mutants;
 #[cfg(all(test, feature = "shuttle"))]
 mod threads;
 #[cfg(test)]
-mod work;
-#[cfg(test)]
 mod workloads;
+#[cfg(test)]
+mod world;

@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::crash::{self, Depth, Recorded, Seen};
 use super::faults::{self, Fault};
 use super::oracle::Verdict;
-use super::scene::{self, Scene, Wrap, put};
-use super::work::{self, on_all_processors};
+use super::parallel::{self, on_all_processors};
 use super::workloads::{self, Workload};
+use super::world::{self, World, Wrap, put};
 use crate::format::checksum;
 use crate::fs::Fs;
 use crate::fs::op::Op;
 use crate::fs::sim::SimFs;
-use crate::fs::sim::disk::FailedFlush;
-use crate::proof::layer::{Beside, Do, Layer, Rule};
+use crate::fs::sim::disk::FailedSync;
+use crate::proof::injector::{Action, FaultInjector, Rule, SideEffect};
 
 /// A rule of the protocol that is broken.
 #[derive(Clone)]
@@ -40,16 +40,16 @@ enum By {
 /// Where a commit is, as far as its operations tell.
 #[derive(Default)]
 struct Place {
-    /// The pointer was swapped and the root not flushed since.
+    /// The pointer was swapped and the root not fsynced since.
     swapped: AtomicBool,
 }
 
 impl Place {
-    /// Sees an operation; says whether it is the flush of the second barrier.
+    /// Sees an operation; says whether it is the fsync of the second barrier.
     fn see(&self, op: &Op) -> bool {
         match op {
             op if op.swaps() => self.swapped.store(true, Ordering::Relaxed),
-            Op::FlushDir(dir) if dir.is_empty() => return self.swapped.swap(false, Ordering::Relaxed),
+            Op::SyncDir(dir) if dir.is_empty() => return self.swapped.swap(false, Ordering::Relaxed),
             _ => {}
         }
         false
@@ -57,85 +57,88 @@ impl Place {
 }
 
 /// A layer with a rule of its own for each process.
-fn with(rule: impl Fn(&Op, bool) -> Do + Clone + Send + Sync + 'static) -> Wrap {
+fn with(rule: impl Fn(&Op, bool) -> Action + Clone + Send + Sync + 'static) -> Wrap {
     Arc::new(move |way| {
         let (rule, place) = (rule.clone(), Place::default());
         let rule: Rule = Arc::new(move |op| rule(op, place.see(op)));
-        Arc::new(Layer::new(way, rule))
+        Arc::new(FaultInjector::new(way, rule))
     })
 }
 
 fn asked() -> Rule {
-    Arc::new(|_| Do::Asked)
+    Arc::new(|_| Action::PassThrough)
 }
 
 /// A step that is left out, or that comes after the next one instead of before it.
 fn instead(
-    becomes: Do,
+    becomes: Action,
     name: &'static str,
     on: &'static str,
     which: impl Fn(&Op, bool) -> bool + Copy + Send + Sync + 'static,
 ) -> Mutant {
-    let rule = move |op: &Op, second| if which(op, second) { becomes } else { Do::Asked };
+    let rule = move |op: &Op, second| if which(op, second) { becomes } else { Action::PassThrough };
     Mutant { name, on, by: By::PowerCuts, wrap: with(rule) }
 }
 
 /// Something that is done besides.
-fn beside(name: &'static str, on: &'static str, what: fn(&dyn Fs, &Op)) -> Mutant {
-    let beside: Beside = Arc::new(what);
+fn side_effect(name: &'static str, on: &'static str, what: fn(&dyn Fs, &Op)) -> Mutant {
+    let side_effect: SideEffect = Arc::new(what);
     let wrap: Wrap = Arc::new(move |way| {
-        let mut layer = Layer::new(way, asked());
-        layer.beside = Some(Arc::clone(&beside));
-        Arc::new(layer)
+        let mut injector = FaultInjector::new(way, asked());
+        injector.side_effect = Some(Arc::clone(&side_effect));
+        Arc::new(injector)
     });
     Mutant { name, on, by: By::PowerCuts, wrap }
 }
 
-fn flushes(op: &Op, begins: &str) -> bool {
-    matches!(op, Op::Flush(path) if path.starts_with(begins) && !path.contains("probe"))
+fn syncs(op: &Op, begins: &str) -> bool {
+    matches!(op, Op::Sync(path) if path.starts_with(begins) && !path.contains("probe"))
 }
 
-fn flushes_dir(op: &Op, is: &str) -> bool {
-    matches!(op, Op::FlushDir(dir) if dir == is)
+fn syncs_dir(op: &Op, is: &str) -> bool {
+    matches!(op, Op::SyncDir(dir) if dir == is)
 }
 
 fn left_out() -> Vec<Mutant> {
     vec![
-        instead(Do::Pretend, "the manifest is not flushed", "", |op, _| flushes(op, "manifests/")),
-        instead(Do::Pretend, "the files are not flushed", "", |op, _| flushes(op, "data/")),
-        instead(Do::Pretend, "the next pointer is not flushed", "", |op, _| flushes(op, "CURRENT.next")),
-        instead(Do::Pretend, "streamed content is not flushed", "streamed", |op, _| flushes(op, "staging/")),
-        instead(Do::Pretend, "the root is not flushed before the swap", "", |op, second| {
-            flushes_dir(op, "") && !second
+        instead(Action::Skip, "the manifest is not fsynced", "", |op, _| syncs(op, "manifests/")),
+        instead(Action::Skip, "the files are not fsynced", "", |op, _| syncs(op, "data/")),
+        instead(Action::Skip, "the next pointer is not fsynced", "", |op, _| syncs(op, "CURRENT.next")),
+        instead(Action::Skip, "streamed content is not fsynced", "streamed", |op, _| syncs(op, "staging/")),
+        instead(Action::Skip, "the root is not fsynced before the swap", "", |op, second| {
+            syncs_dir(op, "") && !second
         }),
-        instead(Do::Pretend, "the root is not flushed after the swap", "", |op, second| {
-            flushes_dir(op, "") && second
+        instead(Action::Skip, "the root is not fsynced after the swap", "", |op, second| {
+            syncs_dir(op, "") && second
         }),
-        instead(Do::Pretend, "the folder of the manifests is not flushed", "", |op, _| {
-            flushes_dir(op, "manifests")
+        instead(Action::Skip, "the directory of the manifests is not fsynced", "", |op, _| {
+            syncs_dir(op, "manifests")
         }),
-        instead(Do::Pretend, "the folder of the files is not flushed", "", |op, _| flushes_dir(op, "data")),
+        instead(Action::Skip, "the directory of the files is not fsynced", "", |op, _| syncs_dir(op, "data")),
         instead(
-            Do::Pretend,
-            "the folders in it are not flushed",
+            Action::Skip,
+            "the directories in it are not fsynced",
             "",
-            |op, _| matches!(op, Op::FlushDir(dir) if dir.starts_with("data/")),
+            |op, _| matches!(op, Op::SyncDir(dir) if dir.starts_with("data/")),
         ),
         instead(
-            Do::Pretend,
-            "the staging folder is not flushed after files were taken from it",
+            Action::Skip,
+            "the staging directory is not fsynced after files were taken from it",
             "streamed",
-            |op, _| flushes_dir(op, "staging"),
+            |op, _| syncs_dir(op, "staging"),
         ),
         instead(
-            Do::Pretend,
-            "the flush of the whole is left out",
-            "commit of 14 files in folders with one",
-            |op, _| *op == Op::FlushWhole,
+            Action::Skip,
+            "the syncfs is left out",
+            "commit of 14 files in directories with one",
+            |op, _| *op == Op::SyncFs,
         ),
-        instead(Do::Pretend, "a checkpoint is not flushed before it gets its name", "checkpoint", |op, _| {
-            flushes(op, "staging/")
-        }),
+        instead(
+            Action::Skip,
+            "a checkpoint is not fsynced before it gets its name",
+            "checkpoint",
+            |op, _| syncs(op, "staging/"),
+        ),
     ]
 }
 
@@ -144,35 +147,47 @@ fn out_of_order() -> Vec<Mutant> {
         let swapped = Arc::new(AtomicBool::new(false));
         let is_done = Arc::clone(&swapped);
         let rule: Rule = Arc::new(move |op| {
-            if op.swaps() && is_done.swap(false, Ordering::Relaxed) { Do::Pretend } else { Do::Asked }
+            if op.swaps() && is_done.swap(false, Ordering::Relaxed) {
+                Action::Skip
+            } else {
+                Action::PassThrough
+            }
         });
-        let mut layer = Layer::new(way, rule);
-        layer.beside = Some(Arc::new(move |fs, op| {
-            if flushes(op, "manifests/") && fs.rename("CURRENT.next", "CURRENT").is_ok() {
+        let mut injector = FaultInjector::new(way, rule);
+        injector.side_effect = Some(Arc::new(move |fs, op| {
+            if syncs(op, "manifests/") && fs.rename("CURRENT.next", "CURRENT").is_ok() {
                 swapped.store(true, Ordering::Relaxed);
             }
         }));
-        Arc::new(layer)
+        Arc::new(injector)
     });
     vec![
-        instead(Do::Late, "the last flush of the first barrier and the swap change places", "", |op, _| {
-            flushes_dir(op, "manifests")
-        }),
-        instead(Do::Late, "the swap and the flush after it change places", "", |op, _| op.swaps()),
-        instead(Do::Late, "the flush of a checkpoint and its rename change places", "checkpoint", |op, _| {
-            flushes(op, "staging/")
-        }),
+        instead(
+            Action::Defer,
+            "the last fsync of the first barrier and the swap change places",
+            "",
+            |op, _| syncs_dir(op, "manifests"),
+        ),
+        instead(Action::Defer, "the swap and the fsync after it change places", "", |op, _| op.swaps()),
+        instead(
+            Action::Defer,
+            "the fsync of a checkpoint and its rename change places",
+            "checkpoint",
+            |op, _| syncs(op, "staging/"),
+        ),
         Mutant {
-            name: "the swap and the first flush of the first barrier change places",
+            name: "the swap and the first fsync of the first barrier change places",
             wrap: early,
             on: "",
             by: By::PowerCuts,
         },
         Mutant {
             name: "what was swapped in is noted as durable before it is",
-            // The flush after the swap and the note about it change places.
-            wrap: with(|op, second| if second && flushes_dir(op, "") { Do::Late } else { Do::Asked }),
-            on: "after a save",
+            // The fsync after the swap and the note about it change places.
+            wrap: with(
+                |op, second| if second && syncs_dir(op, "") { Action::Defer } else { Action::PassThrough },
+            ),
+            on: "after a commit",
             by: By::Kills,
         },
     ]
@@ -180,17 +195,17 @@ fn out_of_order() -> Vec<Mutant> {
 
 fn too_early() -> Vec<Mutant> {
     vec![
-        beside("the pointer is unlinked before the next one takes its name", "", |fs, op| {
+        side_effect("the pointer is unlinked before the next one takes its name", "", |fs, op| {
             if op.swaps() {
                 let _ = fs.remove("CURRENT");
             }
         }),
-        beside("the bytes of the generation before are unlinked before the swap", "", |fs, op| {
+        side_effect("the bytes of the generation before are unlinked before the swap", "", |fs, op| {
             if matches!(op, Op::Create(name) if name == "CURRENT.next") {
                 let _ = fs.remove("data/a.json.g2");
             }
         }),
-        beside("the manifest before is unlinked before the swap", "", |fs, op| {
+        side_effect("the manifest before is unlinked before the swap", "", |fs, op| {
             if matches!(op, Op::Create(name) if name == "CURRENT.next") {
                 let _ = fs.remove("manifests/0000000003.json");
             }
@@ -200,32 +215,32 @@ fn too_early() -> Vec<Mutant> {
 
 fn numbers() -> Vec<Mutant> {
     let reusing: Wrap = Arc::new(|way| {
-        let mut layer = Layer::new(way, asked());
-        layer.hides = &["manifests", "data", "data/folder", "data/new", "data/new/deep", "data/again"];
-        layer.beside = Some(Arc::new(|fs, op| {
+        let mut injector = FaultInjector::new(way, asked());
+        injector.hides = &["manifests", "data", "data/directory", "data/new", "data/new/deep", "data/again"];
+        injector.side_effect = Some(Arc::new(|fs, op| {
             if let Op::Create(name) | Op::RenameNew(_, name) = op
-                && ["manifests/", "data/"].iter().any(|folder| name.starts_with(folder))
+                && ["manifests/", "data/"].iter().any(|directory| name.starts_with(directory))
             {
                 let _ = fs.remove(name);
             }
         }));
-        Arc::new(layer)
+        Arc::new(injector)
     });
     let believing: Wrap = Arc::new(|way| {
-        let layer = Layer::new(way, asked());
-        layer.set_boot("the only one");
-        Arc::new(layer)
+        let injector = FaultInjector::new(way, asked());
+        injector.set_boot("the only one");
+        Arc::new(injector)
     });
     let noting_less: Wrap = Arc::new(|way| {
-        let mut layer = Layer::new(way, asked());
-        layer.notes = Some(|note| match serde_json::from_slice::<serde_json::Value>(note) {
+        let mut injector = FaultInjector::new(way, asked());
+        injector.notes = Some(|note| match serde_json::from_slice::<serde_json::Value>(note) {
             Ok(mut noted) => {
                 noted["next"] = noted["next"].as_u64().map(|next| next - 1).into();
                 noted.to_string().into_bytes()
             }
             Err(_) => note.to_vec(),
         });
-        Arc::new(layer)
+        Arc::new(injector)
     });
     vec![
         Mutant {
@@ -235,8 +250,8 @@ fn numbers() -> Vec<Mutant> {
             by: By::Faults,
         },
         Mutant {
-            name: "the name that keeps the number of a failed save is not flushed",
-            wrap: with(|op, _| if flushes_dir(op, "locks") { Do::Pretend } else { Do::Asked }),
+            name: "the name that keeps the number of a failed commit is not fsynced",
+            wrap: with(|op, _| if syncs_dir(op, "locks") { Action::Skip } else { Action::PassThrough }),
             on: "",
             by: By::Faults,
         },
@@ -258,9 +273,9 @@ fn numbers() -> Vec<Mutant> {
 fn trusting() -> Vec<Mutant> {
     let reading = |reads: fn(&dyn Fs, &str) -> Option<Vec<u8>>| -> Wrap {
         Arc::new(move |way| {
-            let mut layer = Layer::new(way, asked());
-            layer.reads = Some(reads);
-            Arc::new(layer)
+            let mut injector = FaultInjector::new(way, asked());
+            injector.reads = Some(reads);
+            Arc::new(injector)
         })
     };
     fn all(fs: &dyn Fs, path: &str) -> Option<Vec<u8>> {
@@ -290,44 +305,44 @@ fn trusting() -> Vec<Mutant> {
     ]
 }
 
-/// A pointer that was found is not made durable: a swap without a manifest of its own is left out, and so are the flushes
+/// A pointer that was found is not made durable: a swap without a manifest of its own is left out, and so are the fsyncs
 /// of the root before and after it.
-fn unsettled() -> Wrap {
+fn unsynced() -> Wrap {
     Arc::new(|way| {
         let (made, swapped) = (AtomicBool::new(false), AtomicBool::new(false));
         let rule: Rule = Arc::new(move |op| match op {
             Op::Create(name) if name.starts_with("manifests/") => {
                 made.store(true, Ordering::Relaxed);
-                Do::Asked
+                Action::PassThrough
             }
             op if op.swaps() => {
                 let is_own = made.swap(false, Ordering::Relaxed);
                 swapped.store(is_own, Ordering::Relaxed);
-                if is_own { Do::Asked } else { Do::Pretend }
+                if is_own { Action::PassThrough } else { Action::Skip }
             }
-            op if flushes_dir(op, "") => {
+            op if syncs_dir(op, "") => {
                 let is_own = made.load(Ordering::Relaxed) || swapped.swap(false, Ordering::Relaxed);
-                if is_own { Do::Asked } else { Do::Pretend }
+                if is_own { Action::PassThrough } else { Action::Skip }
             }
             // A commit begins, maybe that of another process.
             Op::Lock(name) if name == "locks/writer" => {
                 made.store(false, Ordering::Relaxed);
                 swapped.store(false, Ordering::Relaxed);
-                Do::Asked
+                Action::PassThrough
             }
-            _ => Do::Asked,
+            _ => Action::PassThrough,
         });
-        Arc::new(Layer::new(way, rule))
+        Arc::new(FaultInjector::new(way, rule))
     })
 }
 
 fn after_failures() -> Vec<Mutant> {
-    let retrying = with(|op, _| if op.flushes() { Do::Retry } else { Do::Asked });
+    let retrying = with(|op, _| if op.syncs() { Action::Retry } else { Action::PassThrough });
     let deleting: Wrap = Arc::new(|way| {
         let last = Arc::new(AtomicUsize::new(0));
-        let mut layer = Layer::new(way, asked());
+        let mut injector = FaultInjector::new(way, asked());
         let noted = Arc::clone(&last);
-        layer.beside = Some(Arc::new(move |_, op| {
+        injector.side_effect = Some(Arc::new(move |_, op| {
             if let Op::Create(name) = op
                 && let Some(number) =
                     name.strip_prefix("manifests/").and_then(|name| name.strip_suffix(".json"))
@@ -335,24 +350,24 @@ fn after_failures() -> Vec<Mutant> {
                 noted.store(number.parse().unwrap(), Ordering::Relaxed);
             }
         }));
-        layer.after_failure = Some(Arc::new(move |fs, op| {
-            if op.swaps() || flushes_dir(op, "") {
+        injector.after_failure = Some(Arc::new(move |fs, op| {
+            if op.swaps() || syncs_dir(op, "") {
                 let _ = fs.remove(&format!("manifests/{:010}.json", last.load(Ordering::Relaxed)));
             }
         }));
-        Arc::new(layer)
+        Arc::new(injector)
     });
     vec![
-        Mutant { name: "a flush that failed is tried again", wrap: retrying, on: "", by: By::Faults },
+        Mutant { name: "a fsync that failed is tried again", wrap: retrying, on: "", by: By::Faults },
         Mutant {
-            name: "what was swapped in is deleted when the flush after it fails",
+            name: "what was swapped in is deleted when the fsync after it fails",
             wrap: deleting,
             on: "",
             by: By::Faults,
         },
         Mutant {
             name: "an unsettled pointer is not made durable",
-            wrap: unsettled(),
+            wrap: unsynced(),
             on: "a writer is killed",
             by: By::PowerCuts,
         },
@@ -364,7 +379,7 @@ fn cut(mutant: &Mutant) -> Verdict {
     let seen = Seen::default();
     let depth = Depth { limit_again: 4, again: 2, ..Depth::up_to(64, 1) };
     for workload in workloads().filter(|workload| workload.name.starts_with(mutant.on)) {
-        work::caught(|| {
+        parallel::caught(|| {
             let recorded = Recorded::of(&workload, &mutant.wrap)?;
             crash::cut(&recorded, recorded.points(), depth, &seen)
         })?;
@@ -382,8 +397,8 @@ fn kill_through(wrap: &Wrap, on: &str) -> Verdict {
     let all = (0..workloads::KILLED_MAX)
         .flat_map(|after| workloads::killed_first(after, wrap).map(|workload| (after, workload)));
     for (after, workload) in all.filter(|(_, workload)| workload.name.starts_with(on)) {
-        work::caught(|| {
-            let recorded = Recorded::of(&workload, &scene::plain())?;
+        parallel::caught(|| {
+            let recorded = Recorded::of(&workload, &world::plain())?;
             crash::cut(&recorded, recorded.points(), Depth::up_to(16, 1), &seen)
         })
         .map_err(|wrong| format!("killed after {after} operations: {wrong}"))?;
@@ -400,19 +415,19 @@ fn workloads() -> impl Iterator<Item = Workload> {
     workloads::all().into_iter().filter(is_wanted)
 }
 
-/// How a flush fails. That of a directory stops the disk in the first two ways, and can be tried again in the last.
-const FAILURES: [Do; 3] =
-    [Do::FailFlush(FailedFlush::Dropped), Do::FailFlush(FailedFlush::Undecided), Do::Fail(5)];
+/// How a fsync fails. That of a directory stops the disk in the first two ways, and can be tried again in the last.
+const FAILURES: [Action; 3] =
+    [Action::FailSync(FailedSync::Dropped), Action::FailSync(FailedSync::Undecided), Action::Fail(5)];
 
-/// Makes the flushes fail.
+/// Makes the fsyncs fail.
 fn fail(mutant: &Mutant) -> Verdict {
     let seen = Seen::default();
     for workload in faults::workloads().iter().filter(|workload| workload.name.starts_with(mutant.on)) {
         let operations = faults::operations(workload, &mutant.wrap).into_iter().filter(Op::changes);
-        for (at, op) in operations.enumerate().filter(|(_, op)| op.flushes()) {
+        for (at, op) in operations.enumerate().filter(|(_, op)| op.syncs()) {
             for becomes in FAILURES {
                 let fault = Fault { at, changes: true, becomes, for_ever: false, dies_after: None };
-                work::caught(|| faults::check(workload, fault, &mutant.wrap, &seen))
+                parallel::caught(|| faults::check(workload, fault, &mutant.wrap, &seen))
                     .map_err(|wrong| format!("{op:?}: {wrong}"))?;
             }
         }
@@ -422,8 +437,8 @@ fn fail(mutant: &Mutant) -> Verdict {
 
 /// Every flipped bit of the pointer must be noticed.
 fn flip(mutant: &Mutant) -> Verdict {
-    let scene = Scene::with(&[&[put("a.json", "1")]]);
-    let disk = scene.fs.disk();
+    let world = World::with(&[&[put("a.json", "1")]]);
+    let disk = world.fs.disk();
     let current = disk.dirs[&crate::fs::sim::disk::ROOT]["CURRENT"];
     let pointer = disk.files[&current].now.clone();
     for bit in 0..pointer.len() * 8 {
@@ -432,7 +447,7 @@ fn flip(mutant: &Mutant) -> Verdict {
         let mut disk = disk.clone();
         disk.files.insert(current, crate::fs::sim::disk::Data::durable(Arc::new(flipped), false));
         let fs: Arc<dyn Fs> = Arc::new(SimFs::start(disk, 2));
-        if let Ok(store) = scene::open((mutant.wrap)(fs))
+        if let Ok(store) = world::open((mutant.wrap)(fs))
             && store.recovery().is_none()
         {
             return Err(format!("bit {bit} of the pointer was flipped, and nobody noticed"));
@@ -454,8 +469,8 @@ fn caught(mutant: &Mutant) -> Option<String> {
 
 /// That the same finds nothing where nothing is broken is what the layers themselves show, or this.
 #[test]
-fn l1m_every_mutant_is_caught() {
-    assert_eq!(kill_through(&scene::plain(), ""), Ok(()));
+fn every_mutant_is_caught() {
+    assert_eq!(kill_through(&world::plain(), ""), Ok(()));
     let mutants = [left_out(), out_of_order(), too_early(), numbers(), trusting(), after_failures()].concat();
     let survivors = std::sync::Mutex::new(Vec::new());
     let run = on_all_processors(&mutants, |mutant| {
@@ -468,5 +483,5 @@ fn l1m_every_mutant_is_caught() {
     assert_eq!(run, Ok(()));
     let survivors = survivors.into_inner().unwrap();
     assert!(survivors.is_empty(), "survived: {survivors:#?}");
-    println!("L1m: {} mutants, all caught", mutants.len());
+    println!("mutants: {} mutants, all caught", mutants.len());
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::alike::Alike;
-use super::scene::{self, Expect, State, Wrap};
+use super::run_cache::Alike;
+use super::world::{self, Expect, State, Wrap};
 use crate::error::ErrorKind;
 use crate::format::names::{DATA, LOCKS, MANIFESTS, Name};
 use crate::fs::Fs;
-use crate::fs::sim::cut::{Cut, Image};
+use crate::fs::sim::crash_point::{CrashImage, CrashPoint};
 use crate::fs::sim::disk::{Data, Disk, Names, Node, ROOT};
 use crate::fs::sim::{SimFs, Watch};
 use crate::revision::Generation;
@@ -48,9 +48,9 @@ fn walk_in(disk: &Disk, dir: Node, path: &str, see: &mut dyn FnMut(&str, Option<
 /// The numbers of all generations of which there is a name.
 pub(super) fn numbers(disk: &Disk) -> BTreeSet<Generation> {
     let mut numbers = BTreeSet::new();
-    for folder in [MANIFESTS, DATA] {
-        let Ok(dir) = disk.dir(folder) else { continue };
-        walk_in(disk, dir, folder, &mut |path, data| {
+    for directory in [MANIFESTS, DATA] {
+        let Ok(dir) = disk.dir(directory) else { continue };
+        walk_in(disk, dir, directory, &mut |path, data| {
             if data.is_some() {
                 numbers.extend(Name::parse(path).and_then(|name| name.generation()));
             }
@@ -85,14 +85,14 @@ pub(super) fn lasting(disk: &Disk) -> Lasting {
 /// What the runs over disks have shown so far.
 #[derive(Default, Debug)]
 pub(super) struct Shown {
-    saved: Alike<Option<Generation>>,
+    committed: Alike<Option<Generation>>,
     verified: Alike<Option<Generation>>,
 }
 
 impl Shown {
     /// The number of runs that it took.
     pub(super) fn runs(&self) -> usize {
-        self.saved.count() + self.verified.count()
+        self.committed.count() + self.verified.count()
     }
 }
 
@@ -106,7 +106,13 @@ struct Case<'a> {
 }
 
 /// Everything that must hold after a power cut. `expected` is the digest of `expect`.
-pub(super) fn check(image: &Image, expect: &Expect, expected: u64, wrap: &Wrap, shown: &Shown) -> Verdict {
+pub(super) fn check(
+    image: &CrashImage,
+    expect: &Expect,
+    expected: u64,
+    wrap: &Wrap,
+    shown: &Shown,
+) -> Verdict {
     let disk = &image.disk;
     check_raw(disk, expect)?;
     let case = Case { disk, found: numbers(disk), expect, wrap };
@@ -116,11 +122,11 @@ pub(super) fn check(image: &Image, expect: &Expect, expected: u64, wrap: &Wrap, 
     let key = key.finish();
     // Now and then it is run although it is known, to see that the same comes of it.
     let proof = image.hash[1] == 0;
-    let head = shown.saved.settle(key, disk, proof, |watch| case.save(watch))?;
+    let head = shown.committed.settle(key, disk, proof, |watch| case.save(watch))?;
     // That every byte and every manifest is there has been seen. That this is also what is reported, on every sixteenth.
     if image.hash[0].is_multiple_of(16) {
         let verified = shown.verified.settle(key, disk, proof, |watch| case.verify(watch))?;
-        hold!(verified == head, "it opens with {head:?} to save, and with {verified:?} to verify");
+        hold!(verified == head, "it opens with {head:?} to commit, and with {verified:?} to verify");
     }
     Ok(())
 }
@@ -135,19 +141,19 @@ impl Case<'_> {
 
     /// Opens the store; `None` where there is none, and none must be.
     fn open(&self, way: Arc<dyn Fs>) -> Verdict<Option<Store>> {
-        match scene::open(way) {
+        match world::open(way) {
             Ok(store) => {
                 hold!(store.recovery().is_none(), "it opens damaged: {:?}", store.recovery());
                 Ok(Some(store))
             }
             Err(error) => {
-                hold!(self.expect.last().is_none() && error.is_vacant(), "it does not open: {error}");
+                hold!(self.expect.last().is_none() && error.is_missing_store(), "it does not open: {error}");
                 Ok(None)
             }
         }
     }
 
-    /// Every byte is found to be the one that was saved.
+    /// Every byte is found to be the one that was committed.
     fn verify(&self, watch: &Watch) -> Verdict<Option<Generation>> {
         let (fs, way) = self.start(watch);
         let Some(store) = self.open(way)? else { return Ok(None) };
@@ -163,12 +169,12 @@ impl Case<'_> {
     fn check_interrupted(&self, store: &Store, head: Generation) -> Verdict {
         let above: Vec<Generation> = self.found.iter().filter(|number| **number > head).copied().collect();
         let reported = store.status().map_err(|error| error.to_string())?.interrupted;
-        hold!(reported == above, "interrupted saves {above:?} are reported as {reported:?}");
+        hold!(reported == above, "interrupted commits {above:?} are reported as {reported:?}");
         Ok(())
     }
 
-    /// The newest generation and all before it are those that were saved, and reading them changes nothing. Interrupted
-    /// saves are reported, and a save works, is durable, and takes a number that was never seen. Where there is no
+    /// The newest generation and all before it are those that were committed, and reading them changes nothing. Interrupted
+    /// commits are reported, and a commit works, is durable, and takes a number that was never seen. Where there is no
     /// store, one can be made.
     fn save(&self, watch: &Watch) -> Verdict<Option<Generation>> {
         let (fs, way) = self.start(watch);
@@ -184,7 +190,7 @@ impl Case<'_> {
                 (store, Some(head), state, self.expect.seen.max(highest(&self.found)))
             }
             None => {
-                let store = scene::create(way).map_err(|error| {
+                let store = world::create(way).map_err(|error| {
                     format!("the making that was interrupted cannot be completed: {error}")
                 })?;
                 hold!(
@@ -195,14 +201,14 @@ impl Case<'_> {
                 (store, None, State::new(), seen)
             }
         };
-        check_save(&fs, &store, state, seen, watch)?;
+        check_commit(&fs, &store, state, seen, watch)?;
         Ok(head)
     }
 }
 
 /// Opens a store that was opened before.
 fn open_again(way: Arc<dyn Fs>, head: Generation) -> Verdict<Store> {
-    let store = scene::open(way).map_err(|error| format!("it opens, and then it does not: {error}"))?;
+    let store = world::open(way).map_err(|error| format!("it opens, and then it does not: {error}"))?;
     let (again, recovery) = (store.engine.known().link.generation, store.recovery());
     hold!(again == head && recovery.is_none(), "it opens with {head}, and then with {again}: {recovery:?}");
     Ok(store)
@@ -216,18 +222,18 @@ pub(super) fn highest(found: &BTreeSet<Generation>) -> u64 {
 /// The newest generation is the last that was acknowledged, or one that was begun after it.
 fn check_head(store: &Store, expect: &Expect) -> Verdict<(Generation, State)> {
     let (head, state) =
-        scene::contents(store).map_err(|error| format!("the newest cannot be read: {error}"))?;
+        world::contents(store).map_err(|error| format!("the newest cannot be read: {error}"))?;
     match expect.last() {
         Some((last, _)) if head < last => {
             return Err(format!("generation {last} was acknowledged, and the newest is {head}"));
         }
         Some((last, expected)) if head == last => {
-            hold!(state == *expected.state, "generation {head} holds something else than was saved");
+            hold!(state == *expected.state, "generation {head} holds something else than was committed");
         }
         _ => {
             hold!(
                 expect.possible.iter().any(|possible| **possible == state),
-                "generation {head} holds neither what was saved nor what was being saved: {:?}",
+                "generation {head} holds neither what was committed nor what was being committed: {:?}",
                 state.keys()
             );
         }
@@ -242,14 +248,14 @@ fn check_history(store: &Store, expect: &Expect) -> Verdict {
     for entry in store.history().map_err(|error| error.to_string())? {
         let entry = entry.map_err(|error| format!("the history is damaged: {error}"))?;
         let generation = entry.generation;
-        if let Some(saved) = left.remove(&generation) {
-            hold!(saved.manifest == entry.manifest, "generation {generation} is another one now");
+        if let Some(committed) = left.remove(&generation) {
+            hold!(committed.manifest == entry.manifest, "generation {generation} is another one now");
             continue;
         }
         let snapshot = store.snapshot_at(generation).map_err(|error| format!("{generation}: {error}"))?;
-        let (_, state) = scene::state_of(&snapshot).map_err(|error| format!("{generation}: {error}"))?;
+        let (_, state) = world::state_of(&snapshot).map_err(|error| format!("{generation}: {error}"))?;
         let is_possible = expect.possible.iter().any(|possible| **possible == state);
-        hold!(is_possible, "generation {generation} was never saved");
+        hold!(is_possible, "generation {generation} was never committed");
     }
     hold!(left.is_empty(), "generations {:?} are gone", left.keys());
     Ok(())
@@ -257,7 +263,7 @@ fn check_history(store: &Store, expect: &Expect) -> Verdict {
 
 /// Every byte that a certain generation wrote is there.
 fn check_raw(disk: &Disk, expect: &Expect) -> Verdict {
-    for (path, bytes) in expect.certain.values().flat_map(|saved| &saved.raw) {
+    for (path, bytes) in expect.certain.values().flat_map(|committed| &committed.raw) {
         let data = disk.find(path).ok().flatten().and_then(|node| disk.files.get(&node));
         hold!(data.map(|data| &data.now) == Some(bytes), "{path} is not what was written");
     }
@@ -271,28 +277,31 @@ fn check_whole(store: &Store) -> Verdict {
     Ok(())
 }
 
-/// A save works, is durable, and takes a number that was never seen.
-fn check_save(fs: &SimFs, store: &Store, mut state: State, seen: u64, watch: &Watch) -> Verdict {
+/// A commit works, is durable, and takes a number that was never seen.
+fn check_commit(fs: &SimFs, store: &Store, mut state: State, seen: u64, watch: &Watch) -> Verdict {
     state.insert("after".into(), b"the power cut".to_vec());
     let save = || {
         let mut tx = store.begin()?;
         tx.put("after", "the power cut")?;
         tx.commit("after")
     };
-    let commit = save().map_err(|error| format!("nothing can be saved: {error}"))?;
+    let commit = save().map_err(|error| format!("nothing can be committed: {error}"))?;
     hold!(commit.generation.get() > seen, "number {} was used again", commit.generation);
-    // Nothing that is not promised to last is left. The workloads cut each save short in every way.
+    // Nothing that is not promised to last is left. The workloads cut each commit short in every way.
     let disk = fs.disk();
-    let cut = Cut::new(&disk, 0);
+    let cut = CrashPoint::new(&disk, 0);
     let left = cut.image(&cut.nothing_kept());
     let after = SimFs::start(left.disk, 6).watched(watch);
-    let found = scene::open(Arc::new(after)).and_then(|store| scene::contents(&store));
+    let found = world::open(Arc::new(after)).and_then(|store| world::contents(&store));
     match found {
         Ok((generation, found)) => {
-            hold!(generation == commit.generation && found == state, "the save after the power cut was lost");
+            hold!(
+                generation == commit.generation && found == state,
+                "the commit after the power cut was lost"
+            );
             Ok(())
         }
-        Err(error) if error.kind() == ErrorKind::Io => Err(format!("the save was lost: {error}")),
-        Err(error) => Err(format!("the save after the power cut tore the store: {error}")),
+        Err(error) if error.kind() == ErrorKind::Io => Err(format!("the commit was lost: {error}")),
+        Err(error) => Err(format!("the commit after the power cut tore the store: {error}")),
     }
 }

@@ -1,8 +1,8 @@
 //! The threads of a process, in many orders: every use of a lock, of an atomic and of the disk is a moment at which
 //! another thread may go on. `docs/internals/testing.md` says how it is run.
 
+mod commits;
 mod reads;
-mod saves;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use std::time::Duration;
 use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler, ReplayScheduler, RoundRobinScheduler};
 use shuttle::{Config, Runner};
 
-use super::scene::{State, contents};
+use super::world::{State, contents};
 use crate::engine::create::create_on;
 use crate::engine::open::open_on;
 use crate::error::Result;
 use crate::format::names::{LOCKS, STAGING};
 use crate::fs::Fs;
 use crate::fs::sim::SimFs;
-use crate::fs::sim::cut::Cut;
+use crate::fs::sim::crash_point::CrashPoint;
 use crate::fs::sim::disk::Disk;
 use crate::proof::budget;
 use crate::revision::Generation;
@@ -106,15 +106,15 @@ fn open(fs: &SimFs) -> Store {
     open_with(fs, options())
 }
 
-/// Saves these paths with this content.
+/// Commits these paths with this content.
 fn save(store: &Store, paths: &[&str], content: &str) -> Result<Commit> {
     let mut tx = store.begin()?;
     paths.iter().try_for_each(|path| tx.put(path, content))?;
-    tx.commit("save")
+    tx.commit("commit")
 }
 
-/// A disk with a store in which everything was saved that is given, in that order.
-fn saved(saves: &'static [(&'static [&'static str], &'static str)]) -> Disk {
+/// A disk with a store in which everything was committed that is given, in that order.
+fn committed(saves: &'static [(&'static [&'static str], &'static str)]) -> Disk {
     prepared(move || {
         let fs = SimFs::start(Disk::default(), 1);
         let way: Arc<dyn Fs> = Arc::new(fs.clone());
@@ -128,8 +128,8 @@ fn saved(saves: &'static [(&'static [&'static str], &'static str)]) -> Disk {
     })
 }
 
-fn names(fs: &SimFs, folder: &str) -> Vec<String> {
-    fs.list(folder).unwrap().into_iter().map(|listed| listed.name).collect()
+fn names(fs: &SimFs, directory: &str) -> Vec<String> {
+    fs.list(directory).unwrap().into_iter().map(|listed| listed.name).collect()
 }
 
 /// What was acknowledged, with the disk as it was at that moment.
@@ -140,13 +140,13 @@ fn acknowledge(all: &Acknowledged, fs: &SimFs, commit: &Commit, path: &'static s
     all.lock().unwrap().push((commit.generation, path, content.to_owned(), disk));
 }
 
-/// No two saves were acknowledged under one number, and each was durable when it was.
+/// No two commits were acknowledged under one number, and each was durable when it was.
 fn check_acknowledged(all: &Acknowledged) {
     let all = std::mem::take(&mut *all.lock().unwrap());
     let numbers: BTreeSet<Generation> = all.iter().map(|(generation, ..)| *generation).collect();
-    assert_eq!(numbers.len(), all.len(), "two saves have one number");
+    assert_eq!(numbers.len(), all.len(), "two commits have one number");
     for (generation, path, content, disk) in all {
-        let cut = Cut::new(&disk, 0);
+        let cut = CrashPoint::new(&disk, 0);
         let left = SimFs::start(cut.image(&cut.nothing_kept()).disk, 9);
         let store = open(&left);
         assert_eq!(store.recovery(), None, "after a power cut after generation {generation}");

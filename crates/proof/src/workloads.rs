@@ -1,26 +1,26 @@
-//! The saves that are cut short.
+//! The commits that are cut short.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::scene::{self, Edit, Expect, Scene, State, Wrap, plain, put, staged, stream};
+use super::world::{self, Edit, Expect, State, World, Wrap, plain, put, staged, stream};
 use crate::error::ErrorKind;
 use crate::format::names::MANIFESTS;
 use crate::fs::Fs;
 use crate::fs::op::Op;
 use crate::fs::sim::disk::Disk;
-use crate::proof::layer::{Do, Layer, Plan, Rule};
+use crate::proof::injector::{Action, FaultInjector, Plan, Rule};
 use crate::revision::Generation;
 
 /// What is done in a scene, through a process's way to the disk.
-type Work = Box<dyn Fn(&mut Scene, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync>;
+type Work = Box<dyn Fn(&mut World, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync>;
 
 /// One scripted piece of work: what goes before it, and the work that is recorded.
 pub(super) struct Workload {
     pub(super) name: String,
-    pub(super) prepare: Box<dyn Fn() -> Scene + Send + Sync>,
+    pub(super) prepare: Box<dyn Fn() -> World + Send + Sync>,
     pub(super) work: Work,
-    /// Whether a save may first have to settle what it finds, for which the pointer is swapped once more.
+    /// Whether a commit may first have to settle what it finds, for which the pointer is swapped once more.
     pub(super) settles: bool,
     /// Whether it has very many operations, almost all alike, so that fewer ways are tried at each.
     pub(super) is_long: bool,
@@ -28,37 +28,37 @@ pub(super) struct Workload {
 
 fn workload(
     name: impl Into<String>,
-    prepare: impl Fn() -> Scene + Send + Sync + 'static,
-    work: impl Fn(&mut Scene, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync + 'static,
+    prepare: impl Fn() -> World + Send + Sync + 'static,
+    work: impl Fn(&mut World, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync + 'static,
 ) -> Workload {
     let (name, prepare, work) = (name.into(), Box::new(prepare), Box::new(work));
     Workload { name, prepare, work, settles: false, is_long: false }
 }
 
 /// A small store with some history.
-fn begun() -> Scene {
-    Scene::with(&[
-        &[put("a.json", "first a"), put("folder/b.json", "first b"), put("gone.json", "first gone")],
-        &[put("folder/b.json", "second b"), put("folder/c.json", "second c")],
+fn begun() -> World {
+    World::with(&[
+        &[put("a.json", "first a"), put("directory/b.json", "first b"), put("gone.json", "first gone")],
+        &[put("directory/b.json", "second b"), put("directory/c.json", "second c")],
     ])
 }
 
-/// So many files in a folder.
-fn files(edit: fn(&str, &str) -> Edit, count: usize, folder: &str) -> Vec<Edit> {
+/// So many files in a directory.
+fn files(edit: fn(&str, &str) -> Edit, count: usize, directory: &str) -> Vec<Edit> {
     (0..count)
-        .map(|number| edit(&format!("{folder}f{number}.json"), &format!("file {number} of {count}")))
+        .map(|number| edit(&format!("{directory}f{number}.json"), &format!("file {number} of {count}")))
         .collect()
 }
 
-fn save(edits: Vec<Edit>) -> impl Fn(&mut Scene, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync + 'static {
-    move |scene, way| {
-        let store = scene.open(way)?;
-        scene.save(&store, &edits).map(drop)
+fn save(edits: Vec<Edit>) -> impl Fn(&mut World, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync + 'static {
+    move |world, way| {
+        let store = world.open(way)?;
+        world.save(&store, &edits).map(drop)
     }
 }
 
-fn empty() -> Scene {
-    Scene::start(Disk::default(), 1, Expect::default())
+fn empty() -> World {
+    World::start(Disk::default(), 1, Expect::default())
 }
 
 /// Content longer than several pages, no two pieces of which are the same.
@@ -69,20 +69,20 @@ fn long(length: usize) -> String {
 /// Every workload.
 pub(super) fn all() -> Vec<Workload> {
     let mut all = vec![
-        workload("init", empty, |scene, way| scene.init(way)),
-        workload("init and first commit", empty, |scene, way| {
-            scene.init(Arc::clone(&way))?;
-            save(vec![put("a", "1")])(scene, way)
+        workload("init", empty, |world, way| world.init(way)),
+        workload("init and first commit", empty, |world, way| {
+            world.init(Arc::clone(&way))?;
+            save(vec![put("a", "1")])(world, way)
         }),
-        workload("first commit", || Scene::with(&[]), save(vec![put("a.json", "1"), put("new/b.json", "2")])),
+        workload("first commit", || World::with(&[]), save(vec![put("a.json", "1"), put("new/b.json", "2")])),
         workload("commit of 1 file", begun, save(vec![put("a.json", "third a")])),
-        workload("commit of 3 files", begun, save(files(put, 3, "folder/"))),
-        workload("new folders three deep", begun, save(files(put, 2, "one/two/three/"))),
+        workload("commit of 3 files", begun, save(files(put, 3, "directory/"))),
+        workload("new directories three deep", begun, save(files(put, 2, "one/two/three/"))),
         workload(
             "streamed input",
             begun,
             save(vec![
-                stream("folder/b.json", "third b"),
+                stream("directory/b.json", "third b"),
                 stream("new/deep/d.json", &long(9_000)),
                 put("a.json", "third a"),
             ]),
@@ -90,79 +90,83 @@ pub(super) fn all() -> Vec<Workload> {
         workload(
             "streamed to a file system that links instead of renaming",
             || {
-                let scene = begun();
-                scene.fs.link_instead();
-                scene
+                let world = begun();
+                world.fs.link_instead();
+                world
             },
-            save(vec![stream("folder/b.json", "third b"), stream("new/deep/d.json", "third d")]),
+            save(vec![stream("directory/b.json", "third b"), stream("new/deep/d.json", "third d")]),
         ),
         workload(
             "all kinds of change",
             begun,
             save(vec![
                 put("a.json", "third a"),
-                stream("folder/b.json", "second b"),
-                Edit::Rename("folder/c.json".into(), "moved/c.json".into()),
+                stream("directory/b.json", "second b"),
+                Edit::Rename("directory/c.json".into(), "moved/c.json".into()),
                 Edit::Remove("gone.json".into()),
             ]),
         ),
-        workload("rollback", begun, |scene, way| {
-            let store = scene.open(way)?;
-            scene.rollback(&store, Generation::new(2).unwrap()).map(drop)
+        workload("rollback", begun, |world, way| {
+            let store = world.open(way)?;
+            world.rollback(&store, Generation::new(2).unwrap()).map(drop)
         }),
-        workload("a part is brought back", begun, |scene, way| {
-            let store = scene.open(way)?;
-            scene.restore(&store, Generation::new(2).unwrap(), "folder/").map(drop)
+        workload("a part is brought back", begun, |world, way| {
+            let store = world.open(way)?;
+            world.restore(&store, Generation::new(2).unwrap(), "directory/").map(drop)
         }),
-        workload("two writers on bases that have moved", begun, |scene, way| {
-            let (one, other) = (scene.open(Arc::clone(&way))?, scene.open(way)?);
+        workload("two writers on bases that have moved", begun, |world, way| {
+            let (one, other) = (world.open(Arc::clone(&way))?, world.open(way)?);
             let edits = [
                 [put("a.json", "third a")],
-                [stream("folder/b.json", "third b")],
+                [stream("directory/b.json", "third b")],
                 [put("a.json", "fourth a")],
             ];
             let [first, second, mut third] =
                 [staged(&one, &edits[0])?, staged(&other, &edits[1])?, staged(&one, &edits[2])?];
             third.overwrite(true);
-            scene.commit(&one, first, &edits[0])?;
-            scene.commit(&other, second, &edits[1])?;
-            scene.commit(&one, third, &edits[2]).map(drop)
+            world.commit(&one, first, &edits[0])?;
+            world.commit(&other, second, &edits[1])?;
+            world.commit(&one, third, &edits[2]).map(drop)
         }),
-        workload("several saves", begun, |scene, way| {
-            let store = scene.open(way)?;
-            scene.save(&store, &[put("a.json", "third a")])?;
-            scene.save(&store, &[put("a.json", "third a")])?;
-            scene.save(&store, &[put("a.json", "fourth a"), Edit::Remove("gone.json".into())]).map(drop)
+        workload("several commits", begun, |world, way| {
+            let store = world.open(way)?;
+            world.save(&store, &[put("a.json", "third a")])?;
+            world.save(&store, &[put("a.json", "third a")])?;
+            world.save(&store, &[put("a.json", "fourth a"), Edit::Remove("gone.json".into())]).map(drop)
         }),
-        workload("a transaction that is dropped", begun, |scene, way| {
-            let store = scene.open(way)?;
+        workload("a transaction that is dropped", begun, |world, way| {
+            let store = world.open(way)?;
             let mut tx = store.begin()?;
-            tx.put_reader("folder/never.json", "never".as_bytes())?;
+            tx.put_reader("directory/never.json", "never".as_bytes())?;
             drop(tx);
-            scene.save(&store, &[put("a.json", "third a")]).map(drop)
+            world.save(&store, &[put("a.json", "third a")]).map(drop)
         }),
         workload(
             "checkpoint",
-            || saved(6),
-            |scene, way| {
-                let store = scene.open(way)?;
+            || committed(6),
+            |world, way| {
+                let store = world.open(way)?;
                 (0..3).try_for_each(|number| {
-                    scene.save(&store, &[put("a.json", &format!("late {number}"))]).map(drop)
+                    world.save(&store, &[put("a.json", &format!("late {number}"))]).map(drop)
                 })
             },
         ),
-        workload("folders that a copy has lost", lost_folders, save(vec![stream("a.json", "third a")])),
+        workload(
+            "directories that a copy has lost",
+            lost_directories,
+            save(vec![stream("a.json", "third a")]),
+        ),
     ];
     for whole in [false, true] {
-        let with = if whole { "with one flush of the whole" } else { "with a flush for each" };
+        let with = if whole { "with one syncfs" } else { "with a fsync for each" };
         let prepare = move || {
-            let scene = begun();
-            scene.fs.offer_whole(whole);
-            scene
+            let world = begun();
+            world.fs.offer_syncfs(whole);
+            world
         };
         all.push(workload(format!("commit of 100 files {with}"), prepare, save(files(put, 100, "many/"))));
-        all.push(workload(format!("commit of 14 files in folders {with}"), prepare, save(spread(14))));
-        // More than are flushed one by one where the whole can be, and more than are held open.
+        all.push(workload(format!("commit of 14 files in directories {with}"), prepare, save(spread(14))));
+        // More than are fsynced one by one where the whole can be, and more than are held open.
         for count in [13, 66] {
             let name = format!("commit of {count} streamed files {with}");
             all.push(workload(name, prepare, save(files(stream, count, "in/"))));
@@ -170,7 +174,7 @@ pub(super) fn all() -> Vec<Workload> {
     }
     all.extend(killed());
     for workload in &mut all {
-        let settling = ["saves the same", "killed", "folders that a copy"];
+        let settling = ["commits the same", "killed", "directories that a copy"];
         workload.settles = settling.iter().any(|name| workload.name.contains(name));
         workload.is_long = ["100 files", "66 streamed"].iter().any(|name| workload.name.contains(name));
     }
@@ -186,27 +190,27 @@ fn spread(count: usize) -> Vec<Edit> {
         .collect()
 }
 
-/// A store in which the same file was saved this often.
-fn saved(count: usize) -> Scene {
+/// A store in which the same file was committed this often.
+fn committed(count: usize) -> World {
     let saves: Vec<[Edit; 1]> =
         (0..count).map(|number| [put("a.json", &format!("early {number}"))]).collect();
-    Scene::with(&saves.iter().map(<[Edit; 1]>::as_slice).collect::<Vec<_>>())
+    World::with(&saves.iter().map(<[Edit; 1]>::as_slice).collect::<Vec<_>>())
 }
 
-/// A store of which a copy kept no empty folder.
-fn lost_folders() -> Scene {
-    let scene = begun();
-    let way = scene.way();
+/// A store of which a copy kept no empty directory.
+fn lost_directories() -> World {
+    let world = begun();
+    let way = world.way();
     for name in ["locks/writer", "staging", "checkpoints", "quarantine"] {
         let _ = way.remove(name);
         let _ = way.remove_dir(name);
     }
     way.remove_dir("locks").unwrap();
-    way.flush_dir("").unwrap();
-    scene
+    way.sync_dir("").unwrap();
+    world
 }
 
-/// Two writers in turn: the first is killed at each of its operations, the second saves what it finds.
+/// Two writers in turn: the first is killed at each of its operations, the second commits what it finds.
 fn killed() -> Vec<Workload> {
     let trace = {
         let fault = waiting(begun().way());
@@ -227,18 +231,22 @@ fn killed() -> Vec<Workload> {
         .flat_map(|after| {
             [
                 workload(
-                    name(after, "saves something else"),
+                    name(after, "commits something else"),
                     move || first_killed(after, &plain()),
                     second(false),
                 ),
-                workload(name(after, "saves the same"), move || first_killed(after, &plain()), second(true)),
+                workload(
+                    name(after, "commits the same"),
+                    move || first_killed(after, &plain()),
+                    second(true),
+                ),
             ]
         })
         .collect();
-    let name = "the flush after a swap fails and another one saves the same";
-    killed.push(workload(name, unsettled, second(true)));
+    let name = "the fsync after a swap fails and another one commits the same";
+    killed.push(workload(name, unsynced, second(true)));
     let settling = {
-        let fault = waiting(unsettled().way());
+        let fault = waiting(unsynced().way());
         first(fault.way()).unwrap();
         fault.take_trace().iter().filter(|op| op.changes()).count()
     };
@@ -255,26 +263,26 @@ fn killed() -> Vec<Workload> {
 fn making_killed() -> Vec<Workload> {
     let trace = {
         let fault = waiting(empty().way());
-        scene::create(fault.way()).unwrap();
+        world::create(fault.way()).unwrap();
         fault.take_trace().into_iter().filter(Op::changes).collect::<Vec<_>>()
     };
     let made =
         trace.iter().position(|op| matches!(op, Op::Create(name) if name.starts_with(MANIFESTS))).unwrap();
     let killed = |after: usize| {
-        let mut scene = empty();
-        let fault = waiting(scene.way());
+        let mut world = empty();
+        let fault = waiting(world.way());
         fault.plan(Some(dies_after(after)));
-        let _ = scene::create(fault.way());
-        scene.killed(Arc::default());
-        scene
+        let _ = world::create(fault.way());
+        world.killed(Arc::default());
+        world
     };
-    let completes = |scene: &mut Scene, way: Arc<dyn Fs>| {
-        match scene.open(Arc::clone(&way)) {
-            Err(error) if error.is_vacant() => scene.init(Arc::clone(&way))?,
+    let completes = |world: &mut World, way: Arc<dyn Fs>| {
+        match world.open(Arc::clone(&way)) {
+            Err(error) if error.is_missing_store() => world.init(Arc::clone(&way))?,
             other => drop(other?),
         }
-        let store = scene.open(way)?;
-        scene.save(&store, &[put("a.json", "a")]).map(drop)
+        let store = world.open(way)?;
+        world.save(&store, &[put("a.json", "a")]).map(drop)
     };
     let name = |after| {
         format!("the making of a store is killed after {after} operations, and another one completes it")
@@ -286,97 +294,97 @@ fn making_killed() -> Vec<Workload> {
 pub(super) const KILLED_MAX: usize = 50;
 
 /// A writer to which nothing happens, after another one that goes through `wrap` and is killed after so many operations: one
-/// that saves, or one that finds its own save and settles it.
+/// that commits, or one that finds its own commit and settles it.
 pub(super) fn killed_first(after: usize, wrap: &Wrap) -> [Workload; 2] {
-    let (saving, settling) = (Arc::clone(wrap), Arc::clone(wrap));
+    let (committing, settling) = (Arc::clone(wrap), Arc::clone(wrap));
     [
-        workload("after a save that was killed", move || first_killed(after, &saving), second(true)),
+        workload("after a commit that was killed", move || first_killed(after, &committing), second(true)),
         workload("after a settling that was killed", move || settling_killed(after, &settling), second(true)),
     ]
 }
 
 /// What comes before the kill is cut short in the workload of the first alone.
-fn first_killed(after: usize, wrap: &Wrap) -> Scene {
-    let mut scene = begun();
-    let fault = waiting(scene.way());
+fn first_killed(after: usize, wrap: &Wrap) -> World {
+    let mut world = begun();
+    let fault = waiting(world.way());
     fault.plan(Some(dies_after(after)));
     // Who is killed acknowledges nothing, even if it says that it does.
     let _ = first(wrap(fault.way()));
-    let state = first_state(&scene);
-    scene.killed(Arc::new(state));
-    scene
+    let state = first_state(&world);
+    world.killed(Arc::new(state));
+    world
 }
 
-/// What was swapped in shows and is not durable; whoever wants to save the same is killed while settling it.
-fn settling_killed(after: usize, wrap: &Wrap) -> Scene {
-    let scene = unsettled();
-    let fault = waiting(scene.way());
+/// What was swapped in shows and is not durable; whoever wants to commit the same is killed while settling it.
+fn settling_killed(after: usize, wrap: &Wrap) -> World {
+    let world = unsynced();
+    let fault = waiting(world.way());
     fault.plan(Some(dies_after(after)));
     let _ = first(wrap(fault.way()));
-    scene
+    world
 }
 
 fn first(way: Arc<dyn Fs>) -> crate::Result<()> {
-    save_past(way, &first_save())
+    commit_past(way, &first_commit())
 }
 
-/// Saves without telling the scene.
-fn save_past(way: Arc<dyn Fs>, edits: &[Edit]) -> crate::Result<()> {
-    let store = scene::open(way)?;
-    staged(&store, edits)?.commit("save").map(drop)
+/// Commits without telling the scene.
+fn commit_past(way: Arc<dyn Fs>, edits: &[Edit]) -> crate::Result<()> {
+    let store = world::open(way)?;
+    staged(&store, edits)?.commit("commit").map(drop)
 }
 
-/// Saves the same as the first, or not, and something else.
-fn second(same: bool) -> impl Fn(&mut Scene, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync + 'static {
-    move |scene, way| {
-        let state = first_state(scene);
-        let store = scene.open(way)?;
+/// Commits the same as the first, or not, and something else.
+fn second(same: bool) -> impl Fn(&mut World, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync + 'static {
+    move |world, way| {
+        let state = first_state(world);
+        let store = world.open(way)?;
         if same {
-            scene.save_state(&store, &state)?;
+            world.commit_state(&store, &state)?;
         }
-        // Into a folder that the first may have left.
+        // Into a directory that the first may have left.
         let other = if same { "second.json" } else { "new/deep/second.json" };
-        scene.save(&store, &[put("a.json", "third a"), put(other, "of the second")]).map(drop)
+        world.save(&store, &[put("a.json", "third a"), put(other, "of the second")]).map(drop)
     }
 }
 
-/// A pointer that was swapped in shows, and its flush has failed, having done nothing.
-fn unsettled() -> Scene {
-    let mut scene = begun();
+/// A pointer that was swapped in shows, and its fsync has failed, having done nothing.
+fn unsynced() -> World {
+    let mut world = begun();
     let fails: Rule = {
         let swapped = AtomicBool::new(false);
         Arc::new(move |op| {
             let is_after = swapped.fetch_or(op.swaps(), Ordering::Relaxed);
-            if is_after && op.flushes() { Do::Fail(5) } else { Do::Asked }
+            if is_after && op.syncs() { Action::Fail(5) } else { Action::PassThrough }
         })
     };
-    let way = Layer::over(&scene.fs, fails);
-    let refused = save(first_save())(&mut scene, Arc::new(way)).unwrap_err();
+    let way = FaultInjector::over(&world.fs, fails);
+    let refused = save(first_commit())(&mut world, Arc::new(way)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::CommitOutcomeUnknown);
-    scene
+    world
 }
 
-/// What is there when the first has saved.
-fn first_state(scene: &Scene) -> State {
-    let mut state = (*scene.expect.last().unwrap().1.state).clone();
-    first_save().iter().for_each(|edit| edit.apply(&mut state));
+/// What is there when the first has committed.
+fn first_state(world: &World) -> State {
+    let mut state = (*world.expect.last().unwrap().1.state).clone();
+    first_commit().iter().for_each(|edit| edit.apply(&mut state));
     state
 }
 
-fn first_save() -> Vec<Edit> {
-    vec![put("a.json", "third a"), put("new/deep/e.json", "third e"), stream("folder/d.json", "third d")]
+fn first_commit() -> Vec<Edit> {
+    vec![put("a.json", "third a"), put("new/deep/e.json", "third e"), stream("directory/d.json", "third d")]
 }
 
 /// A layer without a rule so far.
-fn waiting(way: Arc<dyn Fs>) -> Layer {
-    Layer::new(way, Arc::new(|_| Do::Asked))
+fn waiting(way: Arc<dyn Fs>) -> FaultInjector {
+    FaultInjector::new(way, Arc::new(|_| Action::PassThrough))
 }
 
 /// From then on nothing can be done.
 fn dies_after(after: usize) -> Plan {
     Plan {
         after,
-        becomes: Do::Fail(rustix::io::Errno::IO.raw_os_error()),
+        becomes: Action::Fail(rustix::io::Errno::IO.raw_os_error()),
         for_ever: true,
         matches: Op::changes,
     }

@@ -53,7 +53,7 @@ fn worker() {
     tx.put_reader("streamed.bin", Noise::new(size())).unwrap();
     let commit = tx.commit("streamed").unwrap();
     assert_eq!(commit.bytes, size());
-    println!("{} bytes saved in {:.1?}", size(), start.elapsed());
+    println!("{} bytes committed in {:.1?}", size(), start.elapsed());
     println!("put_reader: {} KiB", peak());
 
     let stored = dir.join("data/streamed.bin.g2");

@@ -18,11 +18,11 @@ use std::process::{Command, Stdio};
 
 use common::Sandbox;
 
-/// Everything that makes, writes, names, flushes or removes. Not every processor has those with a question mark.
+/// Everything that makes, writes, names, fsyncs or removes. Not every processor has those with a question mark.
 const CALLS: &str = "trace=openat,openat2,mkdirat,write,fsync,fdatasync,syncfs,renameat,renameat2,unlinkat,linkat,close,\
     ?open,?creat,?mkdir,?rmdir,?rename,?unlink,?link,?symlink,symlinkat,?truncate,?ftruncate,?pwrite64,?writev,\
     ?pwritev,?pwritev2,?copy_file_range,?sendfile,?splice,?fallocate";
-/// Those of them that no save needs: a test that does not follow them must not meet them on the store's files.
+/// Those of them that no commit needs: a test that does not follow them must not meet them on the store's files.
 const UNKNOWN: [&str; 13] = [
     "creat",
     "link",
@@ -146,14 +146,14 @@ fn parse(log: &str) -> Vec<Call> {
     calls
 }
 
-/// When something was written that is not flushed yet: the first time, and the last.
+/// When something was written that is not fsynced yet: the first time, and the last.
 #[derive(Clone, Copy, Debug)]
 struct Since {
     first: usize,
     last: usize,
 }
 
-/// What the calls so far have left to be flushed. Paths are those of the system.
+/// What the calls so far have left to be fsynced. Paths are those of the system.
 #[derive(Default, Debug)]
 struct Waiting {
     files: BTreeMap<String, Since>,
@@ -180,13 +180,13 @@ impl Waiting {
         self.files.remove(path);
     }
 
-    /// What was written before the flush began is flushed when it ends.
-    fn flushed(&mut self, path: &str, begin: usize) {
+    /// What was written before the fsync began is fsynced when it ends.
+    fn synced(&mut self, path: &str, begin: usize) {
         self.files.retain(|file, since| file != path || since.last > begin);
         self.names.retain(|(dir, _), since| dir != path || since.last > begin);
     }
 
-    fn flushed_whole(&mut self, descriptor: &str, begin: usize) -> Result<(), String> {
+    fn synced_fs(&mut self, descriptor: &str, begin: usize) -> Result<(), String> {
         let opened = self.opened.get(descriptor).ok_or("syncfs on a descriptor that nobody opened")?;
         if let Some((path, _)) = self.files.iter().find(|(_, since)| since.first < *opened) {
             return Err(format!("the descriptor of syncfs was opened after {path} was written"));
@@ -218,12 +218,12 @@ impl Place<'_> {
         (path == self.outer || path.starts_with(&format!("{}/", self.outer))) && !path.starts_with(&locks)
     }
 
-    /// Everything that must hold of the calls of one save.
+    /// Everything that must hold of the calls of one commit.
     fn check(&self, calls: &[Call]) -> Result<Seen, String> {
         let (mut waiting, mut seen) = (Waiting::default(), Seen::default());
         let first = &calls.first().ok_or("there are no calls")?.process;
         let pointer = format!("{}/CURRENT", self.store);
-        // The line on which the rename of the pointer ended, and then the one on which the flush of it did.
+        // The line on which the rename of the pointer ended, and then the one on which the fsync of it did.
         let (mut swapped, mut durable) = (None, None);
         for call in calls {
             self.check_known(call)?;
@@ -262,7 +262,7 @@ impl Place<'_> {
                 }
                 "fsync" | "fdatasync" if call.is_done() => {
                     seen.fsyncs += 1;
-                    waiting.flushed(call.file(0), begin);
+                    waiting.synced(call.file(0), begin);
                     if call.file(0) == self.store && swapped.is_some_and(|swapped| swapped < begin) {
                         durable = durable.or(Some(end));
                     }
@@ -270,7 +270,7 @@ impl Place<'_> {
                 "syncfs" if call.is_done() => {
                     seen.syncfs += 1;
                     let number = call.args[0].split('<').next().unwrap();
-                    waiting.flushed_whole(number, begin)?;
+                    waiting.synced_fs(number, begin)?;
                 }
                 "rename" | "renameat" | "renameat2" if call.is_done() => {
                     let (from, to) = if call.name == "rename" {
@@ -309,7 +309,7 @@ impl Place<'_> {
             }
         }
         swapped.ok_or("the pointer is never swapped")?;
-        let durable = durable.ok_or("the store's directory is not flushed after the swap")?;
+        let durable = durable.ok_or("the store's directory is not fsynced after the swap")?;
         let said = calls.iter().any(|call| call.prints(first) && call.begin > durable);
         if said { Ok(seen) } else { Err("nothing was printed".into()) }
     }
@@ -337,12 +337,12 @@ impl Place<'_> {
 impl Waiting {
     fn check_empty(&self) -> Result<(), String> {
         if let Some(path) = self.files.keys().next() {
-            return Err(format!("{path} is not flushed before the swap"));
+            return Err(format!("{path} is not fsynced before the swap"));
         }
         match self.names.keys().next() {
             None => Ok(()),
             Some((dir, name)) => {
-                Err(format!("{dir} is not flushed before the swap, and {name} is new there"))
+                Err(format!("{dir} is not fsynced before the swap, and {name} is new there"))
             }
         }
     }
@@ -426,9 +426,10 @@ impl Bench {
         (written, seen)
     }
 
-    fn fill(&self, folder: &str, files: usize, bytes: usize) {
+    fn fill(&self, directory: &str, files: usize, bytes: usize) {
         for number in 0..files {
-            self.sandbox.write(Path::new(folder).join(format!("f{number}.json")), vec![b'x'; bytes + number]);
+            self.sandbox
+                .write(Path::new(directory).join(format!("f{number}.json")), vec![b'x'; bytes + number]);
         }
     }
 }
@@ -440,7 +441,7 @@ fn written(generation: u64, data: impl IntoIterator<Item = String>) -> BTreeSet<
 }
 
 #[test]
-fn l3_every_run_flushes_in_order() {
+fn l3_every_run_syncs_in_order() {
     if !is_possible() {
         return;
     }
@@ -456,16 +457,16 @@ fn l3_every_run_flushes_in_order() {
     let deep = files(2).map(|name| format!("one/two/three/{name}"));
     assert_eq!(bench.check(&["commit", "deep", "-m", "deep"]).0, written(4, deep));
     assert_eq!(bench.check(&["rollback", "latest~2", "-m", "back"]).0, written(5, []));
-    // A store of its own, so that no checkpoint is due: that one is written after the save.
+    // A store of its own, so that no checkpoint is due: that one is written after the commit.
     let bench = Bench::with_store();
     bench.fill("hundred", 100, 20);
     let (files_written, seen) = bench.check(&["commit", "hundred", "-m", "100"]);
     assert_eq!(files_written, written(2, files(100)));
     assert!(seen.syncfs == 1 || seen.fsyncs >= 102, "{seen:?}");
-    println!("L3: 6 runs of the command under strace, in order");
+    println!("contract: 6 runs of the command under strace, in order");
 }
 
-/// The check itself: it notices every flush that is left out, and what comes too late or too early.
+/// The check itself: it notices every fsync that is left out, and what comes too late or too early.
 #[test]
 fn l3_what_is_out_of_order_is_noticed() {
     if !is_possible() {
@@ -497,7 +498,7 @@ fn l3_what_is_out_of_order_is_noticed() {
     let mut swapped = calls.clone();
     let rename = swapped.remove(swap);
     swapped.insert(at("write", "CURRENT.next"), rename);
-    assert!(wrong(&swapped, "the swap comes first").contains("is not flushed before the swap"));
+    assert!(wrong(&swapped, "the swap comes first").contains("is not fsynced before the swap"));
     let mut late = calls.clone();
     let write = late.remove(at("write", "manifests/"));
     late.insert(swap + 2, write);

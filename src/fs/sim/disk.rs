@@ -1,6 +1,6 @@
 //! The weakest disk that POSIX permits: what processes see on it, and what of that has been promised to last.
 //!
-//! A file's bytes and its length, and each name in each directory, last only from the flush on that promises them. A
+//! A file's bytes and its length, and each name in each directory, last only from the fsync on that promises them. A
 //! name refers to its file by number, so it can last although nothing of the file does.
 
 use std::io;
@@ -22,16 +22,16 @@ pub(crate) type Names = OrdMap<Arc<str>, Node>;
 /// The failed fsync of a directory also stops the disk: until the machine starts again it takes no change.
 /// So ext4, XFS and btrfs behave, see `docs/durability.md`, *What is assumed*.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum FailedFlush {
+pub(crate) enum FailedSync {
     /// Everything that a success would have.
     Kept,
-    /// Nothing, and no later flush does it either: the system takes what it could not write for written.
+    /// Nothing, and no later fsync does it either: the system takes what it could not write for written.
     Dropped,
-    /// The length of a file became durable with zeros in place of what was written since the last flush. Names are
+    /// The length of a file became durable with zeros in place of what was written since the last fsync. Names are
     /// dropped.
     Zeroed,
-    /// Nobody knows before the power is cut, and no later flush promises it. The failed flush of the whole stops the
-    /// disk then; else it was the bytes that could not be written, and names wait for the next flush.
+    /// Nobody knows before the power is cut, and no later fsync promises it. The failed syncfs stops the
+    /// disk then; else it was the bytes that could not be written, and names wait for the next fsync.
     Undecided,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Data {
     pub(crate) durable: Arc<Vec<u8>>,
     /// Where `now` was written to since.
     pub(crate) written: Vec<Range<usize>>,
-    /// Whether no flush promises what is in `written`.
+    /// Whether no fsync promises what is in `written`.
     disowned: bool,
     /// Whether it is the note in a lock, which means nothing after the machine has stopped.
     pub(crate) is_note: bool,
@@ -62,14 +62,14 @@ impl Data {
 pub(crate) struct Change {
     /// Directory, name, and what it refers to from then on.
     pub(crate) sets: Vec<(Node, Arc<str>, Option<Node>)>,
-    /// The directories whose flush is still needed.
+    /// The directories whose fsync is still needed.
     waits_for: Vec<Node>,
     /// Whether it is only about locks.
     pub(crate) is_note: bool,
 }
 
 impl Change {
-    /// Whether a flush has promised it. It is kept while an earlier change of the same names is not decided.
+    /// Whether a fsync has promised it. It is kept while an earlier change of the same names is not decided.
     pub(crate) fn is_promised(&self) -> bool {
         self.waits_for.is_empty()
     }
@@ -181,7 +181,7 @@ impl Disk {
     }
 
     /// Makes a file durable.
-    pub(crate) fn flush_file(&mut self, file: Node) -> io::Result<()> {
+    pub(crate) fn sync_file(&mut self, file: Node) -> io::Result<()> {
         self.check_takes_changes()?;
         if let Some(data) = self.files.get_mut(&file).filter(|data| !data.disowned) {
             data.durable = Arc::clone(&data.now);
@@ -191,7 +191,7 @@ impl Disk {
     }
 
     /// Makes the names in a directory durable.
-    pub(crate) fn flush_dir(&mut self, dir: Node) -> io::Result<()> {
+    pub(crate) fn sync_dir(&mut self, dir: Node) -> io::Result<()> {
         if let Some(stopped) = &mut self.stopped {
             let lies = std::mem::take(&mut stopped.lies_once) && stopped.failed != dir;
             return if lies { Ok(()) } else { Err(Errno::ROFS.into()) };
@@ -204,26 +204,26 @@ impl Disk {
     }
 
     /// Makes everything durable.
-    pub(crate) fn flush_all(&mut self) -> io::Result<()> {
+    pub(crate) fn sync_all(&mut self) -> io::Result<()> {
         self.check_takes_changes()?;
         let files: Vec<Node> = self.files.keys().copied().collect();
-        files.into_iter().try_for_each(|file| self.flush_file(file))?;
+        files.into_iter().try_for_each(|file| self.sync_file(file))?;
         self.changes.iter_mut().for_each(|change| change.waits_for.clear());
         self.fold();
         Ok(())
     }
 
-    /// What has happened to a file whose flush reports a failure.
-    pub(crate) fn fail_flush_file(&mut self, file: Node, effect: FailedFlush) -> io::Result<()> {
+    /// What has happened to a file whose fsync reports a failure.
+    pub(crate) fn fail_sync_file(&mut self, file: Node, effect: FailedSync) -> io::Result<()> {
         self.check_takes_changes()?;
-        if effect == FailedFlush::Kept {
-            self.flush_file(file)?;
+        if effect == FailedSync::Kept {
+            self.sync_file(file)?;
         }
         let Some(data) = self.files.get_mut(&file) else { return Err(Errno::IO.into()) };
         match effect {
-            FailedFlush::Kept => {}
-            FailedFlush::Dropped => data.written.clear(),
-            FailedFlush::Zeroed => {
+            FailedSync::Kept => {}
+            FailedSync::Dropped => data.written.clear(),
+            FailedSync::Zeroed => {
                 let mut zeroed = (*data.now).clone();
                 for range in data.written.drain(..) {
                     if let Some(place) = zeroed.get_mut(range) {
@@ -232,37 +232,37 @@ impl Disk {
                 }
                 data.durable = Arc::new(zeroed);
             }
-            FailedFlush::Undecided => {}
+            FailedSync::Undecided => {}
         }
         data.disowned = true;
         Err(Errno::IO.into())
     }
 
-    /// What has happened to the names in a directory whose flush reports a failure. The disk stops.
-    pub(crate) fn fail_flush_dir(&mut self, dir: Node, effect: FailedFlush) -> io::Result<()> {
+    /// What has happened to the names in a directory whose fsync reports a failure. The disk stops.
+    pub(crate) fn fail_sync_dir(&mut self, dir: Node, effect: FailedSync) -> io::Result<()> {
         self.check_takes_changes()?;
         match effect {
-            FailedFlush::Kept => self.flush_dir(dir)?,
-            FailedFlush::Dropped | FailedFlush::Zeroed => {
+            FailedSync::Kept => self.sync_dir(dir)?,
+            FailedSync::Dropped | FailedSync::Zeroed => {
                 self.changes.retain(|change| !change.waits_for.contains(&dir));
                 self.fold();
             }
-            FailedFlush::Undecided => {}
+            FailedSync::Undecided => {}
         }
         self.stopped = Some(Stopped { failed: dir, lies_once: true });
         Err(Errno::IO.into())
     }
 
-    /// What has happened to everything when a flush of the whole reports a failure.
-    pub(crate) fn fail_flush_all(&mut self, effect: FailedFlush) -> io::Result<()> {
+    /// What has happened to everything when a syncfs reports a failure.
+    pub(crate) fn fail_sync_all(&mut self, effect: FailedSync) -> io::Result<()> {
         self.check_takes_changes()?;
         let dirty = self.files.iter().filter(|(_, data)| !data.written.is_empty());
         let files: Vec<Node> = dirty.map(|(file, _)| *file).collect();
-        files.into_iter().for_each(|file| drop(self.fail_flush_file(file, effect)));
+        files.into_iter().for_each(|file| drop(self.fail_sync_file(file, effect)));
         match effect {
-            FailedFlush::Kept => self.flush_all()?,
-            FailedFlush::Undecided => self.stopped = Some(Stopped { failed: ROOT, lies_once: true }),
-            FailedFlush::Dropped | FailedFlush::Zeroed => {}
+            FailedSync::Kept => self.sync_all()?,
+            FailedSync::Undecided => self.stopped = Some(Stopped { failed: ROOT, lies_once: true }),
+            FailedSync::Dropped | FailedSync::Zeroed => {}
         }
         Err(Errno::IO.into())
     }

@@ -1,13 +1,13 @@
-//! [`Fs`] on a simulated disk: everything that was not flushed can be lost at any time, and what then is left can be
+//! [`Fs`] on a simulated disk: everything that was not fsynced can be lost at any time, and what then is left can be
 //! looked at in every combination.
 //!
-//! Nothing here is faster or kinder than a real disk in what it promises: see `disk` for what a flush covers and `cut`
+//! Nothing here is faster or kinder than a real disk in what it promises: see `disk` for what a fsync covers and `cut`
 //! for what a power cut may leave. Clock, randomness and process are decided by a seed, so that whatever happened can
 //! be repeated.
 
-pub(crate) mod cut;
+pub(crate) mod crash_point;
 pub(crate) mod disk;
-mod fate;
+mod outcome;
 pub(crate) mod paths;
 pub(crate) mod random;
 
@@ -21,11 +21,11 @@ use rustix::io::Errno;
 use super::LockMode;
 use super::lock::NOTE_MAX;
 use super::op::Op;
-use super::{Access, FileKind, Fs, FsFile, FsLock, Listed, Process, Stat, WholeFlush, not_a_file};
+use super::{Access, DirEntry, FileKind, Fs, FsFile, FsLock, Process, Stat, SyncFs, not_a_file};
 use super::{FsInfo, FsVerdict};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::time::Timestamp;
-use disk::{Disk, FailedFlush, Node};
+use disk::{Disk, FailedSync, Node};
 use random::Random;
 
 /// 2026-01-01, when every simulation begins, in milliseconds.
@@ -71,7 +71,7 @@ struct World {
     links: bool,
     tape: Option<Vec<Step>>,
     watch: Option<Watch>,
-    next_flush: Option<FailedFlush>,
+    next_sync: Option<FailedSync>,
 }
 
 /// A process's way to a simulated disk. A clone is another process's way to the same one.
@@ -93,7 +93,7 @@ impl SimFs {
             links: false,
             tape: None,
             watch: None,
-            next_flush: None,
+            next_sync: None,
         })))
     }
 
@@ -133,7 +133,7 @@ impl SimFs {
             links,
             tape: _,
             watch: _,
-            next_flush: _,
+            next_sync: _,
         } = *before;
         let after = Self::start(disk, boot);
         {
@@ -152,7 +152,7 @@ impl SimFs {
 
     /// Waits until everything that was written is durable, as a machine that idles does.
     pub(crate) fn settle(&self) {
-        let _ = self.world().disk.flush_all();
+        let _ = self.world().disk.sync_all();
     }
 
     /// Whether the fsync of a directory has failed, so that the disk takes no change until the machine starts again.
@@ -161,8 +161,8 @@ impl SimFs {
         self.world().disk.check_takes_changes().is_err()
     }
 
-    /// Whether a flush of the whole is offered.
-    pub(crate) fn offer_whole(&self, offer: bool) {
+    /// Whether a syncfs is offered.
+    pub(crate) fn offer_syncfs(&self, offer: bool) {
         self.world().whole = offer;
     }
 
@@ -191,9 +191,9 @@ impl SimFs {
         self.world().disk.clone()
     }
 
-    /// The next flush reports a failure and has this effect.
-    pub(crate) fn fail_next_flush(&self, effect: FailedFlush) {
-        self.world().next_flush = Some(effect);
+    /// The next fsync reports a failure and has this effect.
+    pub(crate) fn fail_next_sync(&self, effect: FailedSync) {
+        self.world().next_sync = Some(effect);
     }
 }
 
@@ -288,8 +288,8 @@ impl Fs for SimFs {
         }))
     }
 
-    fn make_dir(&self, path: &str) -> io::Result<bool> {
-        let mut world = self.ask(|| Op::MakeDir(path.into()));
+    fn create_dir(&self, path: &str) -> io::Result<bool> {
+        let mut world = self.ask(|| Op::CreateDir(path.into()));
         if world.disk.find(path)?.is_some() {
             return Ok(false);
         }
@@ -332,11 +332,11 @@ impl Fs for SimFs {
         world.rename(from, to, false)
     }
 
-    fn list(&self, path: &str) -> io::Result<Vec<Listed>> {
+    fn list(&self, path: &str) -> io::Result<Vec<DirEntry>> {
         let world = self.ask(|| Op::List(path.into()));
         let dir = world.disk.dir(path)?;
         let names = world.disk.dirs.get(&dir).into_iter().flatten();
-        let listed = names.map(|(name, node)| Listed {
+        let listed = names.map(|(name, node)| DirEntry {
             name: name.to_string(),
             is_directory: world.disk.is_dir(*node),
             is_utf8: true,
@@ -344,20 +344,20 @@ impl Fs for SimFs {
         Ok(listed.collect())
     }
 
-    fn flush_dir(&self, path: &str) -> io::Result<()> {
-        let mut world = self.ask(|| Op::FlushDir(path.into()));
+    fn sync_dir(&self, path: &str) -> io::Result<()> {
+        let mut world = self.ask(|| Op::SyncDir(path.into()));
         let dir = world.disk.dir(path)?;
-        match world.next_flush.take() {
-            None => world.disk.flush_dir(dir),
-            Some(effect) => world.disk.fail_flush_dir(dir, effect),
+        match world.next_sync.take() {
+            None => world.disk.sync_dir(dir),
+            Some(effect) => world.disk.fail_sync_dir(dir, effect),
         }
     }
 
-    fn whole_flush(&self) -> io::Result<Option<Box<dyn WholeFlush>>> {
+    fn syncfs(&self) -> io::Result<Option<Box<dyn SyncFs>>> {
         if !self.world().whole {
             return Ok(None);
         }
-        drop(self.ask(|| Op::OpenWhole));
+        drop(self.ask(|| Op::OpenSyncFs));
         Ok(Some(Box::new(SimWhole(self.clone()))))
     }
 
@@ -394,11 +394,11 @@ impl Fs for SimFs {
         Ok(())
     }
 
-    fn is_in_place(&self) -> io::Result<bool> {
+    fn is_same_dir(&self) -> io::Result<bool> {
         Ok(true)
     }
 
-    fn carrier(&self) -> io::Result<FsInfo> {
+    fn info(&self) -> io::Result<FsInfo> {
         Ok(FsInfo {
             filesystem: "simulated".into(),
             verdict: FsVerdict::Good,
@@ -412,11 +412,11 @@ impl Fs for SimFs {
         Timestamp::from_jiff(jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX))
     }
 
-    fn uptime(&self) -> Duration {
+    fn monotonic(&self) -> Duration {
         Duration::from_millis(self.world().elapsed)
     }
 
-    fn pause(&self, time: Duration) {
+    fn sleep(&self, time: Duration) {
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let mut world = self.world();
         world.elapsed = world.elapsed.saturating_add(millis);
@@ -488,11 +488,11 @@ impl FsFile for SimFile {
 
     fn start_writeback(&self) {}
 
-    fn flush_durably(&self) -> io::Result<()> {
-        let mut world = self.fs.ask(|| Op::Flush(self.path.clone()));
-        match world.next_flush.take() {
-            None => world.disk.flush_file(self.node),
-            Some(effect) => world.disk.fail_flush_file(self.node, effect),
+    fn sync(&self) -> io::Result<()> {
+        let mut world = self.fs.ask(|| Op::Sync(self.path.clone()));
+        match world.next_sync.take() {
+            None => world.disk.sync_file(self.node),
+            Some(effect) => world.disk.fail_sync_file(self.node, effect),
         }
     }
 }
@@ -500,12 +500,12 @@ impl FsFile for SimFile {
 #[derive(Debug)]
 struct SimWhole(SimFs);
 
-impl WholeFlush for SimWhole {
-    fn flush_durably(&self) -> io::Result<()> {
-        let mut world = self.0.ask(|| Op::FlushWhole);
-        match world.next_flush.take() {
-            None => world.disk.flush_all(),
-            Some(effect) => world.disk.fail_flush_all(effect),
+impl SyncFs for SimWhole {
+    fn sync(&self) -> io::Result<()> {
+        let mut world = self.0.ask(|| Op::SyncFs);
+        match world.next_sync.take() {
+            None => world.disk.sync_all(),
+            Some(effect) => world.disk.fail_sync_all(effect),
         }
     }
 }

@@ -6,10 +6,10 @@ use serde_json::json;
 
 use crate::args;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output::Out;
 
-pub(crate) fn run(args: &args::Cat, context: &Context, out: &mut Out) -> Result<(), Failure> {
+pub(crate) fn run(args: &args::Cat, context: &Context, out: &mut Out) -> Result<(), CliError> {
     let store = context.open()?;
     let snapshot = store.snapshot_at(args.at.at.as_str())?;
     if !context.json {
@@ -18,7 +18,7 @@ pub(crate) fn run(args: &args::Cat, context: &Context, out: &mut Out) -> Result<
     }
     let bytes = snapshot.get(&args.path)?;
     let Ok(text) = String::from_utf8(bytes) else {
-        return Err(Failure::usage(
+        return Err(CliError::usage(
             format!("{} is not UTF-8 text, which JSON cannot hold", args.path),
             "leave out --json to get its bytes",
         ));
@@ -34,14 +34,14 @@ pub(crate) fn run(args: &args::Cat, context: &Context, out: &mut Out) -> Result<
 }
 
 /// Unlike `io::copy`, tells a failing store from a failing output.
-fn copy(reader: &mut impl io::Read, out: &mut Out, path: &str) -> Result<(), Failure> {
+fn copy(reader: &mut impl io::Read, out: &mut Out, path: &str) -> Result<(), CliError> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let length = match reader.read(&mut buffer) {
             Ok(0) => return Ok(()),
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Failure::reading(path, &error)),
+            Err(error) => return Err(CliError::reading(path, &error)),
         };
         io::Write::write_all(out, buffer.get(..length).unwrap_or_default())?;
     }

@@ -4,11 +4,11 @@ use genstore::PutDirOptions;
 
 use crate::args;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output::Out;
 use crate::progress::Bar;
 
-pub(crate) fn run(args: args::Commit, context: &Context, out: &mut Out) -> Result<(), Failure> {
+pub(crate) fn run(args: args::Commit, context: &Context, out: &mut Out) -> Result<(), CliError> {
     let store = if args.init {
         let store = context.options(&args.save.writer).open_or_create(context.dir()?)?;
         context.tell_probe(store.probe_report());

@@ -5,10 +5,10 @@ use std::io::Write;
 use clap::CommandFactory;
 
 use crate::args::{self, Cli};
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output::Out;
 
-pub(crate) fn run(args: &args::Completions, out: &mut Out) -> Result<(), Failure> {
+pub(crate) fn run(args: &args::Completions, out: &mut Out) -> Result<(), CliError> {
     // Into memory first: the generator panics where its output is closed.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "genstore", &mut script);

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use crate::args;
 use crate::content::Content;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::jsondiff;
 use crate::output::{MINUS, Out, PLUS, STRONG};
 use crate::term::{bytes, clean};
 
-pub(crate) fn run(args: args::Diff, context: &Context, out: &mut Out) -> Result<(), Failure> {
+pub(crate) fn run(args: args::Diff, context: &Context, out: &mut Out) -> Result<(), CliError> {
     let store = context.open()?;
     let (second, path) = match (args.second, args.path) {
         (Some(word), None) if word.parse::<Revision>().is_err() => (None, Some(word)),
@@ -23,16 +23,17 @@ pub(crate) fn run(args: args::Diff, context: &Context, out: &mut Out) -> Result<
     let to = store.snapshot_at(second.as_deref().unwrap_or("latest"))?;
     let mut differences = from.diff(&to);
     if let Some(path) = path {
-        let folder = format!("{}/", path.trim_end_matches('/'));
-        let known = |side: &Snapshot| side.entry(&path).is_some() || !side.list(&folder).is_empty();
+        let directory = format!("{}/", path.trim_end_matches('/'));
+        let known = |side: &Snapshot| side.entry(&path).is_some() || !side.list(&directory).is_empty();
         if !known(&from) && !known(&to) {
-            return Err(Failure::not_found(
+            return Err(CliError::not_found(
                 &path,
                 format!("neither generation {} nor {} has {path}", from.generation(), to.generation()),
                 "genstore ls and genstore log show what there is",
             ));
         }
-        differences.retain(|found| found.path.as_str() == path || found.path.as_str().starts_with(&folder));
+        differences
+            .retain(|found| found.path.as_str() == path || found.path.as_str().starts_with(&directory));
     }
     let mut damaged = None;
     for found in &differences {
@@ -78,7 +79,7 @@ fn object(found: &Difference, content: Option<&Content>) -> Value {
     object
 }
 
-fn print(found: &Difference, content: Option<&Content>, out: &mut Out) -> Result<(), Failure> {
+fn print(found: &Difference, content: Option<&Content>, out: &mut Out) -> Result<(), CliError> {
     let path = clean(found.path.as_str());
     match (&found.from, &found.to) {
         (None, Some(new)) => {
@@ -99,7 +100,7 @@ fn print(found: &Difference, content: Option<&Content>, out: &mut Out) -> Result
     Ok(())
 }
 
-fn total(differences: &[Difference], out: &mut Out) -> Result<(), Failure> {
+fn total(differences: &[Difference], out: &mut Out) -> Result<(), CliError> {
     if differences.is_empty() {
         return Ok(writeln!(out, "no differences")?);
     }

@@ -6,10 +6,10 @@ use serde_json::json;
 
 use crate::args;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output::Out;
 
-pub(crate) fn run(args: &args::Init, context: &Context, out: &mut Out) -> Result<(), Failure> {
+pub(crate) fn run(args: &args::Init, context: &Context, out: &mut Out) -> Result<(), CliError> {
     let dir = context.dir()?;
     let store = context.options(&args.writer).allow_unsafe_filesystem(args.force).create(dir)?;
     context.tell_probe(store.probe_report());

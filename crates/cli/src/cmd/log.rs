@@ -7,11 +7,11 @@ use serde_json::json;
 
 use crate::args;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output::{MARK, Out};
 use crate::term::{clean, columns, fit, time};
 
-pub(crate) fn run(args: &args::Log, context: &Context, out: &mut Out) -> Result<(), Failure> {
+pub(crate) fn run(args: &args::Log, context: &Context, out: &mut Out) -> Result<(), CliError> {
     let store = context.open()?;
     let mut history = match &args.path {
         Some(path) => store.history_of(path)?,
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &args::Log, context: &Context, out: &mut Out) -> Result<
     }
     match (&args.path, damaged) {
         (_, Some(error)) => Err(error.into()),
-        (Some(path), None) if shown == 0 && args.limit != Some(0) => Err(Failure::not_found(
+        (Some(path), None) if shown == 0 && args.limit != Some(0) => Err(CliError::not_found(
             path,
             format!("no generation ever put or removed {path}"),
             "genstore ls shows the paths there are",
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &args::Log, context: &Context, out: &mut Out) -> Result<
 }
 
 /// One line, never wider than the terminal: the message gives way.
-fn line(entry: &HistoryEntry, number: usize, width: usize, out: &mut Out) -> Result<(), Failure> {
+fn line(entry: &HistoryEntry, number: usize, width: usize, out: &mut Out) -> Result<(), CliError> {
     let generation = format!("{:>number$}", entry.generation.get());
     let changes = format!("+{} -{}", entry.put.len(), entry.removed.len());
     let author = clean(&entry.author);

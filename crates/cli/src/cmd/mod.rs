@@ -18,10 +18,10 @@ mod verify;
 
 use crate::args::Command;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output::Out;
 
-pub(crate) fn run(command: Command, context: &Context, out: &mut Out) -> Result<(), Failure> {
+pub(crate) fn run(command: Command, context: &Context, out: &mut Out) -> Result<(), CliError> {
     match command {
         Command::Init(args) => init::run(&args, context, out),
         Command::Commit(args) => commit::run(args, context, out),

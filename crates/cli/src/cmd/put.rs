@@ -4,11 +4,11 @@ use std::path::Path;
 
 use crate::args;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output::Out;
 use crate::stdin::Stdin;
 
-pub(crate) fn run(args: &args::Put, context: &Context, out: &mut Out) -> Result<(), Failure> {
+pub(crate) fn run(args: &args::Put, context: &Context, out: &mut Out) -> Result<(), CliError> {
     let store = context.open_to_write(&args.save.writer)?;
     // Begun before the input is read: whoever changes this path meanwhile is a conflict, not overwritten.
     let mut transaction = store.begin()?;
@@ -16,7 +16,7 @@ pub(crate) fn run(args: &args::Put, context: &Context, out: &mut Out) -> Result<
         Some(file) if file != Path::new("-") => transaction.put_file(&args.path, file)?,
         _ => {
             let input = Stdin::new(context.stop())
-                .map_err(|error| Failure::file(Path::new("-"), "reading standard input as", &error))?;
+                .map_err(|error| CliError::file(Path::new("-"), "reading standard input as", &error))?;
             transaction.put_reader(&args.path, input)?;
         }
     }

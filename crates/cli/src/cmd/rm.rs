@@ -2,10 +2,10 @@
 
 use crate::args;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output::Out;
 
-pub(crate) fn run(mut args: args::Rm, context: &Context, out: &mut Out) -> Result<(), Failure> {
+pub(crate) fn run(mut args: args::Rm, context: &Context, out: &mut Out) -> Result<(), CliError> {
     // Naming a path twice is no reason to fail.
     args.paths.sort_unstable();
     args.paths.dedup();

@@ -2,10 +2,10 @@
 
 use crate::args;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output::Out;
 
-pub(crate) fn run(args: &args::Rollback, context: &Context, out: &mut Out) -> Result<(), Failure> {
+pub(crate) fn run(args: &args::Rollback, context: &Context, out: &mut Out) -> Result<(), CliError> {
     let store = context.open_to_write(&args.save.writer)?;
     let old = store.snapshot_at(args.revision.as_str())?;
     let mut transaction = store.begin()?;

@@ -7,11 +7,11 @@ use serde_json::json;
 
 use crate::args;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output::{MINUS, Out, PLUS, STRONG};
 use crate::term::{bytes, clean, count, time};
 
-pub(crate) fn run(args: &args::Show, context: &Context, out: &mut Out) -> Result<(), Failure> {
+pub(crate) fn run(args: &args::Show, context: &Context, out: &mut Out) -> Result<(), CliError> {
     let store = context.open()?;
     let entry = store.entry(args.revision.as_str())?;
     let names = |paths: &[StorePath]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();

@@ -6,11 +6,11 @@ use genstore::Health;
 
 use super::verify;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output::{MINUS, Out, PLUS};
 use crate::term::{bytes, clean, count, time};
 
-pub(crate) fn run(context: &Context, out: &mut Out) -> Result<(), Failure> {
+pub(crate) fn run(context: &Context, out: &mut Out) -> Result<(), CliError> {
     let store = context.open()?;
     let status = store.status()?;
     let healthy = matches!(status.health, Health::Ok);
@@ -34,7 +34,7 @@ pub(crate) fn run(context: &Context, out: &mut Out) -> Result<(), Failure> {
         writeln!(out, "interrupted {}", numbers.join(", "))?;
         writeln!(
             out,
-            "\nA save was begun under each of these numbers and not committed: it was cut off, or is going on\n\
+            "\nA commit was begun under each of these numbers and not committed: it was cut off, or is going on\n\
              just now. (Or CURRENT is an older copy, and knows nothing of it.) What it wrote is never read, and\n\
              no number is used again. Those files may be the rest of somebody's edit; nothing deletes them."
         )?;

@@ -6,12 +6,12 @@ use genstore::{Finding, Severity, VerifyOptions, VerifyScope};
 
 use crate::args;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::error::CliError;
 use crate::output::{MARK, MINUS, Out, PLUS};
 use crate::progress::Bar;
 use crate::term::{bytes, clean, count};
 
-pub(crate) fn run(args: &args::Verify, context: &Context, out: &mut Out) -> Result<(), Failure> {
+pub(crate) fn run(args: &args::Verify, context: &Context, out: &mut Out) -> Result<(), CliError> {
     let store = context.open()?;
     let scope = match &args.at {
         Some(revision) => VerifyScope::Generation(store.resolve(revision.as_str())?),
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &args::Verify, context: &Context, out: &mut Out) -> Resu
 }
 
 /// Severity, kind, path, generation, detail.
-pub(crate) fn line(finding: &Finding, out: &mut Out) -> Result<(), Failure> {
+pub(crate) fn line(finding: &Finding, out: &mut Out) -> Result<(), CliError> {
     let style = match finding.severity {
         Severity::Error => MINUS,
         _ => MARK,

@@ -75,7 +75,7 @@ fn commit_makes_the_store_only_when_asked() {
 }
 
 #[test]
-fn commit_into_a_folder_prunes_that_folder_only() {
+fn commit_into_a_directory_prunes_that_directory_only() {
     let sandbox = Sandbox::with_store();
     sandbox.put("keep.txt", "keep");
     sandbox.put("shops/old.txt", "old");
@@ -268,7 +268,7 @@ fn status_says_where_the_store_stands() {
 }
 
 #[test]
-fn status_explains_an_interrupted_save() {
+fn status_explains_an_interrupted_commit() {
     let sandbox = three_generations();
     // What a crash leaves: bytes under a number that was never committed.
     fs::write(sandbox.store().join("data/index.txt.g4"), "half an ed").unwrap();
@@ -277,7 +277,7 @@ fn status_explains_an_interrupted_save() {
     assert!(status.contains("nothing deletes them"), "{status}");
     assert_eq!(sandbox.one_json(&["status"])["interrupted"], serde_json::json!([4]));
     let verified = sandbox.ok(&["verify", "--all"]);
-    assert!(verified.lines().any(|line| line.contains("interrupted_save")), "{verified}");
+    assert!(verified.lines().any(|line| line.contains("interrupted_commit")), "{verified}");
     assert!(verified.ends_with("read\n") && verified.contains("\nok: "), "{verified}");
     // Its number is skipped and its file stays.
     sandbox.put("index.txt", "a whole edit");

@@ -146,12 +146,12 @@ fn documents() -> Vec<PathBuf> {
     documents
 }
 
-/// Whether a document that names this between backticks means a file or folder of the project.
+/// Whether a document that names this between backticks means a file or directory of the project.
 fn is_of_the_project(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte);
-    let folders = ["src/", "crates/", "tests/", "docs/", "examples/", "benches/", "fuzz/", ".ci/"];
+    let directories = ["src/", "crates/", "tests/", "docs/", "examples/", "benches/", "fuzz/", ".ci/"];
     name.bytes().all(is_plain)
-        && (folders.iter().any(|folder| name.starts_with(folder))
+        && (directories.iter().any(|directory| name.starts_with(directory))
             || [".rs", ".py", ".md"].iter().any(|ending| name.ends_with(ending)))
 }
 

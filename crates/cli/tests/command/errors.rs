@@ -261,9 +261,9 @@ fn a_degraded_store_is_read_with_a_warning_and_5() {
     assert_eq!(sandbox.store_bytes(), before);
 
     sandbox.write("x", "x");
-    let saved = sandbox.run(&["put", "x", "x", "-m", "m"]);
-    assert_eq!((saved.code, saved.stdout.as_slice()), (5, &b""[..]), "{}", saved.stderr);
-    assert!(saved.stderr.lines().last().unwrap().contains("damaged"), "{}", saved.stderr);
+    let committed = sandbox.run(&["put", "x", "x", "-m", "m"]);
+    assert_eq!((committed.code, committed.stdout.as_slice()), (5, &b""[..]), "{}", committed.stderr);
+    assert!(committed.stderr.lines().last().unwrap().contains("damaged"), "{}", committed.stderr);
     assert_eq!(sandbox.ok_code(5, &["cat", "a.txt"]), "two");
 }
 
@@ -318,7 +318,7 @@ fn a_newer_format_is_refused_by_name() {
 }
 
 #[test]
-fn too_many_open_files_save_nothing_and_leave_nothing() {
+fn too_many_open_files_commit_nothing_and_leave_nothing() {
     let sandbox = Sandbox::with_store();
     for number in 0..40 {
         sandbox.write(format!("many/f{number}"), "x");

@@ -42,7 +42,7 @@ fn init() {
 }
 
 #[test]
-fn what_was_saved() {
+fn what_was_committed() {
     let sandbox = Sandbox::with_store();
     sandbox.write("in/a.json", "{\"x\": 1}");
     let commit = sandbox.one_json(&["commit", "in", "-m", "one"]);

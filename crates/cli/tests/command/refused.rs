@@ -102,7 +102,7 @@ fn a_directory_that_is_not_there_or_is_a_file() {
 }
 
 #[test]
-fn put_saves_regular_files_only() {
+fn put_commits_regular_files_only() {
     let sandbox = ready();
     for (what, said) in [("in", "directory"), ("/dev/zero", "device")] {
         let sentence = sandbox.fails(7, &["put", "a", what, "-m", "m"]);

@@ -134,11 +134,11 @@ impl Sandbox {
         lines.remove(0)
     }
 
-    /// Saves these bytes with `put` from standard input.
+    /// Commits these bytes with `put` from standard input.
     #[track_caller]
     pub fn put(&self, path: &str, bytes: impl AsRef<[u8]>) {
         let file = self.write("put-input", bytes);
-        self.ok(&["put", path, file.to_str().unwrap(), "-m", &format!("save {path}")]);
+        self.ok(&["put", path, file.to_str().unwrap(), "-m", &format!("commit {path}")]);
     }
 
     /// Must fail with this code, print nothing, and explain itself in one sentence, which is returned.

@@ -1,4 +1,4 @@
-//! Open files, flushes, the clock and randomness.
+//! Open files, fsyncs, the clock and randomness.
 
 use std::io::{ErrorKind as K, Read, Write};
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn length(fs: &dyn Fs, path: &str) -> u64 {
 }
 
 #[test]
-fn l3_what_is_written_is_read_at_once_and_in_pieces() {
+fn what_is_written_is_read_at_once_and_in_pieces() {
     on_both(|fs| {
         let mut writer = fs.create("file", Access::ReadOnly).unwrap();
         let mut reader = fs.open("file").unwrap();
@@ -48,7 +48,7 @@ fn l3_what_is_written_is_read_at_once_and_in_pieces() {
 }
 
 #[test]
-fn l3_a_file_is_open_for_one_thing() {
+fn a_file_is_open_for_one_thing() {
     on_both(|fs| {
         let mut writer = fs.create("file", Access::ReadOnly).unwrap();
         writer.write_all(b"content").unwrap();
@@ -60,7 +60,7 @@ fn l3_a_file_is_open_for_one_thing() {
 }
 
 #[test]
-fn l3_whoever_reads_keeps_what_was_removed_or_replaced() {
+fn whoever_reads_keeps_what_was_removed_or_replaced() {
     on_both(|fs| {
         write(fs, "removed", "removed while it is open");
         write(fs, "replaced", "replaced while it is open");
@@ -79,9 +79,9 @@ fn l3_whoever_reads_keeps_what_was_removed_or_replaced() {
 }
 
 #[test]
-fn l3_whoever_writes_goes_on_under_another_name_or_none() {
+fn whoever_writes_goes_on_under_another_name_or_none() {
     on_both(|fs| {
-        assert!(fs.make_dir("dir").unwrap());
+        assert!(fs.create_dir("dir").unwrap());
         let mut moved = fs.create("moved", Access::ReadOnly).unwrap();
         let mut removed = fs.create("dir/removed", Access::ReadOnly).unwrap();
         moved.write_all(b"before").unwrap();
@@ -89,8 +89,8 @@ fn l3_whoever_writes_goes_on_under_another_name_or_none() {
         fs.remove("dir/removed").unwrap();
         moved.write_all(b" after").unwrap();
         removed.write_all(b"nowhere").unwrap();
-        moved.flush_durably().unwrap();
-        removed.flush_durably().unwrap();
+        moved.sync().unwrap();
+        removed.sync().unwrap();
         assert_eq!(removed.length().unwrap(), 7);
         assert_eq!(read(fs, "dir/new"), b"before after");
         assert_eq!(fs.list("dir").unwrap().len(), 1);
@@ -103,45 +103,45 @@ fn l3_whoever_writes_goes_on_under_another_name_or_none() {
 }
 
 #[test]
-fn l3_flushes_change_nothing_that_is_seen() {
+fn syncs_change_nothing_that_is_seen() {
     on_both(|fs| {
-        assert!(fs.make_dir("dir").unwrap());
-        let whole = fs.whole_flush().unwrap();
+        assert!(fs.create_dir("dir").unwrap());
+        let whole = fs.syncfs().unwrap();
         let mut file = fs.create("dir/file", Access::ReadOnly).unwrap();
         file.write_all(b"content").unwrap();
         for _ in 0..2 {
-            file.flush_durably().unwrap();
-            fs.flush_dir("dir").unwrap();
-            fs.flush_dir("").unwrap();
+            file.sync().unwrap();
+            fs.sync_dir("dir").unwrap();
+            fs.sync_dir("").unwrap();
         }
         if let Some(whole) = whole {
-            whole.flush_durably().unwrap();
+            whole.sync().unwrap();
         }
         assert_eq!(read(fs, "dir/file"), b"content");
-        fs.open("dir/file").unwrap().flush_durably().unwrap();
+        fs.open("dir/file").unwrap().sync().unwrap();
     });
 }
 
 #[test]
-fn l3_the_simulated_disk_offers_a_flush_of_the_whole_when_told_to() {
+fn the_simulated_disk_offers_a_sync_of_the_whole_when_told_to() {
     use crate::fs::sim::{SimFs, disk::Disk};
     let fs = SimFs::start(Disk::default(), 1);
-    assert!(fs.whole_flush().unwrap().is_none());
-    fs.offer_whole(true);
-    fs.whole_flush().unwrap().unwrap().flush_durably().unwrap();
+    assert!(fs.syncfs().unwrap().is_none());
+    fs.offer_syncfs(true);
+    fs.syncfs().unwrap().unwrap().sync().unwrap();
 }
 
 #[test]
-fn l3_clock_randomness_and_process() {
+fn clock_randomness_and_process() {
     on_both(|fs| {
-        let (now, uptime) = (fs.now(), fs.uptime());
-        fs.pause(Duration::from_millis(2));
-        assert!(fs.uptime() >= uptime + Duration::from_millis(2));
+        let (now, monotonic) = (fs.now(), fs.monotonic());
+        fs.sleep(Duration::from_millis(2));
+        assert!(fs.monotonic() >= monotonic + Duration::from_millis(2));
         assert!(fs.now() > now);
         assert_ne!(fs.random().unwrap(), fs.random().unwrap());
         assert_eq!(fs.process(), fs.process());
         assert!(fs.process().boot.is_some());
-        assert!(fs.is_in_place().unwrap());
-        assert!(fs.carrier().unwrap().free_bytes > 0);
+        assert!(fs.is_same_dir().unwrap());
+        assert!(fs.info().unwrap().free_bytes > 0);
     });
 }

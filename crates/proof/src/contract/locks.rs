@@ -12,7 +12,7 @@ fn take(fs: &dyn Fs, mode: LockMode) -> Option<Box<dyn FsLock>> {
 }
 
 #[test]
-fn l3_who_excludes_whom() {
+fn who_excludes_whom() {
     for (first, second, together) in [
         (LockMode::Shared, LockMode::Shared, true),
         (LockMode::Shared, LockMode::Exclusive, false),
@@ -31,7 +31,7 @@ fn l3_who_excludes_whom() {
 }
 
 #[test]
-fn l3_a_lock_of_one_file_is_none_of_another() {
+fn a_lock_of_one_file_is_none_of_another() {
     on_both(|fs| {
         let held = take(fs, LockMode::Exclusive).unwrap();
         let other = fs.try_lock("other", LockMode::Exclusive).unwrap().unwrap();
@@ -44,7 +44,7 @@ fn l3_a_lock_of_one_file_is_none_of_another() {
 }
 
 #[test]
-fn l3_the_last_holder_has_it_alone() {
+fn the_last_holder_has_it_alone() {
     on_both(|fs| {
         let (first, second) = (take(fs, LockMode::Shared).unwrap(), take(fs, LockMode::Shared).unwrap());
         assert_eq!(first.identity().unwrap(), second.identity().unwrap());
@@ -63,7 +63,7 @@ fn l3_the_last_holder_has_it_alone() {
 }
 
 #[test]
-fn l3_a_note_is_what_was_noted_last() {
+fn a_note_is_what_was_noted_last() {
     on_both(|fs| {
         let lock = take(fs, LockMode::Exclusive).unwrap();
         assert_eq!(lock.note().unwrap(), b"");
@@ -87,7 +87,7 @@ fn l3_a_note_is_what_was_noted_last() {
 }
 
 #[test]
-fn l3_a_file_that_is_there_is_locked_as_it_is() {
+fn a_file_that_is_there_is_locked_as_it_is() {
     on_both(|fs| {
         write(fs, "lock", "a note of long ago");
         let lock = take(fs, LockMode::Exclusive).unwrap();
@@ -98,7 +98,7 @@ fn l3_a_file_that_is_there_is_locked_as_it_is() {
 }
 
 #[test]
-fn l3_a_lock_whose_name_is_gone_excludes_nobody() {
+fn a_lock_whose_name_is_gone_excludes_nobody() {
     on_both(|fs| {
         let held = take(fs, LockMode::Exclusive).unwrap();
         held.set_note(b"first").unwrap();
@@ -114,7 +114,7 @@ fn l3_a_lock_whose_name_is_gone_excludes_nobody() {
 }
 
 #[test]
-fn l3_only_the_locks_own_name_is_removed() {
+fn only_the_locks_own_name_is_removed() {
     on_both(|fs| {
         let held = take(fs, LockMode::Exclusive).unwrap();
         fs.remove_locked("lock", &*held).unwrap();
@@ -125,7 +125,7 @@ fn l3_only_the_locks_own_name_is_removed() {
         fs.remove_locked("lock", &*held).unwrap();
         assert_eq!(read(fs, "lock"), b"new", "the name has become that of another file");
         fs.rename("lock", "moved").unwrap();
-        assert!(fs.make_dir("lock").unwrap());
+        assert!(fs.create_dir("lock").unwrap());
         fs.remove_locked("lock", &*new).unwrap();
         assert_eq!(fs.list("lock").unwrap(), []);
         fs.remove_locked("moved", &*new).unwrap();

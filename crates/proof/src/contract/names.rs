@@ -4,15 +4,15 @@ use std::io::{self, ErrorKind as K};
 
 use super::{on_both, read, tree, write};
 use crate::fs::LockMode;
-use crate::fs::{Access, FileKind, Fs, Listed};
+use crate::fs::{Access, DirEntry, FileKind, Fs};
 
 /// A file, a directory with a file in it, and an empty one.
 fn fill(fs: &dyn Fs) {
     write(fs, "file", "old");
     write(fs, "other", "other");
-    assert!(fs.make_dir("dir").unwrap());
+    assert!(fs.create_dir("dir").unwrap());
     write(fs, "dir/inner", "inner");
-    assert!(fs.make_dir("empty").unwrap());
+    assert!(fs.create_dir("empty").unwrap());
 }
 
 /// The sorts of names: a file, a directory that is not empty, nothing, something in a directory that is missing,
@@ -76,7 +76,7 @@ fn table() -> Vec<Row> {
         ),
         (
             "make_dir",
-            |fs, path| Ok(if fs.make_dir(path)? { "made" } else { "was there" }),
+            |fs, path| Ok(if fs.create_dir(path)? { "made" } else { "was there" }),
             [Ok("was there"), Ok("was there"), Ok("made"), MISSING, FOREIGN, MISSING, LONG, LONG],
         ),
         (
@@ -105,7 +105,7 @@ fn table() -> Vec<Row> {
         ),
         (
             "flush_dir",
-            |fs, path| fs.flush_dir(path).map(done),
+            |fs, path| fs.sync_dir(path).map(done),
             [FOREIGN, DONE, MISSING, MISSING, FOREIGN, DONE, LONG, LONG],
         ),
         (
@@ -142,7 +142,7 @@ fn table() -> Vec<Row> {
 }
 
 #[test]
-fn l3_every_operation_on_every_sort_of_name() {
+fn every_operation_on_every_sort_of_name() {
     for (number, name) in names().iter().enumerate() {
         for (operation, call, expected) in table() {
             on_both(|fs| {
@@ -160,11 +160,11 @@ fn l3_every_operation_on_every_sort_of_name() {
 
 /// Renames from each sort of name.
 #[test]
-fn l3_what_can_be_renamed() {
+fn what_can_be_renamed() {
     let expected = [DONE, DONE, MISSING, MISSING, FOREIGN, MISSING, LONG, LONG];
     let ways: [Rename; 2] = [|fs, from, to| fs.rename(from, to), |fs, from, to| fs.rename_new(from, to)];
     for (name, expected) in names().iter().zip(expected) {
-        // A directory is not renamed where that must not replace anything: no save does it.
+        // A directory is not renamed where that must not replace anything: no commit does it.
         for way in ways.into_iter().take(if name == "dir" { 1 } else { 2 }) {
             on_both(|fs| {
                 fill(fs);
@@ -184,7 +184,7 @@ fn l3_what_can_be_renamed() {
 }
 
 #[test]
-fn l3_a_rename_replaces_and_leaves_one_name() {
+fn a_rename_replaces_and_leaves_one_name() {
     on_both(|fs| {
         fill(fs);
         fs.rename("other", "dir/inner").unwrap();
@@ -202,7 +202,7 @@ fn l3_a_rename_replaces_and_leaves_one_name() {
 }
 
 #[test]
-fn l3_a_directory_is_renamed_with_all_in_it_and_replaces_only_an_empty_one() {
+fn a_directory_is_renamed_with_all_in_it_and_replaces_only_an_empty_one() {
     on_both(|fs| {
         fill(fs);
         let rename = |from, to| fs.rename(from, to).map(done).map_err(|error| error.kind());
@@ -227,32 +227,32 @@ fn l3_a_directory_is_renamed_with_all_in_it_and_replaces_only_an_empty_one() {
 }
 
 #[test]
-fn l3_names_that_are_removed_are_free_again() {
+fn names_that_are_removed_are_free_again() {
     on_both(|fs| {
         fill(fs);
         fs.remove("dir/inner").unwrap();
         assert_eq!(fs.remove("dir/inner").unwrap_err().kind(), K::NotFound);
         fs.remove_dir("dir").unwrap();
         assert_eq!(fs.list("dir").unwrap_err().kind(), K::NotFound);
-        assert_eq!(fs.flush_dir("dir").unwrap_err().kind(), K::NotFound);
-        assert!(fs.make_dir("dir").unwrap());
-        assert!(!fs.make_dir("dir").unwrap());
+        assert_eq!(fs.sync_dir("dir").unwrap_err().kind(), K::NotFound);
+        assert!(fs.create_dir("dir").unwrap());
+        assert!(!fs.create_dir("dir").unwrap());
         assert_eq!(fs.list("dir").unwrap(), []);
         fs.remove_dir("dir").unwrap();
         write(fs, "dir", "a file now");
-        assert!(!fs.make_dir("dir").unwrap(), "something has that name");
+        assert!(!fs.create_dir("dir").unwrap(), "something has that name");
         assert_eq!(read(fs, "dir"), b"a file now");
     });
 }
 
 #[test]
-fn l3_a_directory_is_listed_in_the_order_of_bytes() {
+fn a_directory_is_listed_in_the_order_of_bytes() {
     on_both(|fs| {
         for name in ["b", "a.b", "a", "Z", "é", "z", "a-b", "0"] {
             write(fs, name, "");
         }
-        assert!(fs.make_dir("a!").unwrap());
-        let listed = |name: &str| Listed { name: name.into(), is_directory: name == "a!", is_utf8: true };
+        assert!(fs.create_dir("a!").unwrap());
+        let listed = |name: &str| DirEntry { name: name.into(), is_directory: name == "a!", is_utf8: true };
         let expected = ["0", "Z", "a", "a!", "a-b", "a.b", "b", "z", "é"].map(listed);
         assert_eq!(fs.list("").unwrap(), expected);
         assert_eq!(fs.list("a!").unwrap(), []);
@@ -260,7 +260,7 @@ fn l3_a_directory_is_listed_in_the_order_of_bytes() {
 }
 
 #[test]
-fn l3_a_name_of_255_bytes_is_not_too_long_and_a_path_of_4096_is() {
+fn a_name_of_255_bytes_is_not_too_long_and_a_path_of_4096_is() {
     on_both(|fs| {
         let name = "n".repeat(255);
         write(fs, &name, "long");

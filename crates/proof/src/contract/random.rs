@@ -30,16 +30,16 @@ enum Action {
     Write(usize, usize),
     Read(usize, usize),
     Length(usize),
-    Flush(usize),
+    Sync(usize),
     Close(usize),
     Stat(Path),
-    MakeDir(Path),
+    CreateDir(Path),
     Remove(Path),
     RemoveDir(Path),
     Rename(Path, Path),
     RenameNew(Path, Path),
     List(Path),
-    FlushDir(Path),
+    SyncDir(Path),
     Lock(usize, Path, bool),
     Unlock(usize),
     Same(usize, usize),
@@ -67,7 +67,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         1 => hand().prop_map(A::Length),
         1 => hand().prop_map(A::Close),
         3 => path().prop_map(A::Stat),
-        5 => path().prop_map(A::MakeDir),
+        5 => path().prop_map(A::CreateDir),
         3 => path().prop_map(A::Remove),
         2 => path().prop_map(A::RemoveDir),
         5 => (path(), path()).prop_map(|(from, to)| A::Rename(from, to)),
@@ -82,8 +82,8 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         2 => (path(), hand()).prop_map(|(path, hand)| A::RemoveLocked(path, hand)),
     ];
     // Those wait for the disk.
-    let flush = prop_oneof![hand().prop_map(A::Flush), path().prop_map(A::FlushDir)];
-    proptest::collection::vec(prop_oneof![60 => action, 1 => flush], 1..OPERATIONS)
+    let sync = prop_oneof![hand().prop_map(A::Sync), path().prop_map(A::SyncDir)];
+    proptest::collection::vec(prop_oneof![60 => action, 1 => sync], 1..OPERATIONS)
 }
 
 /// A process with what it has open.
@@ -128,23 +128,23 @@ impl Process<'_> {
                 let Some(file) = &self.files[*hand] else { return Ok("no file".into()) };
                 format!("length {}", file.length()?)
             }
-            Action::Flush(hand) => {
+            Action::Sync(hand) => {
                 let Some(file) = &self.files[*hand] else { return Ok("no file".into()) };
-                format!("flushed {:?}", file.flush_durably()?)
+                format!("fsynced {:?}", file.sync()?)
             }
             Action::Stat(path) => match fs.stat(path)? {
                 // What a directory's length is, each file system says in its own way.
                 Some(stat) if stat.kind == FileKind::Directory => "a directory".into(),
                 other => format!("{other:?}"),
             },
-            Action::MakeDir(path) => format!("made {}", fs.make_dir(path)?),
+            Action::CreateDir(path) => format!("made {}", fs.create_dir(path)?),
             Action::Remove(path) => format!("removed {:?}", fs.remove(path)?),
             Action::RemoveDir(path) => format!("removed {:?}", fs.remove_dir(path)?),
-            Action::RenameNew(from, _) if self.is_dir(from) => "no save renames a directory".into(),
+            Action::RenameNew(from, _) if self.is_dir(from) => "no commit renames a directory".into(),
             Action::Rename(from, to) => format!("renamed {:?}", fs.rename(from, to)?),
             Action::RenameNew(from, to) => format!("renamed {:?}", fs.rename_new(from, to)?),
             Action::List(path) => format!("{:?}", fs.list(path)?),
-            Action::FlushDir(path) => format!("flushed {:?}", fs.flush_dir(path)?),
+            Action::SyncDir(path) => format!("fsynced {:?}", fs.sync_dir(path)?),
             Action::Lock(hand, path, alone) => {
                 let mode = if *alone { LockMode::Exclusive } else { LockMode::Shared };
                 let lock = fs.try_lock(path, mode)?;
@@ -193,7 +193,7 @@ fn run(fs: &dyn Fs, actions: &[Action]) -> (Vec<String>, Tree) {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the time that it took is reported")]
-fn l3_random_operations_give_the_same_on_both() {
+fn random_operations_give_the_same_on_both() {
     let (runs, seed, start) = (budget::runs(RUNS), budget::seed(), std::time::Instant::now());
     let config = Config {
         cases: u32::try_from(runs).unwrap_or(u32::MAX),
@@ -225,7 +225,7 @@ fn l3_random_operations_give_the_same_on_both() {
     }
     assert!(failures * 10 > operations, "some operations are refused: {failures} of {operations}");
     println!(
-        "L3: {runs} sequences, {operations} operations on both file systems, {failures} of them refused, {} s, \
+        "contract: {runs} sequences, {operations} operations on both file systems, {failures} of them refused, {} s, \
          0 differences, seed {seed}",
         start.elapsed().as_secs()
     );

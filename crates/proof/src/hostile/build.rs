@@ -17,14 +17,14 @@ use crate::format::entry::Entry;
 use crate::format::json::Extra;
 use crate::format::manifest::{Change, GenerationKind, Manifest};
 use crate::format::names::Name;
-use crate::format::pointer::{Link, Pointer};
+use crate::format::pointer::{ManifestRef, Pointer};
 use crate::hash::{Blake3, StoreId};
 use crate::path::StorePath;
 use crate::revision::Generation;
 
 /// The most steps.
 const STEPS_MAX: usize = 48;
-/// The paths that are put: some are twins, some are folders of others.
+/// The paths that are put: some are twins, some are directories of others.
 const PATHS: [&str; 14] =
     ["a", "A", "a/b", "a/B", "b", "c/d/e", "c/d", "ä", "Ä", "x y", "a!", "é/ß", "ſ", "s"];
 /// The numbers that a lie may name beside the right ones.
@@ -32,7 +32,7 @@ const NUMBERS: [u64; 6] = [1, 2, 3, 1_000_003, 9_999_999_998, 9_999_999_999];
 
 /// One generation that was made.
 struct Made {
-    link: Link,
+    link: ManifestRef,
     table: BTreeMap<String, Entry>,
 }
 
@@ -86,7 +86,7 @@ impl Builder<'_, '_> {
                     self.disk.remove(&name);
                 } else {
                     self.disk.remove(&name);
-                    self.disk.make_dirs(&name);
+                    self.disk.create_dirs(&name);
                 }
                 Ok(())
             }
@@ -114,7 +114,7 @@ impl Builder<'_, '_> {
     }
 
     /// A link that was made, or one with another hash or number.
-    fn link(&mut self) -> Result<Link> {
+    fn link(&mut self) -> Result<ManifestRef> {
         let generation = self.number()?;
         let is_right = self.byte()? % 4;
         let known = self.made.iter().rev().find(|made| made.link.generation == generation);
@@ -122,7 +122,7 @@ impl Builder<'_, '_> {
             (1..=3, Some(made)) => made.link.manifest,
             _ => Blake3::of(b"another manifest"),
         };
-        Ok(Link { generation, manifest })
+        Ok(ManifestRef { generation, manifest })
     }
 
     fn name(&mut self) -> Result<String> {
@@ -219,8 +219,8 @@ impl Builder<'_, '_> {
             document = self.edit(&document)?;
         }
         self.disk.write(&Name::Manifest(number).to_string(), &document);
-        let link = Link { generation: number, manifest: Blake3::of(&document) };
-        // Unless it is a save that was interrupted, or a second history.
+        let link = ManifestRef { generation: number, manifest: Blake3::of(&document) };
+        // Unless it is a commit that was interrupted, or a second history.
         if lies & 128 == 0 {
             self.made.push(Made { link, table });
         }

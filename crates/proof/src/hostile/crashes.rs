@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::disk::{Disk, Tree};
 use super::operations::{Op, Run, unnumbered};
-use crate::fs::op::Op as Asked;
-use crate::fs::sim::cut::Cut;
+use crate::fs::op::Op as PassThrough;
+use crate::fs::sim::crash_point::CrashPoint;
 use crate::fs::sim::{self, SimFs};
 
 /// The bytes of one step.
@@ -22,14 +22,14 @@ const WAYS: u64 = 64;
 /// How many moments at the end of an operation are taken more often than the others.
 const LATE: usize = 8;
 
-/// Paths that can stand together. A save of so many files is flushed as a whole where the system offers that.
+/// Paths that can stand together. A commit of so many files is fsynced as a whole where the system offers that.
 const MANY: [&str; 8] = ["a", "b", "c", "d/x", "d/y", "d/e/z", "a b", "a!"];
 
-/// When the power is cut, and which of the things are lost that no flush has promised.
+/// When the power is cut, and which of the things are lost that no fsync has promised.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct PowerCut {
     /// Which of the moments at which the disk is another one. Every second number is of one of the last [`LATE`]: that
-    /// is where a save comes to be there.
+    /// is where a commit comes to be there.
     moment: u8,
     way: u16,
 }
@@ -44,9 +44,9 @@ impl PowerCut {
         let early = if self.moment.is_multiple_of(2) { 0 } else { points.len().saturating_sub(LATE) };
         let point = points[early + usize::from(self.moment / 2) * (points.len() - early) / 128];
         let done = recorded.get(point).map_or_else(|| fs.disk(), |step| step.before.clone());
-        let undecided = Cut::new(&done, u64::from(self.way));
-        let picks = undecided.picks(WAYS);
-        (point, undecided.image(&picks[usize::from(self.way) % picks.len()]).disk)
+        let undecided = CrashPoint::new(&done, u64::from(self.way));
+        let choices = undecided.choices(WAYS);
+        (point, undecided.image(&choices[usize::from(self.way) % choices.len()]).disk)
     }
 }
 
@@ -54,7 +54,7 @@ impl PowerCut {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Crash {
     PowerCut(PowerCut),
-    /// All processes are killed after the last swap of the pointer and before the flush after it. Without a swap it does
+    /// All processes are killed after the last swap of the pointer and before the fsync after it. Without a swap it does
     /// not come.
     Killed,
 }
@@ -69,13 +69,13 @@ pub(super) struct Step {
 }
 
 impl Step {
-    /// Saves are interrupted more often than anything else.
+    /// Commits are interrupted more often than anything else.
     pub(super) fn of([kind, who, one, two, chance, moment, high, low]: [u8; WIDTH]) -> Self {
         let op = Op::of([kind, who, one, two]);
-        let is_save = matches!(op, Op::Commit { .. } | Op::Rollback { .. });
+        let is_commit = matches!(op, Op::Commit { .. } | Op::Rollback { .. });
         // A commit has no use for these bytes.
         let is_of_many = matches!(op, Op::Commit { .. }) && one < 48;
-        let crash = match (chance, is_save) {
+        let crash = match (chance, is_commit) {
             (..80, true) | (..6, false) => {
                 Some(Crash::PowerCut(PowerCut { moment, way: u16::from_be_bytes([high, low]) }))
             }
@@ -96,11 +96,11 @@ pub(super) struct Cuts {
     pub(super) old: u64,
     /// How often one was in flight and gone, and has left names that take its number.
     pub(super) interrupted: u64,
-    /// How often the writer was killed before it could flush what it had swapped in.
+    /// How often the writer was killed before it could fsync what it had swapped in.
     pub(super) killed: u64,
     /// How often a power cut took such a generation away.
-    pub(super) unsettled: u64,
-    /// How often the power was cut upon an operation that flushes the whole.
+    pub(super) unsynced: u64,
+    /// How often the power was cut upon an operation that fsyncs the whole.
     pub(super) whole: u64,
 }
 
@@ -122,7 +122,7 @@ pub(super) fn run(steps: &[Step]) -> Cuts {
             fs.record();
         }
         run.step(op, &format!("{at}"));
-        if (run.outcomes.saved, run.outcomes.unchanged) != (before.saved, before.unchanged) {
+        if (run.outcomes.committed, run.outcomes.unchanged) != (before.committed, before.unchanged) {
             lasts = run.model.head().number;
         }
         let recorded = fs.recording();
@@ -140,18 +140,18 @@ pub(super) fn run(steps: &[Step]) -> Cuts {
             Some(Crash::PowerCut(cut)) => {
                 let (point, left) = cut.leaves(&fs, &recorded);
                 met.all += 1;
-                met.whole += u64::from(recorded.iter().any(|step| step.op == Asked::FlushWhole));
+                met.whole += u64::from(recorded.iter().any(|step| step.op == PassThrough::SyncFs));
                 fs = SimFs::start(left, met.all);
-                fs.offer_whole(met.all % 2 == 0);
+                fs.offer_syncfs(met.all % 2 == 0);
                 let what = format!("after operation {at}, {op:?}, power cut {point} of {}", recorded.len());
                 let acknowledged = if point == recorded.len() { lasts } else { acknowledged };
-                let is_in_flight = point < recorded.len() && run.outcomes.saved > before.saved;
+                let is_in_flight = point < recorded.len() && run.outcomes.committed > before.committed;
                 let names = run.model.interrupted.len();
                 let lost = run.restart(Disk::on(Arc::new(fs.clone())), acknowledged, &what);
                 met.new += u64::from(is_in_flight && lost == 0);
                 met.old += u64::from(is_in_flight && lost > 0);
                 met.interrupted += u64::from(is_in_flight && run.model.interrupted.len() > names);
-                met.unsettled += u64::from(lost > u64::from(is_in_flight));
+                met.unsynced += u64::from(lost > u64::from(is_in_flight));
                 lasts = run.model.head().number;
             }
         }

@@ -59,19 +59,21 @@ impl Disk {
         self.fs.process().boot
     }
 
-    /// Puts a file there in place of another one. Does nothing where a folder or a file is in the way.
+    /// Puts a file there in place of another one. Does nothing where a directory or a file is in the way.
     pub(super) fn write(&self, path: &str, bytes: &[u8]) {
-        self.make_dirs(path.rsplit_once('/').map_or("", |(folder, _)| folder));
+        self.create_dirs(path.rsplit_once('/').map_or("", |(directory, _)| directory));
         let _ = self.fs.remove(path);
         if let Ok(mut file) = self.fs.create(path, Access::Writable) {
             file.write_all(bytes).unwrap();
         }
     }
 
-    /// Makes a folder and those above it, as far as nothing is in the way.
-    pub(super) fn make_dirs(&self, path: &str) {
-        for folder in crate::path::folders(&format!("{path}/")).filter(|folder| !folder.is_empty()) {
-            let _ = self.fs.make_dir(folder);
+    /// Makes a directory and those above it, as far as nothing is in the way.
+    pub(super) fn create_dirs(&self, path: &str) {
+        for directory in
+            crate::path::directories(&format!("{path}/")).filter(|directory| !directory.is_empty())
+        {
+            let _ = self.fs.create_dir(directory);
         }
     }
 
@@ -83,12 +85,13 @@ impl Disk {
     /// Everything that is there but locks, whose notes mean nothing.
     pub(super) fn tree(&self) -> Tree {
         let mut tree = Tree::new();
-        let mut folders = vec![String::new()];
-        while let Some(folder) = folders.pop() {
-            for listed in self.fs.list(&folder).unwrap() {
-                let path = if folder.is_empty() { listed.name } else { format!("{folder}/{}", listed.name) };
+        let mut directories = vec![String::new()];
+        while let Some(directory) = directories.pop() {
+            for listed in self.fs.list(&directory).unwrap() {
+                let path =
+                    if directory.is_empty() { listed.name } else { format!("{directory}/{}", listed.name) };
                 if listed.is_directory {
-                    folders.push(path);
+                    directories.push(path);
                 } else if !path.starts_with("locks/") {
                     let mut bytes = Vec::new();
                     self.fs.open(&path).unwrap().read_to_end(&mut bytes).unwrap();

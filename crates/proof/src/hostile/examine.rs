@@ -27,7 +27,7 @@ fn assert_read(error: &Error) {
     assert_explained(error, &[NotFound, Corrupt, Unsupported, Io]);
 }
 
-/// What a save may change beside what it adds.
+/// What a commit may change beside what it adds.
 fn without_pointer(mut tree: Tree) -> Tree {
     tree.retain(|name, _| !name.starts_with("CURRENT"));
     tree
@@ -170,32 +170,32 @@ fn read_snapshot(store: &Store, snapshot: &Snapshot, tree: &Tree) -> bool {
     is_whole
 }
 
-/// Saves a file and brings an old generation back, if the store lets us, and looks whether all is there.
+/// Commits a file and brings an old generation back, if the store lets us, and looks whether all is there.
 fn save(disk: &Disk, store: &Store, before: &Tree) {
     use ErrorKind::{Corrupt, Invalid, Io, NotFound, Unsupported};
     let Ok(head) = store.snapshot() else { return };
     let is_degraded = head.head.is_degraded();
     let mut tx = store.begin().expect("what can be read can be begun on");
     tx.put("zz/new", "the new bytes").unwrap();
-    let saved = match tx.commit("by the fuzzer") {
-        Ok(saved) => saved,
+    let committed = match tx.commit("by the fuzzer") {
+        Ok(committed) => committed,
         Err(error) => {
             assert_explained(&error, &[Corrupt, Invalid, Io, Unsupported]);
             assert!(
                 without_pointer(disk.tree()) == without_pointer(before.clone()),
-                "a failed save left something"
+                "a failed commit left something"
             );
             return;
         }
     };
-    assert!(!is_degraded, "nothing is saved on top of a damaged store");
-    if saved.changed {
-        assert!(saved.generation > head.generation());
+    assert!(!is_degraded, "nothing is committed on top of a damaged store");
+    if committed.changed {
+        assert!(committed.generation > head.generation());
     }
-    // Through the handle that saved, and through one that opens what is there.
-    for store in [store, &disk.open().expect("what was saved can be opened")] {
+    // Through the handle that committed, and through one that opens what is there.
+    for store in [store, &disk.open().expect("what was committed can be opened")] {
         let now = store.snapshot().unwrap();
-        assert_eq!(now.generation(), saved.generation);
+        assert_eq!(now.generation(), committed.generation);
         assert_eq!(now.get("zz/new").unwrap(), b"the new bytes");
         for entry in head.list("").iter().filter(|entry| entry.path.as_str() != "zz/new") {
             assert_eq!(now.entry(entry.path.as_str()).as_ref(), Some(entry));
@@ -204,7 +204,7 @@ fn save(disk: &Disk, store: &Store, before: &Tree) {
     }
     match store.rollback(head.generation(), "back") {
         Ok(back) => {
-            assert_eq!(back.changed, saved.changed);
+            assert_eq!(back.changed, committed.changed);
             let content = |snapshot: &Snapshot| -> Vec<_> {
                 snapshot.list("").into_iter().map(|entry| (entry.path, entry.blake3)).collect()
             };

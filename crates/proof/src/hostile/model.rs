@@ -59,7 +59,7 @@ enum Plan {
 
 /// A transaction.
 #[derive(Clone, Debug)]
-pub(super) struct Draft {
+pub(super) struct ChangeSet {
     base: Generation,
     plans: BTreeMap<Path, Plan>,
     reads: BTreeSet<Path>,
@@ -73,7 +73,7 @@ pub(super) struct Draft {
 pub(super) struct Model {
     /// The oldest first.
     pub(super) generations: Vec<Generation>,
-    /// The numbers of saves that a power cut ended and of which it left names. None of them is used again.
+    /// The numbers of commits that a power cut ended and of which it left names. None of them is used again.
     pub(super) interrupted: BTreeSet<u64>,
 }
 
@@ -105,8 +105,8 @@ impl Model {
         self.generations.iter().rev().nth(usize::try_from(steps).ok()?)
     }
 
-    pub(super) fn begin(&self) -> Draft {
-        Draft {
+    pub(super) fn begin(&self) -> ChangeSet {
+        ChangeSet {
             base: self.head().clone(),
             plans: BTreeMap::new(),
             reads: BTreeSet::new(),
@@ -118,7 +118,7 @@ impl Model {
 
     /// What the commit of a draft does. If it makes a generation, that is the last one afterwards, with the number
     /// after the highest of which there is a name: without power cuts no number is skipped.
-    pub(super) fn commit(&mut self, draft: &Draft, message: &str) -> Result<Saved, Refusal> {
+    pub(super) fn commit(&mut self, draft: &ChangeSet, message: &str) -> Result<Saved, Refusal> {
         let head = self.head().clone();
         if !draft.overwrite {
             self.check_conflicts(draft, &head)?;
@@ -166,7 +166,7 @@ impl Model {
         Ok(Saved { generation: number, changed: true, put, removed, bytes: written })
     }
 
-    fn check_conflicts(&self, draft: &Draft, head: &Generation) -> Result<(), Refusal> {
+    fn check_conflicts(&self, draft: &ChangeSet, head: &Generation) -> Result<(), Refusal> {
         let differs = |(path, plan): &(&Path, &Plan)| match (plan, head.files.get(*path)) {
             (Plan::Remove, live) => live.is_some(),
             (Plan::Write(bytes) | Plan::Link(File { bytes, .. }), live) => {
@@ -196,7 +196,7 @@ impl Model {
     }
 }
 
-/// Whether no path is a twin of another one, or a folder of another one.
+/// Whether no path is a twin of another one, or a directory of another one.
 fn can_stand_together<'a>(paths: impl Iterator<Item = &'a Path>) -> bool {
     let folds: Vec<String> = paths.map(|path| fold_of(path)).collect();
     let mut pairs =
@@ -206,7 +206,7 @@ fn can_stand_together<'a>(paths: impl Iterator<Item = &'a Path>) -> bool {
     })
 }
 
-impl Draft {
+impl ChangeSet {
     pub(super) fn base(&self) -> u64 {
         self.base.number
     }
@@ -270,11 +270,11 @@ impl Draft {
         wanted.cloned().collect()
     }
 
-    /// Brings back what a generation has under a path or in a folder; everything when none is given.
+    /// Brings back what a generation has under a path or in a directory; everything when none is given.
     pub(super) fn restore(&mut self, then: &Generation, part: Option<&str>) -> Result<(), Refusal> {
-        let folder = part.map(|part| format!("{part}/")).unwrap_or_default();
+        let directory = part.map(|part| format!("{part}/")).unwrap_or_default();
         let wanted =
-            |path: &&Path| part.is_none_or(|part| path.as_str() == part || path.starts_with(&folder));
+            |path: &&Path| part.is_none_or(|part| path.as_str() == part || path.starts_with(&directory));
         let both: BTreeSet<Path> =
             self.base.files.keys().chain(then.files.keys()).filter(wanted).cloned().collect();
         if part.is_some() && both.is_empty() {
@@ -288,7 +288,7 @@ impl Draft {
             }
         }
         self.reads.extend(both);
-        self.prefixes.insert(folder);
+        self.prefixes.insert(directory);
         self.restores = Some(then.number);
         Ok(())
     }

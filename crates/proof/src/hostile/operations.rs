@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::disk::{Disk, Tree};
-use super::model::{Draft, Generation, Model, Refusal, Saved};
+use super::model::{ChangeSet, Generation, Model, Refusal, Saved};
 use crate::engine::finding::FindingKind;
 use crate::error::{Error, ErrorKind};
 use crate::format::manifest::GenerationKind;
@@ -21,7 +21,7 @@ pub(super) const OPERATIONS_MAX: usize = 96;
 /// The bytes of one operation.
 pub(super) const WIDTH: usize = 4;
 
-/// Paths that a store takes, each with its fold: some are twins, some are folders of others.
+/// Paths that a store takes, each with its fold: some are twins, some are directories of others.
 const PATHS: [(&str, &str); 14] = [
     ("a", "a"),
     ("b", "b"),
@@ -120,7 +120,7 @@ impl Op {
 /// What the commits of a sequence came to.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Outcomes {
-    pub(super) saved: u64,
+    pub(super) committed: u64,
     pub(super) unchanged: u64,
     pub(super) conflicts: u64,
     pub(super) invalid: u64,
@@ -131,10 +131,10 @@ pub(super) struct Outcomes {
 pub(super) struct Run {
     pub(super) disk: Disk,
     pub(super) handles: [Store; 2],
-    pub(super) transactions: [Option<(Transaction, Draft)>; 2],
+    pub(super) transactions: [Option<(Transaction, ChangeSet)>; 2],
     pub(super) held: Vec<(Snapshot, Generation)>,
     pub(super) model: Model,
-    /// What the last power cut left of transactions and of a save: names without a number.
+    /// What the last power cut left of transactions and of a commit: names without a number.
     pub(super) left: BTreeSet<String>,
     pub(super) outcomes: Outcomes,
 }
@@ -201,7 +201,7 @@ impl Run {
         }
     }
 
-    fn transaction(&mut self, tx: usize) -> &mut (Transaction, Draft) {
+    fn transaction(&mut self, tx: usize) -> &mut (Transaction, ChangeSet) {
         let begin = || (self.handles[tx].begin().unwrap(), self.model.begin());
         self.transactions[tx].get_or_insert_with(begin)
     }
@@ -284,20 +284,20 @@ impl Run {
                 self.transaction(tx);
                 let (transaction, draft) = self.transactions[tx].take().unwrap();
                 assert_eq!(transaction.base().get(), draft.base(), "{what}");
-                let saved = transaction.commit(what);
-                self.saved(saved, &draft, what, what);
+                let committed = transaction.commit(what);
+                self.committed(committed, &draft, what, what);
             }
             Op::Discard { tx } => self.transactions[tx] = None,
             Op::Rollback { handle, rev } => {
-                let saved = match rev {
+                let committed = match rev {
                     Rev::Number(number) => self.handles[handle].rollback(number, what),
                     Rev::Back(steps) => self.handles[handle].rollback(format!("latest~{steps}"), what),
                 };
                 let mut draft = self.model.begin();
                 match self.named(rev).and_then(|then| draft.restore(&then, None)) {
-                    Ok(()) => self.saved(saved, &draft, what, what),
+                    Ok(()) => self.committed(committed, &draft, what, what),
                     Err(refusal) => {
-                        agree(saved, Err::<(), _>(refusal), what);
+                        agree(committed, Err::<(), _>(refusal), what);
                         self.outcomes.not_found += 1;
                     }
                 }
@@ -328,17 +328,17 @@ impl Run {
         agree(transaction.restore(&snapshot, &patterns), draft.restore(&then, part), what);
     }
 
-    fn saved(&mut self, saved: Result<Commit, Error>, draft: &Draft, message: &str, what: &str) {
+    fn committed(&mut self, committed: Result<Commit, Error>, draft: &ChangeSet, message: &str, what: &str) {
         let expected = self.model.commit(draft, message);
         *match &expected {
-            Ok(Saved { changed: true, .. }) => &mut self.outcomes.saved,
+            Ok(Saved { changed: true, .. }) => &mut self.outcomes.committed,
             Ok(_) => &mut self.outcomes.unchanged,
             Err(Refusal::Conflict(_)) => &mut self.outcomes.conflicts,
             Err(Refusal::Invalid) => &mut self.outcomes.invalid,
             Err(Refusal::NotFound) => &mut self.outcomes.not_found,
         } += 1;
         if let Some((Commit { generation, changed, put, removed, bytes }, expected)) =
-            agree(saved, expected, what)
+            agree(committed, expected, what)
         {
             assert_eq!(
                 Saved { generation: generation.get(), changed, put, removed, bytes },
@@ -403,13 +403,13 @@ impl Run {
         let options = VerifyOptions::new().scope(VerifyScope::All).threads(1);
         let report = self.handles[0].verify(&options).unwrap();
         assert!(report.ok, "{:?}", report.findings);
-        let strays = unnumbered(&self.disk.tree());
-        assert!(strays.is_subset(&self.left), "only a power cut leaves anything: {strays:?}");
+        let orphans = unnumbered(&self.disk.tree());
+        assert!(orphans.is_subset(&self.left), "only a power cut leaves anything: {orphans:?}");
         let interrupted = self.model.interrupted.iter();
-        let expected: BTreeSet<(FindingKind, String)> = strays
+        let expected: BTreeSet<(FindingKind, String)> = orphans
             .into_iter()
-            .map(|name| (FindingKind::Stray, name))
-            .chain(interrupted.map(|number| (FindingKind::InterruptedSave, number.to_string())))
+            .map(|name| (FindingKind::Orphan, name))
+            .chain(interrupted.map(|number| (FindingKind::InterruptedCommit, number.to_string())))
             .collect();
         assert_eq!(report.findings.len(), expected.len(), "{:?}", report.findings);
         let told = report.findings.into_iter().map(|found| {

@@ -14,7 +14,7 @@ use super::documents::resealed;
 use super::operations::{OPERATIONS_MAX, Op, Outcomes, WIDTH, run};
 use super::{TARGETS, Target};
 use crate::format::json::Extra;
-use crate::format::pointer::{Link, Pointer};
+use crate::format::pointer::{ManifestRef, Pointer};
 use crate::hash::Blake3;
 use crate::revision::Generation;
 
@@ -60,14 +60,14 @@ fn every_target_has_a_fuzzer_and_a_corpus_and_no_other_is_there() {
     let names: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, TESTED);
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
-    for (folder, suffix) in [("corpus", ""), ("fuzz_targets", ".rs")] {
-        let listed = std::fs::read_dir(fuzz.join(folder)).unwrap();
+    for (directory, suffix) in [("corpus", ""), ("fuzz_targets", ".rs")] {
+        let listed = std::fs::read_dir(fuzz.join(directory)).unwrap();
         let mut found: Vec<String> =
             listed.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         let mut expected: Vec<String> = names.iter().map(|name| format!("{name}{suffix}")).collect();
         found.sort_unstable();
         expected.sort_unstable();
-        assert_eq!(found, expected, "{folder}");
+        assert_eq!(found, expected, "{directory}");
     }
 }
 
@@ -92,7 +92,7 @@ fn operations_at_random_do_what_the_model_says() {
         done.set(done.get() + ops.len());
         let (one, all) = (run(&ops), met.get());
         met.set(Outcomes {
-            saved: all.saved + one.saved,
+            committed: all.committed + one.committed,
             unchanged: all.unchanged + one.unchanged,
             conflicts: all.conflicts + one.conflicts,
             invalid: all.invalid + one.invalid,
@@ -104,8 +104,10 @@ fn operations_at_random_do_what_the_model_says() {
         panic!("with GENSTORE_PROVE_SEED={seed}: {error}");
     }
     let (done, met, seconds) = (done.get(), met.get(), start.elapsed().as_secs());
-    println!("L7: {cases} sequences, {done} operations, {seconds} s, 0 differences, seed {seed}, {met:?}");
-    let counts = [met.saved, met.unchanged, met.conflicts, met.invalid, met.not_found];
+    println!(
+        "hostile: {cases} sequences, {done} operations, {seconds} s, 0 differences, seed {seed}, {met:?}"
+    );
+    let counts = [met.committed, met.unchanged, met.conflicts, met.invalid, met.not_found];
     assert!(counts.iter().all(|count| *count >= cases / 10), "every outcome is met: {met:?}");
 }
 
@@ -125,7 +127,7 @@ fn operations_at_random_with_power_cuts_do_what_the_model_says() {
             old: all.old + one.old,
             interrupted: all.interrupted + one.interrupted,
             killed: all.killed + one.killed,
-            unsettled: all.unsettled + one.unsettled,
+            unsynced: all.unsynced + one.unsynced,
             whole: all.whole + one.whole,
         });
         Ok(())
@@ -134,15 +136,15 @@ fn operations_at_random_with_power_cuts_do_what_the_model_says() {
         panic!("with GENSTORE_PROVE_SEED={seed}: {error}");
     }
     let (done, met) = (done.get(), met.get());
-    let Cuts { all, new, old, interrupted, killed, unsettled, whole } = met;
+    let Cuts { all, new, old, interrupted, killed, unsynced, whole } = met;
     println!(
-        "L7: {cases} sequences, {done} operations, {all} power cuts, {} with a save in flight: {new} times it was \
-         there, {old} times not, {interrupted} of these with names; {whole} upon a flush of the whole; {killed} \
-         killed writers, of {unsettled} of which a power cut took the generation; {} s, 0 differences, seed {seed}",
+        "hostile: {cases} sequences, {done} operations, {all} power cuts, {} with a commit in flight: {new} times it was \
+         there, {old} times not, {interrupted} of these with names; {whole} upon a syncfs; {killed} \
+         killed writers, of {unsynced} of which a power cut took the generation; {} s, 0 differences, seed {seed}",
         new + old,
         start.elapsed().as_secs()
     );
-    let (often, seldom) = ([all, new, old, interrupted, killed], [whole, unsettled]);
+    let (often, seldom) = ([all, new, old, interrupted, killed], [whole, unsynced]);
     let is_met =
         often.iter().all(|count| *count >= cases / 10) && seldom.iter().all(|count| *count >= cases / 50);
     assert!(is_met, "every outcome is met: {met:?}");
@@ -151,19 +153,19 @@ fn operations_at_random_with_power_cuts_do_what_the_model_says() {
 /// A manifest of another writer may state a time to the nanosecond. Where that lies ahead of the clock it is taken over
 /// into the next manifest, which is written with milliseconds.
 #[test]
-fn a_time_finer_than_a_millisecond_does_not_stop_the_next_save() {
+fn a_time_finer_than_a_millisecond_does_not_stop_the_next_commit() {
     let disk = Disk::empty();
     drop(disk.create().unwrap());
     let first = String::from_utf8(disk.tree()["manifests/0000000001.json"].clone()).unwrap();
     let (before, after) = first.split_once("\"time\":\"").unwrap();
     let (_, after) = after.split_once('"').unwrap();
     let finer = resealed(format!("{before}\"time\":\"2999-01-01T00:00:00.123456789Z\"{after}").as_bytes());
-    let link = Link { generation: Generation::FIRST, manifest: Blake3::of(&finer) };
+    let link = ManifestRef { generation: Generation::FIRST, manifest: Blake3::of(&finer) };
     disk.write("manifests/0000000001.json", &finer);
     disk.write("CURRENT", &Pointer::new(link, None, Extra::new()).encode().unwrap());
     let store = disk.open().unwrap();
     let mut tx = store.begin().unwrap();
     tx.put("a", "1").unwrap();
-    assert_eq!(tx.commit("save").unwrap().generation.get(), 2);
+    assert_eq!(tx.commit("commit").unwrap().generation.get(), 2);
     assert_eq!(store.status().unwrap().time.to_string(), "2999-01-01T00:00:00.123Z");
 }

@@ -49,10 +49,10 @@ pub(super) fn path(text: &str) {
     assert_eq!(serde_json::from_str::<StorePath>(&json).unwrap(), path);
     assert_eq!(*path.key(), super::reader::fold(text));
     for (at, _) in text.match_indices('/') {
-        let folder = StorePath::new(&text[..at]).expect("a folder of a path is a path").key();
+        let directory = StorePath::new(&text[..at]).expect("a directory of a path is a path").key();
         assert!(
-            path.key().starts_with(&format!("{folder}/")),
-            "the key of a folder begins the keys of its files"
+            path.key().starts_with(&format!("{directory}/")),
+            "the key of a directory begins the keys of its files"
         );
     }
 }

@@ -6,7 +6,7 @@ use super::Bed;
 use crate::fs::op::Op;
 use crate::store::Store;
 
-/// How the content of a file comes into a save.
+/// How the content of a file comes into a commit.
 #[derive(Clone, Copy, Debug)]
 enum Input {
     Put,
@@ -26,7 +26,7 @@ impl Input {
     }
 }
 
-/// What one save of these paths asks, from its beginning on.
+/// What one commit of these paths asks, from its beginning on.
 fn trace_on(bed: &Bed, store: &Store, paths: &[String], input: Input) -> Vec<Op> {
     let mut tx = store.begin().unwrap();
     bed.fs.take_trace();
@@ -43,7 +43,7 @@ fn trace_on(bed: &Bed, store: &Store, paths: &[String], input: Input) -> Vec<Op>
 
 fn trace_of(paths: &[String], whole: bool) -> Vec<Op> {
     let (bed, store) = Bed::store();
-    bed.fs.offer_whole(whole);
+    bed.fs.offer_syncfs(whole);
     trace_on(&bed, &store, paths, Input::Both)
 }
 
@@ -59,12 +59,12 @@ fn above(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(dir, _)| dir)
 }
 
-/// What has been asked for and is not flushed yet.
+/// What has been asked for and is not fsynced yet.
 #[derive(Default, Debug)]
 struct Waiting {
     files: BTreeSet<String>,
     dirs: BTreeSet<String>,
-    /// Whether the flush of the whole that was opened last was opened before everything in `files` was written.
+    /// Whether the syncfs that was opened last was opened before everything in `files` was written.
     reports_all: bool,
 }
 
@@ -86,17 +86,17 @@ impl Waiting {
                 self.dirs.insert(above(path).into());
             }
             Op::Write(path) => drop(self.files.insert(path.clone())),
-            Op::MakeDir(path) => drop(self.dirs.insert(above(path).into())),
+            Op::CreateDir(path) => drop(self.dirs.insert(above(path).into())),
             Op::RenameNew(from, to) | Op::Rename(from, to) => {
                 if self.files.remove(from) {
                     self.files.insert(to.clone());
                 }
                 self.dirs.extend([above(from).to_owned(), above(to).to_owned()]);
             }
-            Op::Flush(path) => drop(self.files.remove(path)),
-            Op::FlushDir(path) => drop(self.dirs.remove(path)),
-            Op::OpenWhole => self.reports_all = self.files.is_empty(),
-            Op::FlushWhole => {
+            Op::Sync(path) => drop(self.files.remove(path)),
+            Op::SyncDir(path) => drop(self.dirs.remove(path)),
+            Op::OpenSyncFs => self.reports_all = self.files.is_empty(),
+            Op::SyncFs => {
                 assert!(
                     self.reports_all,
                     "it does not report errors of what was written before it was opened"
@@ -108,14 +108,10 @@ impl Waiting {
     }
 }
 
-/// Everything that gained a name or bytes is flushed before the pointer is swapped, and the root after it.
+/// Everything that gained a name or bytes is fsynced before the pointer is swapped, and the root after it.
 fn assert_order(paths: &[String], input: Input, trace: &[Op]) {
     let swap = position(trace, &swap());
-    assert_eq!(
-        trace[swap + 1],
-        Op::FlushDir(String::new()),
-        "the flush of the root follows the swap at once"
-    );
+    assert_eq!(trace[swap + 1], Op::SyncDir(String::new()), "the fsync of the root follows the swap at once");
     assert_eq!(trace.iter().filter(|op| **op == self::swap()).count(), 1);
     let (before, after) = trace.split_at(swap);
     let is_harmless = |op: &Op| match op {
@@ -129,11 +125,11 @@ fn assert_order(paths: &[String], input: Input, trace: &[Op]) {
     };
     assert!(after[2..].iter().all(is_harmless), "{after:?}");
     let waiting = Waiting::after(before);
-    assert!(waiting.is_empty(), "not flushed before the swap: {waiting:?}");
+    assert!(waiting.is_empty(), "not fsynced before the swap: {waiting:?}");
     let lock = position(before, &Op::Lock("locks/writer".into()));
     assert!(
         Waiting::after(&before[..lock]).files.is_empty(),
-        "what is staged is flushed before the lock is taken"
+        "what is staged is fsynced before the lock is taken"
     );
     assert_eq!(
         before[lock..].iter().find(|op| matches!(op, Op::Create(_) | Op::RenameNew(..))),
@@ -141,8 +137,8 @@ fn assert_order(paths: &[String], input: Input, trace: &[Op]) {
         "the manifest takes the number"
     );
     // That the order is right says nothing of what was not asked for at all.
-    let is_whole = before[lock..].contains(&Op::FlushWhole);
-    let flushed = |flush: Op| assert!(is_whole || before[lock..].contains(&flush), "{flush:?} is missing");
+    let is_whole = before[lock..].contains(&Op::SyncFs);
+    let synced = |sync: Op| assert!(is_whole || before[lock..].contains(&sync), "{sync:?} is missing");
     for (number, path) in paths.iter().enumerate() {
         let name = format!("data/{path}.g2");
         if input.is_staged(number) {
@@ -155,34 +151,34 @@ fn assert_order(paths: &[String], input: Input, trace: &[Op]) {
                 before[..lock].contains(&Op::Write(from.clone())),
                 "{name} is written before the lock is taken"
             );
-            flushed(Op::FlushDir("staging".into()));
+            synced(Op::SyncDir("staging".into()));
         } else {
             position(before, &Op::Write(name.clone()));
-            flushed(Op::Flush(name.clone()));
+            synced(Op::Sync(name.clone()));
         }
-        // Also those that were there: whoever made one may have died before it was flushed.
-        crate::path::folders(&name).for_each(|folder| flushed(Op::FlushDir(folder.to_owned())));
+        // Also those that were there: whoever made one may have died before it was fsynced.
+        crate::path::directories(&name).for_each(|directory| synced(Op::SyncDir(directory.to_owned())));
     }
-    flushed(Op::Flush("manifests/0000000002.json".into()));
-    flushed(Op::FlushDir("manifests".into()));
-    flushed(Op::Flush("CURRENT.next".into()));
-    flushed(Op::FlushDir(String::new()));
+    synced(Op::Sync("manifests/0000000002.json".into()));
+    synced(Op::SyncDir("manifests".into()));
+    synced(Op::Sync("CURRENT.next".into()));
+    synced(Op::SyncDir(String::new()));
 }
 
-fn paths(count: usize, folder: &str) -> Vec<String> {
-    (0..count).map(|number| format!("{folder}f{number}.json")).collect()
+fn paths(count: usize, directory: &str) -> Vec<String> {
+    (0..count).map(|number| format!("{directory}f{number}.json")).collect()
 }
 
-/// With flushes that are really done.
+/// With fsyncs that are really done.
 #[test]
-fn one_three_and_a_hundred_files_and_new_folders() {
+fn one_three_and_a_hundred_files_and_new_directories() {
     for paths in [paths(1, "stores/"), paths(3, "stores/"), paths(100, "stores/"), paths(3, "a/b/c/")] {
         for (input, whole) in
             [(Input::Put, false), (Input::Put, true), (Input::Reader, false), (Input::Reader, true)]
         {
             println!("{} files, the first {}, {input:?}, whole: {whole}", paths.len(), paths[0]);
             let (bed, store) = Bed::store();
-            bed.fs.offer_whole(whole);
+            bed.fs.offer_syncfs(whole);
             bed.fs.wait_for_the_disk();
             assert_order(&paths, input, &trace_on(&bed, &store, &paths, input));
         }
@@ -210,16 +206,16 @@ fn files_that_come_in_both_ways() {
 }
 
 #[test]
-fn one_flush_stands_in_for_many_and_only_in_barrier_1() {
-    let whole = |trace: &[Op]| trace.iter().filter(|op| **op == Op::FlushWhole).count();
+fn one_sync_stands_in_for_many_and_only_in_barrier_1() {
+    let whole = |trace: &[Op]| trace.iter().filter(|op| **op == Op::SyncFs).count();
     let many = paths(100, "");
     let trace = trace_of(&many, true);
     assert_eq!(whole(&trace), 2, "one for what was staged, one for barrier 1");
-    let opened = trace.iter().rposition(|op| *op == Op::OpenWhole).unwrap();
+    let opened = trace.iter().rposition(|op| *op == Op::OpenSyncFs).unwrap();
     assert!(opened < position(&trace, &Op::Create("manifests/0000000002.json".into())));
-    assert!(opened > position(&trace, &Op::FlushWhole), "each has its own");
-    assert!(!trace.iter().any(|op| matches!(op, Op::Flush(_))));
-    assert_eq!(whole(&trace_of(&paths(2, ""), true)), 0, "few files are flushed one by one");
+    assert!(opened > position(&trace, &Op::SyncFs), "each has its own");
+    assert!(!trace.iter().any(|op| matches!(op, Op::Sync(_))));
+    assert_eq!(whole(&trace_of(&paths(2, ""), true)), 0, "few files are fsynced one by one");
     assert_eq!(whole(&trace_of(&many, false)), 0);
 }
 
@@ -229,13 +225,16 @@ fn the_first_generation_is_a_commit_like_any_other() {
     bed.create().unwrap();
     let trace = bed.fs.take_trace();
     let swap = position(&trace, &swap());
-    assert_eq!(trace[swap + 1], Op::FlushDir(String::new()));
-    let root = trace[..swap].iter().rposition(|op| *op == Op::FlushDir(String::new())).unwrap();
-    for folder in crate::format::names::FOLDERS {
-        assert!(root > position(&trace, &Op::MakeDir(folder.to_owned())), "the name of {folder} is flushed");
+    assert_eq!(trace[swap + 1], Op::SyncDir(String::new()));
+    let root = trace[..swap].iter().rposition(|op| *op == Op::SyncDir(String::new())).unwrap();
+    for directory in crate::format::names::DIRECTORIES {
+        assert!(
+            root > position(&trace, &Op::CreateDir(directory.to_owned())),
+            "the name of {directory} is fsynced"
+        );
     }
     assert!(root > position(&trace, &Op::Create("CURRENT.next".into())));
-    assert!(position(&trace, &Op::Flush("manifests/0000000001.json".into())) < swap);
+    assert!(position(&trace, &Op::Sync("manifests/0000000001.json".into())) < swap);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Every operation of a save fails once, and for ever; the process dies at every operation.
+//! Every operation of a commit fails once, and for ever; the process dies at every operation.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use super::{Bed, contents};
 use crate::error::{ErrorKind, Result};
 use crate::fs::op::Op;
-use crate::proof::layer::{Do, Plan};
+use crate::proof::injector::{Action, Plan};
 use crate::store::Store;
 use crate::transaction::Commit;
 
@@ -17,7 +17,7 @@ fn any(_: &Op) -> bool {
     true
 }
 
-/// All but the note that ends a save: it is for whoever saves next, and nothing fails without it.
+/// All but the note that ends a commit: it is for whoever commits next, and nothing fails without it.
 fn all_but_notes(op: &Op) -> bool {
     !matches!(op, Op::Note(_))
 }
@@ -30,26 +30,26 @@ fn allocates(op: &Op) -> bool {
 fn begun() -> (Bed, Store) {
     let (bed, store) = Bed::store();
     let mut tx = store.begin().unwrap();
-    for path in ["a.json", "folder/b.json", "folder/c.json", "gone.json"] {
+    for path in ["a.json", "directory/b.json", "directory/c.json", "gone.json"] {
         tx.put(path, format!("first {path}")).unwrap();
     }
     tx.commit("first").unwrap();
     (bed, store)
 }
 
-/// A save that uses every way in.
+/// A commit that uses every way in.
 fn save(store: &Store) -> Result<Commit> {
     let mut tx = store.begin()?;
     tx.put("a.json", "second a")?;
     tx.put_reader("new/deep/d.json", "second d".as_bytes())?;
-    tx.put_reader("folder/b.json", "first folder/b.json".as_bytes())?;
-    tx.rename("folder/c.json", "moved/c.json")?;
+    tx.put_reader("directory/b.json", "first directory/b.json".as_bytes())?;
+    tx.rename("directory/c.json", "moved/c.json")?;
     tx.remove("gone.json")?;
     tx.commit("second")
 }
 
 fn first() -> State {
-    ["a.json", "folder/b.json", "folder/c.json", "gone.json"]
+    ["a.json", "directory/b.json", "directory/c.json", "gone.json"]
         .map(|path| (path.to_owned(), format!("first {path}").into_bytes()))
         .into()
 }
@@ -58,35 +58,35 @@ fn second() -> State {
     [
         ("a.json", "second a"),
         ("new/deep/d.json", "second d"),
-        ("folder/b.json", "first folder/b.json"),
-        ("moved/c.json", "first folder/c.json"),
+        ("directory/b.json", "first directory/b.json"),
+        ("moved/c.json", "first directory/c.json"),
     ]
     .map(|(path, content)| (path.to_owned(), content.as_bytes().to_vec()))
     .into()
 }
 
-/// The number of operations of a save that match.
+/// The number of operations of a commit that match.
 fn operations(matches: fn(&Op) -> bool, whole: bool) -> usize {
     let (bed, store) = begun();
-    bed.fs.offer_whole(whole);
+    bed.fs.offer_syncfs(whole);
     bed.fs.plan(Some(Plan::count(matches)));
     assert_eq!(save(&store).unwrap().generation.get(), 3);
     bed.fs.seen()
 }
 
-/// Runs the save with a fault and checks everything that must hold whatever became of it.
+/// Runs the commit with a fault and checks everything that must hold whatever became of it.
 fn check(plan: Plan, whole: bool) {
     let case = format!("{plan:?}");
     let (bed, store) = begun();
-    bed.fs.offer_whole(whole);
+    bed.fs.offer_syncfs(whole);
     let before = bed.tree();
     bed.fs.take_trace();
     bed.fs.plan(Some(plan));
-    let saved = save(&store);
+    let committed = save(&store);
     bed.fs.plan(None);
     let trace = bed.fs.take_trace();
     let swapped = trace.iter().any(Op::swaps);
-    match &saved {
+    match &committed {
         Ok(commit) => {
             assert_eq!(commit.generation.get(), 3, "{case}");
             assert_eq!(contents(&store), second(), "{case}");
@@ -113,18 +113,18 @@ fn check(plan: Plan, whole: bool) {
             assert_eq!(contents(&store), second(), "{case}");
         }
     }
-    assert_flushes_are_not_retried(&trace, &case);
-    settle(&bed, &case, saved.is_ok() || !swapped);
+    assert_syncs_are_not_retried(&trace, &case);
+    settle(&bed, &case, committed.is_ok() || !swapped);
 }
 
-/// No file is flushed twice in one save, so none again after its flush has failed.
-fn assert_flushes_are_not_retried(trace: &[Op], case: &str) {
-    let files: Vec<&Op> = trace.iter().filter(|op| matches!(op, Op::Flush(_))).collect();
+/// No file is fsynced twice in one commit, so none again after its fsync has failed.
+fn assert_syncs_are_not_retried(trace: &[Op], case: &str) {
+    let files: Vec<&Op> = trace.iter().filter(|op| matches!(op, Op::Sync(_))).collect();
     let distinct: std::collections::BTreeSet<String> = files.iter().map(|op| format!("{op:?}")).collect();
-    assert_eq!(files.len(), distinct.len(), "{case}: a file was flushed twice: {trace:?}");
+    assert_eq!(files.len(), distinct.len(), "{case}: a file was fsynced twice: {trace:?}");
 }
 
-/// Whoever opens the store next finds one of the two states, whole, and can save.
+/// Whoever opens the store next finds one of the two states, whole, and can commit.
 fn settle(bed: &Bed, case: &str, is_second: bool) {
     let store = bed.open().unwrap_or_else(|error| panic!("{case}: {error}"));
     assert_eq!(store.recovery(), None, "{case}");
@@ -151,7 +151,7 @@ fn no_space_no_quota_no_descriptors_once_and_for_ever() {
     ] {
         for for_ever in [false, true] {
             for after in 0..operations(matches, false) {
-                check(Plan { after, becomes: Do::Fail(errno.raw_os_error()), for_ever, matches }, false);
+                check(Plan { after, becomes: Action::Fail(errno.raw_os_error()), for_ever, matches }, false);
             }
         }
     }
@@ -164,7 +164,12 @@ fn input_and_output_errors_once_and_for_ever() {
         for for_ever in [false, true] {
             for after in 0..operations(Op::changes, false) {
                 check(
-                    Plan { after, becomes: Do::Fail(errno.raw_os_error()), for_ever, matches: Op::changes },
+                    Plan {
+                        after,
+                        becomes: Action::Fail(errno.raw_os_error()),
+                        for_ever,
+                        matches: Op::changes,
+                    },
                     false,
                 );
             }
@@ -173,12 +178,12 @@ fn input_and_output_errors_once_and_for_ever() {
 }
 
 #[test]
-fn a_flush_of_the_whole_fails() {
-    let is_whole = |op: &Op| matches!(op, Op::FlushWhole | Op::OpenWhole);
+fn a_sync_of_the_whole_fails() {
+    let is_whole = |op: &Op| matches!(op, Op::SyncFs | Op::OpenSyncFs);
     for for_ever in [false, true] {
         for after in 0..operations(is_whole, true).max(1) {
             check(
-                Plan { after, becomes: Do::Fail(Errno::IO.raw_os_error()), for_ever, matches: is_whole },
+                Plan { after, becomes: Action::Fail(Errno::IO.raw_os_error()), for_ever, matches: is_whole },
                 true,
             );
         }
@@ -187,13 +192,13 @@ fn a_flush_of_the_whole_fails() {
 
 /// From one operation on, nothing can be done any more: the process is dead.
 #[test]
-fn the_process_dies_at_every_operation_of_a_save() {
+fn the_process_dies_at_every_operation_of_a_commit() {
     let mut interrupted = 0;
     for after in 0..operations(any, false) {
         let (bed, store) = begun();
         bed.fs.plan(Some(Plan {
             after,
-            becomes: Do::Fail(Errno::IO.raw_os_error()),
+            becomes: Action::Fail(Errno::IO.raw_os_error()),
             for_ever: true,
             matches: any,
         }));
@@ -203,7 +208,7 @@ fn the_process_dies_at_every_operation_of_a_save() {
         interrupted += bed.open().unwrap().status().unwrap().interrupted.len();
         settle_either(&bed, acknowledged);
     }
-    assert!(interrupted > 0, "no crash left an interrupted save behind");
+    assert!(interrupted > 0, "no crash left an interrupted commit behind");
 }
 
 fn settle_either(bed: &Bed, acknowledged: bool) {
@@ -223,7 +228,7 @@ fn the_process_dies_at_every_operation_of_init() {
         let bed = Bed::empty();
         bed.fs.plan(Some(Plan {
             after,
-            becomes: Do::Fail(Errno::IO.raw_os_error()),
+            becomes: Action::Fail(Errno::IO.raw_os_error()),
             for_ever: true,
             matches: all_but_notes,
         }));
@@ -232,7 +237,7 @@ fn the_process_dies_at_every_operation_of_init() {
         let store = match bed.create() {
             Ok(store) => store,
             Err(error) => {
-                assert!(error.is_taken(), "after {after}: {error}");
+                assert!(error.already_exists(), "after {after}: {error}");
                 made_at_once += 1;
                 bed.open().unwrap()
             }
@@ -254,7 +259,7 @@ fn a_disk_that_fills_up_during_init_leaves_something_that_can_be_made() {
     for after in 0..bed.fs.seen() {
         let bed = Bed::empty();
         let errno = Errno::NOSPC.raw_os_error();
-        bed.fs.plan(Some(Plan { after, becomes: Do::Fail(errno), for_ever: true, matches: allocates }));
+        bed.fs.plan(Some(Plan { after, becomes: Action::Fail(errno), for_ever: true, matches: allocates }));
         let error = bed.create().unwrap_err();
         let is_known =
             matches!(error.kind(), ErrorKind::Io | ErrorKind::CommitOutcomeUnknown | ErrorKind::Unsupported);
@@ -271,14 +276,14 @@ fn a_checkpoint_that_fails_does_not_fail_the_commit() {
     let is_checkpoint = |op: &Op| matches!(op, Op::Rename(_, to) if to.starts_with("checkpoints/"));
     bed.fs.plan(Some(Plan {
         after: 0,
-        becomes: Do::Fail(Errno::NOSPC.raw_os_error()),
+        becomes: Action::Fail(Errno::NOSPC.raw_os_error()),
         for_ever: true,
         matches: is_checkpoint,
     }));
     for round in 0..40 {
         let mut tx = store.begin().unwrap();
         tx.put("a", format!("{round}")).unwrap();
-        tx.commit("save").unwrap();
+        tx.commit("commit").unwrap();
     }
     assert!(
         bed.fs.seen() > 20,
@@ -295,7 +300,7 @@ fn a_rename_that_fails_leaves_the_outcome_unknown() {
     for takes_effect in [false, true] {
         let (bed, store) = begun();
         let errno = Errno::IO.raw_os_error();
-        let becomes = if takes_effect { Do::Belated(errno) } else { Do::Fail(errno) };
+        let becomes = if takes_effect { Action::FailAfter(errno) } else { Action::Fail(errno) };
         bed.fs.plan(Some(Plan { after: 0, becomes, for_ever: false, matches: Op::swaps }));
         let error = save(&store).unwrap_err();
         bed.fs.plan(None);
@@ -308,18 +313,18 @@ fn a_rename_that_fails_leaves_the_outcome_unknown() {
 }
 
 fn is_root(op: &Op) -> bool {
-    *op == Op::FlushDir(String::new())
+    *op == Op::SyncDir(String::new())
 }
 
-fn root_flush_fails(after: usize) -> Plan {
+fn root_sync_fails(after: usize) -> Plan {
     let errno = Errno::IO.raw_os_error();
-    Plan { after, becomes: Do::Fail(errno), for_ever: false, matches: is_root }
+    Plan { after, becomes: Action::Fail(errno), for_ever: false, matches: is_root }
 }
 
-/// A store whose last save failed in barrier 2. The first flush of the root belongs to barrier 1.
+/// A store whose last commit failed in barrier 2. The first fsync of the root belongs to barrier 1.
 fn unknown() -> Bed {
     let (bed, store) = begun();
-    bed.fs.plan(Some(root_flush_fails(1)));
+    bed.fs.plan(Some(root_sync_fails(1)));
     assert_eq!(save(&store).unwrap_err().kind(), ErrorKind::CommitOutcomeUnknown);
     bed.fs.plan(None);
     bed
@@ -336,24 +341,24 @@ fn a_retry_after_an_unknown_outcome_makes_it_durable() {
         tx.commit("second, again")
     };
     let store = bed.open().unwrap();
-    // The first flush of the root is before the swap.
-    bed.fs.plan(Some(root_flush_fails(1)));
+    // The first fsync of the root is before the swap.
+    bed.fs.plan(Some(root_sync_fails(1)));
     assert_eq!(same_again(&store).unwrap_err().kind(), ErrorKind::CommitOutcomeUnknown);
     assert_eq!(store.begin().unwrap_err().kind(), ErrorKind::Poisoned);
     bed.fs.plan(None);
 
     let store = bed.open().unwrap();
-    for is_flushed in [true, false] {
+    for is_synced in [true, false] {
         bed.fs.take_trace();
         let commit = same_again(&store).unwrap();
         assert_eq!((commit.generation.get(), commit.changed), (3, false));
-        assert_eq!(bed.fs.take_trace().contains(&Op::FlushDir(String::new())), is_flushed, "once is enough");
+        assert_eq!(bed.fs.take_trace().contains(&Op::SyncDir(String::new())), is_synced, "once is enough");
     }
 }
 
 /// Nothing is written on top of a generation before the pointer to that one is durable.
 #[test]
-fn a_save_after_an_unknown_outcome_swaps_in_the_pointer_anew_first() {
+fn a_commit_after_an_unknown_outcome_swaps_in_the_pointer_anew_first() {
     let bed = unknown();
     let store = bed.open().unwrap();
     let mut tx = store.begin().unwrap();
@@ -367,7 +372,7 @@ fn a_save_after_an_unknown_outcome_swaps_in_the_pointer_anew_first() {
     assert!(swap < first(|op| matches!(op, Op::Create(name) if name.starts_with("manifests/"))), "{trace:?}");
 }
 
-/// A commit that was waiting for the lock while another thread poisoned the handle saves nothing.
+/// A commit that was waiting for the lock while another thread poisoned the handle commits nothing.
 #[test]
 fn poison_is_seen_by_whoever_waited() {
     let (_bed, store) = begun();

@@ -17,20 +17,20 @@ use crate::engine::create::create_on;
 use crate::engine::open::open_on;
 use crate::error::Result;
 use crate::fs::real::RealFs;
-use crate::proof::layer::Layer;
+use crate::proof::injector::FaultInjector;
 use crate::store::{OpenOptions, Store};
 
 /// A directory, and the faulty way to it.
 struct Bed {
     dir: tempfile::TempDir,
-    fs: Layer,
+    fs: FaultInjector,
 }
 
 impl Bed {
     /// An empty directory.
     fn empty() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let fs = Layer::skipping_syncs(Arc::new(RealFs::open(dir.path()).unwrap()));
+        let fs = FaultInjector::skipping_syncs(Arc::new(RealFs::open(dir.path()).unwrap()));
         Self { dir, fs }
     }
 
@@ -57,7 +57,7 @@ impl Bed {
         open_on(self.fs.way(), self.path(), Self::options()).map(Store::from)
     }
 
-    /// Every file below the store with its content, and every folder. Locks come and go, and their notes mean
+    /// Every file below the store with its content, and every directory. Locks come and go, and their notes mean
     /// nothing.
     fn tree(&self) -> BTreeMap<String, Option<Vec<u8>>> {
         fn walk(dir: &Path, root: &Path, tree: &mut BTreeMap<String, Option<Vec<u8>>>) {

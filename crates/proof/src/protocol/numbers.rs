@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::Bed;
 use crate::engine::open::open_on;
 use crate::fs::op::Op;
-use crate::proof::layer::{Do, Layer, Plan, Rule};
+use crate::proof::injector::{Action, FaultInjector, Plan, Rule};
 use crate::store::Store;
 
 fn save(store: &Store, path: &str) -> u64 {
     let mut tx = store.begin().unwrap();
     tx.put(path, format!("{path} and more")).unwrap();
-    tx.commit("save").unwrap().generation.get()
+    tx.commit("commit").unwrap().generation.get()
 }
 
 fn plant(bed: &Bed, path: &str) {
@@ -48,7 +48,7 @@ fn a_file_of_the_same_path_takes_its_number_too() {
 fn after_the_machine_has_stopped_every_name_is_looked_at() {
     let (bed, store) = Bed::store();
     assert_eq!(save(&store, "a"), 2);
-    // The crash lost the manifest and kept one file, of a path that the next save does not touch.
+    // The crash lost the manifest and kept one file, of a path that the next commit does not touch.
     plant(&bed, "data/other/path.g7");
     bed.fs.set_boot("the next start");
     assert_eq!(save(&bed.open().unwrap(), "b"), 8);
@@ -60,10 +60,10 @@ fn after_the_machine_has_stopped_every_name_is_looked_at() {
 }
 
 #[test]
-fn a_save_of_nothing_after_a_start_does_not_stand_in_for_the_look() {
+fn a_commit_of_nothing_after_a_start_does_not_stand_in_for_the_look() {
     let (bed, store) = Bed::store();
     assert_eq!(save(&store, "a"), 2);
-    // The crash lost the manifest of 3 and kept one file, of a path that the next save does not touch.
+    // The crash lost the manifest of 3 and kept one file, of a path that the next commit does not touch.
     plant(&bed, "data/other/path.g3");
     bed.fs.set_boot("the next start");
     assert_eq!(save(&bed.open().unwrap(), "a"), 2, "the same content is there already");
@@ -71,11 +71,11 @@ fn a_save_of_nothing_after_a_start_does_not_stand_in_for_the_look() {
 }
 
 #[test]
-fn a_number_that_a_failed_save_began_to_use_is_not_used_again() {
+fn a_number_that_a_failed_commit_began_to_use_is_not_used_again() {
     let (bed, store) = Bed::store();
     let enospc = rustix::io::Errno::NOSPC.raw_os_error();
     let is_pointer = |op: &Op| matches!(op, Op::Create(name) if name == "CURRENT.next");
-    bed.fs.plan(Some(Plan { after: 0, becomes: Do::Fail(enospc), for_ever: false, matches: is_pointer }));
+    bed.fs.plan(Some(Plan { after: 0, becomes: Action::Fail(enospc), for_ever: false, matches: is_pointer }));
     let mut tx = store.begin().unwrap();
     tx.put("a", "1").unwrap();
     tx.commit("fails").unwrap_err();
@@ -83,13 +83,13 @@ fn a_number_that_a_failed_save_began_to_use_is_not_used_again() {
     assert_eq!(save(&bed.open().unwrap(), "a"), 3);
 }
 
-/// Fails to save, `times` over.
+/// Fails to commit, `times` over.
 fn fail(bed: &Bed, times: u32) {
-    let is_swap = |op: &Op| matches!(op, Op::Flush(name) if name == "CURRENT.next");
+    let is_swap = |op: &Op| matches!(op, Op::Sync(name) if name == "CURRENT.next");
     for _ in 0..times {
         bed.fs.plan(Some(Plan {
             after: 0,
-            becomes: Do::Fail(rustix::io::Errno::NOSPC.raw_os_error()),
+            becomes: Action::Fail(rustix::io::Errno::NOSPC.raw_os_error()),
             for_ever: false,
             matches: is_swap,
         }));
@@ -100,7 +100,7 @@ fn fail(bed: &Bed, times: u32) {
     }
 }
 
-const NO_SPACE: Do = Do::Fail(rustix::io::Errno::NOSPC.raw_os_error());
+const NO_SPACE: Action = Action::Fail(rustix::io::Errno::NOSPC.raw_os_error());
 
 fn used(bed: &Bed) -> Vec<String> {
     let locks = fs::read_dir(bed.path().join("locks")).unwrap();
@@ -110,7 +110,7 @@ fn used(bed: &Bed) -> Vec<String> {
 }
 
 #[test]
-fn the_number_of_a_failed_save_is_not_used_again_after_another_start() {
+fn the_number_of_a_failed_commit_is_not_used_again_after_another_start() {
     let (bed, store) = Bed::store();
     assert_eq!(save(&store, "a"), 2);
     fail(&bed, 3);
@@ -131,21 +131,21 @@ fn the_number_of_a_failed_save_is_not_used_again_after_another_start() {
 }
 
 #[test]
-fn the_number_of_a_save_that_did_not_fit_is_kept_where_it_was() {
+fn the_number_of_a_commit_that_did_not_fit_is_kept_where_it_was() {
     let (bed, store) = Bed::store();
     assert_eq!(save(&store, "a"), 2);
     let nothing_fits = AtomicBool::new(true);
     let rule: Rule = Arc::new(move |op| match op {
         Op::Create(name) if name == "CURRENT.next" || name.starts_with("locks/used-") => {
-            if nothing_fits.load(Ordering::Relaxed) { NO_SPACE } else { Do::Asked }
+            if nothing_fits.load(Ordering::Relaxed) { NO_SPACE } else { Action::PassThrough }
         }
         Op::Remove(name) => {
             nothing_fits.fetch_and(!name.starts_with("data/"), Ordering::Relaxed);
-            Do::Asked
+            Action::PassThrough
         }
-        _ => Do::Asked,
+        _ => Action::PassThrough,
     });
-    let full = open_on(Arc::new(Layer::new(bed.fs.way(), rule)), bed.path(), Bed::options()).unwrap();
+    let full = open_on(Arc::new(FaultInjector::new(bed.fs.way(), rule)), bed.path(), Bed::options()).unwrap();
     let mut tx = Store::from(full).begin().unwrap();
     tx.put("large", "1").unwrap();
     tx.commit("does not fit").unwrap_err();
@@ -154,34 +154,34 @@ fn the_number_of_a_save_that_did_not_fit_is_kept_where_it_was() {
 }
 
 #[test]
-fn a_name_whose_flush_fails_is_made_anew() {
+fn a_name_whose_sync_fails_is_made_anew() {
     let (bed, store) = Bed::store();
     assert_eq!(save(&store, "a"), 2);
     let fails = AtomicBool::new(true);
     let rule: Rule = Arc::new(move |op| match op {
-        Op::Flush(name) if name == "CURRENT.next" => NO_SPACE,
-        Op::Flush(name) if name == "locks/used-3" && fails.swap(false, Ordering::Relaxed) => NO_SPACE,
-        _ => Do::Asked,
+        Op::Sync(name) if name == "CURRENT.next" => NO_SPACE,
+        Op::Sync(name) if name == "locks/used-3" && fails.swap(false, Ordering::Relaxed) => NO_SPACE,
+        _ => Action::PassThrough,
     });
-    let layer = Layer::new(bed.fs.way(), rule);
-    let failing = open_on(Arc::new(layer.clone()), bed.path(), Bed::options()).unwrap();
+    let injector = FaultInjector::new(bed.fs.way(), rule);
+    let failing = open_on(Arc::new(injector.clone()), bed.path(), Bed::options()).unwrap();
     let mut tx = Store::from(failing).begin().unwrap();
     tx.put("failed", "1").unwrap();
     tx.commit("fails").unwrap_err();
-    let trace = layer.take_trace();
+    let trace = injector.take_trace();
     let kept = [
         Op::Create("locks/used-3".into()),
         Op::Write("locks/used-3".into()),
-        Op::Flush("locks/used-3".into()),
-        Op::FlushDir(String::new()),
-        Op::FlushDir("locks".into()),
+        Op::Sync("locks/used-3".into()),
+        Op::SyncDir(String::new()),
+        Op::SyncDir("locks".into()),
     ];
     let asked: Vec<Op> = trace.iter().filter(|op| kept.contains(op)).cloned().collect();
     assert!(asked.ends_with(&kept) || asked.ends_with(&[&kept[..1], &kept[2..]].concat()), "{asked:?}");
 }
 
 #[test]
-fn a_name_that_cannot_be_left_keeps_no_save_from_being_taken_back() {
+fn a_name_that_cannot_be_left_keeps_no_commit_from_being_taken_back() {
     let (bed, store) = Bed::store();
     assert_eq!(save(&store, "a"), 2);
     fs::create_dir(bed.path().join("locks/used-3")).unwrap();
@@ -209,7 +209,7 @@ fn a_name_is_believed_as_far_above_other_names_as_above_the_head() {
     assert_eq!(save(&store, "a"), 2);
     plant(&bed, "manifests/0005000000.json");
     bed.fs.set_boot("the next start");
-    // Saves nothing, and makes the pointer durable.
+    // Commits nothing, and makes the pointer durable.
     save(&bed.open().unwrap(), "a");
     fail(&bed, 1);
     assert_eq!(used(&bed), ["used-5000001"]);
@@ -252,7 +252,7 @@ fn a_clock_that_goes_backwards_makes_no_generation_older_than_its_parent() {
 }
 
 #[test]
-fn at_the_end_of_the_range_nothing_is_saved() {
+fn at_the_end_of_the_range_nothing_is_committed() {
     let (bed, store) = Bed::store();
     plant(&bed, "manifests/9999999999.json");
     bed.fs.set_boot("the next start");

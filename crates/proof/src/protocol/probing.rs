@@ -7,17 +7,17 @@ use crate::engine::Options;
 use crate::engine::create::create_on;
 use crate::error::ErrorKind;
 use crate::fs::op::Op;
-use crate::proof::layer::{Do, Layer};
+use crate::proof::injector::{Action, FaultInjector};
 
 /// A way to the directory on which a second descriptor gets a lock that is held: it finds another file there.
-fn without_locks(bed: &Bed) -> Arc<Layer> {
-    let mut layer = Layer::new(bed.fs.way(), Arc::new(|_| Do::Asked));
-    layer.beside = Some(Arc::new(|fs, op| {
+fn without_locks(bed: &Bed) -> Arc<FaultInjector> {
+    let mut injector = FaultInjector::new(bed.fs.way(), Arc::new(|_| Action::PassThrough));
+    injector.side_effect = Some(Arc::new(|fs, op| {
         if matches!(op, Op::Lock(path) if path == "locks/probe") {
             let _ = fs.remove("locks/probe");
         }
     }));
-    Arc::new(layer)
+    Arc::new(injector)
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn a_lock_that_a_second_descriptor_gets_too_is_no_lock() {
     let error = create_on(without_locks(&bed), bed.path(), Bed::options()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     assert!(error.to_string().contains("a lock that is held"), "{error}");
-    let forced = Options { force_medium: true, ..Bed::options() };
+    let forced = Options { allow_unsafe_filesystem: true, ..Bed::options() };
     let (_, medium) = create_on(without_locks(&bed), bed.path(), forced).unwrap();
     assert_eq!(medium.lock_excludes, "nobody");
     assert_eq!(medium.warnings.last().unwrap(), "a lock that is held does not keep others out");

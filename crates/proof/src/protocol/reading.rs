@@ -7,18 +7,18 @@ use rustix::io::Errno;
 use super::Bed;
 use crate::error::ErrorKind;
 use crate::fs::op::Op;
-use crate::proof::layer::{Do, Plan};
+use crate::proof::injector::{Action, Plan};
 use crate::snapshot::Provenance;
 use crate::store::Store;
 
-/// A store in which `a` was saved twice, and once more by a save that failed at the swap: all of it is on the disk, and it was
+/// A store in which `a` was committed twice, and once more by a commit that failed at the swap: all of it is on the disk, and it was
 /// never committed.
 fn interrupted() -> Bed {
     let (bed, store) = Bed::store();
     let save = |content: &str| {
         let mut tx = store.begin().unwrap();
         tx.put("a", content).unwrap();
-        tx.commit("save")
+        tx.commit("commit")
     };
     save("first").unwrap();
     save("second").unwrap();
@@ -31,7 +31,7 @@ fn interrupted() -> Bed {
 /// An input error of what `matches`, after so many, once or for ever.
 fn fail(bed: &Bed, after: usize, for_ever: bool, matches: fn(&Op) -> bool) {
     let errno = Errno::IO.raw_os_error();
-    bed.fs.plan(Some(Plan { after, becomes: Do::Fail(errno), for_ever, matches }));
+    bed.fs.plan(Some(Plan { after, becomes: Action::Fail(errno), for_ever, matches }));
 }
 
 fn reads_pointer(op: &Op) -> bool {

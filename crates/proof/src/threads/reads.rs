@@ -1,8 +1,8 @@
-//! Threads that read while others save.
+//! Threads that read while others commit.
 
 use std::sync::Arc;
 
-use super::{check_quiet, explore, explore_all, names, open, save, saved, text};
+use super::{check_quiet, committed, explore, explore_all, names, open, save, text};
 use crate::engine::finding::FindingKind;
 use crate::engine::pins::Pins;
 use crate::error::Result;
@@ -19,7 +19,7 @@ use crate::sync::Mutex;
 use crate::sync::thread::scope;
 use crate::verify::{VerifyOptions, VerifyReport, VerifyScope};
 
-/// Takes snapshots while others save, and checks each.
+/// Takes snapshots while others commit, and checks each.
 fn look(store: &Store) {
     let (mut last, mut least) = (Generation::FIRST, 0);
     for _ in 0..3 {
@@ -39,7 +39,7 @@ fn look(store: &Store) {
 
 #[test]
 fn a_reader_never_sees_a_mixture_or_an_older_state() {
-    let disk = saved(&[(&["x", "y"], "0"), (&["z"], "0")]);
+    let disk = committed(&[(&["x", "y"], "0"), (&["z"], "0")]);
     explore("readers and writers", move || {
         let fs = SimFs::start(disk.clone(), 2);
         let store = open(&fs);
@@ -68,7 +68,7 @@ fn check_held(fs: &SimFs, generation: Generation) {
 
 #[test]
 fn a_pin_holds_until_the_last_of_its_threads_lets_go() {
-    let disk = saved(&[(&["a"], "0")]);
+    let disk = committed(&[(&["a"], "0")]);
     explore("pins", move || {
         let fs = SimFs::start(disk.clone(), 2);
         let (one, other) = (open(&fs), open(&fs));
@@ -101,7 +101,7 @@ fn a_pin_holds_until_the_last_of_its_threads_lets_go() {
 fn of_two_pins_that_are_dropped_at_once_one_takes_the_name_away_in_every_order() {
     explore_all("two dropped pins", 70, || {
         let fs = SimFs::start(Disk::default(), 1);
-        fs.make_dir(LOCKS).unwrap();
+        fs.create_dir(LOCKS).unwrap();
         let storage = Directory::new(Arc::new(fs.clone()));
         let pin = || storage.pin(Generation::FIRST).unwrap().unwrap();
         let dropping = [pin(), pin()].map(|pin| shuttle::thread::spawn(move || drop(pin)));
@@ -114,7 +114,7 @@ fn of_two_pins_that_are_dropped_at_once_one_takes_the_name_away_in_every_order()
 fn a_generation_that_one_thread_lets_go_and_another_takes_is_held() {
     explore("a shared pin", || {
         let fs = SimFs::start(Disk::default(), 1);
-        fs.make_dir(LOCKS).unwrap();
+        fs.create_dir(LOCKS).unwrap();
         let storage = Arc::new(Directory::new(Arc::new(fs.clone())));
         let pins = Arc::new(Pins::default());
         let held = pins.pin(&*storage, Generation::FIRST).unwrap().unwrap();
@@ -144,7 +144,7 @@ fn damaged(disk: &Disk, path: &str) -> Disk {
 
 #[test]
 fn threads_that_verify_check_every_file_once_and_find_the_damaged_one() {
-    let disk = saved(&[(&["a", "b", "c", "d", "e"], "content")]);
+    let disk = committed(&[(&["a", "b", "c", "d", "e"], "content")]);
     let disk = damaged(&disk, &format!("{DATA}/c.g2"));
     explore("verify", move || {
         let fs = SimFs::start(disk.clone(), 2);

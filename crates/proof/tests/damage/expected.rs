@@ -132,7 +132,7 @@ impl Expected {
             numbers.into_iter().any(|number| rules.parent(*number).is_some_and(|parent| parent > at))
         };
         let (serving, degraded) = match ruins.pointer {
-            // Nothing was ever saved: it is a store whose making was interrupted.
+            // Nothing was ever committed: it is a store whose making was interrupted.
             Pointer::Missing if model.states.len() == 1 => (None, false),
             Pointer::Good if rules.loads(model.head) => (Some(model.head), false),
             Pointer::Good => (rules.recovered(Some(model.head)), true),

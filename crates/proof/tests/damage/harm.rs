@@ -235,24 +235,26 @@ pub(crate) fn why_harmless(shape: &Shape, case: &Case, ruins: &Ruins) -> Option<
     match ruins.pointer {
         Pointer::At(at) if shape.model.interrupted == Some(at) => {
             return Some(
-                "CURRENT is that of a save in flight, whole: as if its writer had come one step further",
+                "CURRENT is that of a commit in flight, whole: as if its writer had come one step further",
             );
         }
         Pointer::At(at) if shape.model.parents.get(&shape.model.head) == Some(&at) => {
-            return Some("CURRENT is one save old: not to be told from an interrupted save");
+            return Some("CURRENT is one commit old: not to be told from an interrupted commit");
         }
         _ => {}
     }
     if shape.model.interrupted.is_some_and(is_of_interrupted) {
-        return Some("of a save that was never committed: never read while the pointer is good");
+        return Some("of a commit that was never committed: never read while the pointer is good");
     }
     match name {
-        "CURRENT.next" => Some("CURRENT.next of an interrupted save: never read, replaced by the next save"),
+        "CURRENT.next" => {
+            Some("CURRENT.next of an interrupted commit: never read, replaced by the next commit")
+        }
         "locks/writer" => Some("the note in the writer lock: believed only as far as it can be"),
         "locks" | "staging" | "quarantine" | "checkpoints" if is_gone => {
-            Some("a folder that is made again when needed")
+            Some("a directory that is made again when needed")
         }
-        "data" if is_gone && ruins.broken.is_empty() => Some("a folder that is made again when needed"),
+        "data" if is_gone && ruins.broken.is_empty() => Some("a directory that is made again when needed"),
         "data" | "manifests" | "checkpoints" | "staging" | "quarantine" | "locks" => None,
         _ if name.starts_with("checkpoints/") && matches!(case.harm, Harm::Delete) => {
             Some("a checkpoint that is gone: it is derived")
@@ -281,7 +283,7 @@ pub(crate) fn cases(shapes: &[Shape], is_long: bool) -> Vec<Case> {
         for (name, bytes) in shape.files("") {
             whole(shape, name, bytes, &mut add);
         }
-        folders(shape, &mut add);
+        directories(shape, &mut add);
     }
     cases
 }
@@ -379,7 +381,7 @@ fn whole(shape: &Shape, name: &str, bytes: &[u8], add: &mut dyn FnMut(&str, Harm
     }
 }
 
-fn folders(shape: &Shape, add: &mut dyn FnMut(&str, Harm, bool)) {
+fn directories(shape: &Shape, add: &mut dyn FnMut(&str, Harm, bool)) {
     for name in shape.disk.iter().filter(|(_, bytes)| bytes.is_none()).map(|(name, _)| name) {
         let other = if name == "data" { "manifests" } else { "data" };
         for harm in [

@@ -74,13 +74,13 @@ fn every_damage_to_one_name_is_found_or_does_no_harm() {
     let mut tally: BTreeMap<Verdict, u64> = BTreeMap::new();
     verdicts.iter().for_each(|verdict| *tally.entry(*verdict).or_default() += 1);
     for (verdict, count) in &tally {
-        println!("L6: {count:6} {verdict:?}");
+        println!("damage: {count:6} {verdict:?}");
     }
     let harmless = tally.keys().filter(|verdict| matches!(verdict, Verdict::Harmless(_))).count();
     assert_eq!(harmless, HARMLESS, "the list of what does no harm is not the one that occurs");
     let detected = tally[&Verdict::Detected];
     println!(
-        "L6: {} damages, {detected} detected, {} harmless, {} s, 0 violations",
+        "damage: {} damages, {detected} detected, {} harmless, {} s, 0 violations",
         cases.len(),
         cases.len() as u64 - detected,
         start.elapsed().as_secs()
@@ -142,5 +142,5 @@ fn several_damages_at_once_leave_what_the_rules_of_recovery_say() {
         },
     );
     let seconds = start.elapsed().as_secs();
-    println!("L6: {runs} runs of two or three damages, {seconds} s, 0 violations, seed {}", seed());
+    println!("damage: {runs} runs of two or three damages, {seconds} s, 0 violations, seed {}", seed());
 }

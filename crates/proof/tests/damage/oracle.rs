@@ -44,7 +44,7 @@ fn verify(store: &Store) -> Result<VerifyReport, Error> {
 }
 
 /// Everything but the locks: a snapshot makes a pin and removes it again.
-pub(crate) fn saved(patient: &Patient) -> BTreeMap<String, Item> {
+pub(crate) fn committed(patient: &Patient) -> BTreeMap<String, Item> {
     let mut found = tree(&patient.place.store());
     found.retain(|name, _| name != "locks" && !name.starts_with("locks/"));
     found
@@ -98,14 +98,14 @@ pub(crate) fn judge(
     named: &[&str],
 ) -> bool {
     let expected = Expected::of(model, ruins);
-    let before = saved(patient);
+    let before = committed(patient);
     let mut look = Look::new(model, &expected, named, &case.name);
     look.ruins = Some(ruins);
     let store = match Store::open(patient.place.store()) {
         Ok(store) => store,
         Err(error) => {
             look.not_opened(&error, model, ruins);
-            assert_same(&saved(patient), &before);
+            assert_same(&committed(patient), &before);
             return true;
         }
     };
@@ -124,10 +124,10 @@ pub(crate) fn judge(
     if case.is_deep || !look.told {
         look.verified(&store, baseline);
     }
-    assert_same(&saved(patient), &before);
+    assert_same(&committed(patient), &before);
     if expected.degraded && is_turn(2) {
         look.refuses(&store);
-        assert_same(&saved(patient), &before);
+        assert_same(&committed(patient), &before);
     } else if !expected.degraded && case.is_deep {
         look.saves(patient, store, baseline);
     }
@@ -140,7 +140,7 @@ struct Look<'a> {
     ruins: Option<&'a Ruins>,
     /// What may be named as damaged.
     named: &'a [&'a str],
-    /// The name that was harmed: a file or a folder.
+    /// The name that was harmed: a file or a directory.
     harmed: &'a str,
     told: bool,
 }
@@ -205,12 +205,12 @@ impl<'a> Look<'a> {
                 let health = if self.expected.degraded { Health::Degraded } else { Health::Ok };
                 assert_eq!((status.generation, status.health), (g(serving), health));
             }
-            Err(error) => self.is_folder_error(&error),
+            Err(error) => self.is_directory_error(&error),
         }
     }
 
-    /// A folder that is none cannot be listed.
-    fn is_folder_error(&mut self, error: &Error) {
+    /// A directory that is none cannot be listed.
+    fn is_directory_error(&mut self, error: &Error) {
         assert!(["data", "manifests", "checkpoints", "staging", "locks"].contains(&self.harmed), "{error:?}");
         assert!(matches!(error.kind(), ErrorKind::Io | ErrorKind::Corrupt), "{error:?}");
         assert!(self.speaks_of(&error.to_string()), "{error}");
@@ -251,8 +251,9 @@ impl<'a> Look<'a> {
             .into_iter()
             .map(|file| (file.path.to_string(), (file.bytes, file.generation.get())))
             .collect();
-        let saved = state.iter().map(|(path, stored)| (path, (stored.bytes.len() as u64, stored.generation)));
-        assert!(listed.iter().map(|(path, facts)| (path, *facts)).eq(saved), "{number}: {listed:?}");
+        let committed =
+            state.iter().map(|(path, stored)| (path, (stored.bytes.len() as u64, stored.generation)));
+        assert!(listed.iter().map(|(path, facts)| (path, *facts)).eq(committed), "{number}: {listed:?}");
         for (path, stored) in state {
             let read = snapshot.get(path);
             if !self.is_broken(&stored.file) {
@@ -282,7 +283,7 @@ impl<'a> Look<'a> {
     fn recovered(&self, snapshot: &Snapshot, path: &str, stored: &Stored) {
         let (bytes, provenance) = snapshot.get_or_recover(path, b"the default").unwrap();
         let number = snapshot.generation().get();
-        // Whatever else was saved under this path, in a file that is good, by a manifest that can be reached.
+        // Whatever else was committed under this path, in a file that is good, by a manifest that can be reached.
         let older = |at: &u64| {
             let then = self.model.states[at].get(path)?;
             let before = self.model.parents.get(at).and_then(|parent| self.model.states[parent].get(path));
@@ -299,9 +300,9 @@ impl<'a> Look<'a> {
                 assert!(versions.is_empty(), "{path} of {number}: {:?} are good", versions.keys());
             }
             Provenance::Recovered { generation } => {
-                let saved = versions.get(&generation.get());
+                let committed = versions.get(&generation.get());
                 assert!(
-                    saved.is_some_and(|saved| **saved == bytes),
+                    committed.is_some_and(|committed| **committed == bytes),
                     "{path} of {number}: not what {generation} holds"
                 );
                 let newest = versions.last_key_value().map(|(_, bytes)| bytes);
@@ -315,7 +316,7 @@ impl<'a> Look<'a> {
     fn verified(&mut self, store: &Store, baseline: &[Finding]) {
         let report = match verify(store) {
             Ok(report) => report,
-            Err(error) => return self.is_folder_error(&error),
+            Err(error) => return self.is_directory_error(&error),
         };
         let new = || report.findings.iter().filter(|finding| !baseline.contains(finding));
         self.told |= new().any(|finding| self.names(finding));
@@ -337,7 +338,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Nothing is saved on a degraded store.
+    /// Nothing is committed on a degraded store.
     fn refuses(&self, store: &Store) {
         let mut tx = store.begin().unwrap();
         tx.put("after", "lost").unwrap();
@@ -345,7 +346,7 @@ impl<'a> Look<'a> {
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
     }
 
-    /// A save goes through and loses nothing, or, where the damage is in its way, does nothing.
+    /// A commit goes through and loses nothing, or, where the damage is in its way, does nothing.
     fn saves(&mut self, patient: &Patient, store: Store, baseline: &[Finding]) {
         let before = contents(&patient.place.store());
         let serving = self.expected.serving.unwrap();
@@ -357,7 +358,7 @@ impl<'a> Look<'a> {
         let replaced = replaced.map(|(path, _)| path.clone());
         let mut tx = store.begin().unwrap();
         for path in replaced.iter().map(String::as_str).chain(["after/the damage.json"]) {
-            tx.put(path, "saved after the damage").unwrap();
+            tx.put(path, "committed after the damage").unwrap();
         }
         let commit = match tx.commit("after the damage") {
             Ok(commit) => commit,
@@ -379,19 +380,19 @@ impl<'a> Look<'a> {
         assert!(commit.changed && !self.model.states.contains_key(&number), "{number} was used before");
         for path in replaced.iter().map(String::as_str).chain(["after/the damage.json"]) {
             let file = format!("data/{path}.g{number}");
-            let bytes = Arc::new(b"saved after the damage".to_vec());
+            let bytes = Arc::new(b"committed after the damage".to_vec());
             state.insert(path.to_owned(), Stored { file, generation: number, bytes });
         }
         let now = contents(&patient.place.store());
         for (name, was) in before.iter().filter(|(name, _)| !name.starts_with("CURRENT")) {
-            assert_eq!(now.get(name), Some(was), "{name} was changed by a save");
+            assert_eq!(now.get(name), Some(was), "{name} was changed by a commit");
         }
 
         let mut model = self.model.clone();
         model.states.insert(number, state);
         model.parents.insert(number, serving);
         if model.head != serving {
-            // An older pointer, or that of the interrupted save, has become the truth.
+            // An older pointer, or that of the interrupted commit, has become the truth.
             let discarded = model.head.max(serving);
             model.interrupted = (discarded != serving).then_some(discarded);
         }
@@ -406,13 +407,13 @@ impl<'a> Look<'a> {
         ruins.checkpoints = checkpoints.filter(is_good).map(|name| number_in(name)).collect();
         let expected = Expected::of(&model, &ruins);
         assert_eq!((expected.serving, expected.degraded), (Some(number), false));
-        assert!(expected.readable.is_superset(&self.expected.readable), "a save hid something");
+        assert!(expected.readable.is_superset(&self.expected.readable), "a commit hid something");
         let store = Store::open(patient.place.store()).unwrap();
         let mut after = Look::new(&model, &expected, self.named, self.harmed);
         after.ruins = Some(&ruins);
         after.recovery(&store);
         after.status(&store);
-        // What was good before is looked at in turn, as it is not touched by a save.
+        // What was good before is looked at in turn, as it is not touched by a commit.
         let all: Vec<u64> = model.states.keys().copied().collect();
         after.generations(&store, [serving, all[self.harmed.len() % all.len()]]);
         after.verified(&store, baseline);

@@ -6,7 +6,7 @@ use std::fs;
 use genstore::{Error, ErrorKind, Store, StoreId};
 
 use crate::harm::Patient;
-use crate::oracle::saved;
+use crate::oracle::committed;
 use crate::shape::{Disk, Model, Shape, shapes};
 use crate::support::{Place, assert_same, clear, copy_dir, g, tree};
 
@@ -90,7 +90,7 @@ fn an_older_copy_of_the_store_under_an_open_handle_is_never_taken_for_the_newest
             write(&disk, &patient.place);
             // The manifests above are still there. All but the last of them give the older pointer away.
             let is_hidden = shape.model.parents.values().all(|parent| *parent <= at);
-            let before = saved(&patient);
+            let before = committed(&patient);
             says_corrupt(&open, &context);
             let reopened = Store::open(patient.place.store()).unwrap();
             assert_eq!(reopened.recovery().is_none(), is_hidden, "{context}");
@@ -98,7 +98,7 @@ fn an_older_copy_of_the_store_under_an_open_handle_is_never_taken_for_the_newest
             for (path, stored) in &shape.model.states[&shape.model.head] {
                 assert!(held.get(path).unwrap() == *stored.bytes, "{context}: {path}");
             }
-            assert_same(&saved(&patient), &before);
+            assert_same(&committed(&patient), &before);
             drop((open, reopened, held));
 
             // Everything taken away first, the directory itself left.
@@ -143,7 +143,7 @@ fn another_store_copied_over_this_one_never_mixes_with_it() {
             files.sort_by_key(|(name, bytes)| (bytes.is_some(), is_pointer_first == (*name != "CURRENT")));
             for (name, bytes) in files {
                 write(&Disk::from([(name.clone(), bytes.clone())]), &patient.place);
-                let before = saved(&patient);
+                let before = committed(&patient);
                 for store in [Ok(open.clone()), Store::open(patient.place.store())] {
                     let read = store.and_then(|store| never_wrong(&store, &models));
                     let kind = read.err().map(|error| error.kind());
@@ -153,7 +153,7 @@ fn another_store_copied_over_this_one_never_mixes_with_it() {
                         shape.name
                     );
                 }
-                assert_same(&saved(&patient), &before);
+                assert_same(&committed(&patient), &before);
             }
             says_corrupt(&open, shape.name);
         }

@@ -26,7 +26,7 @@ pub(crate) type State = BTreeMap<String, Stored>;
 #[derive(Clone)]
 pub(crate) struct Model {
     pub(crate) head: u64,
-    /// Every generation whose manifest was written, with that of the interrupted save.
+    /// Every generation whose manifest was written, with that of the interrupted commit.
     pub(crate) states: BTreeMap<u64, State>,
     pub(crate) parents: BTreeMap<u64, u64>,
     pub(crate) interrupted: Option<u64>,
@@ -100,7 +100,7 @@ impl Builder {
         self.pointers.insert(self.model.head, fs::read(self.place.inside("CURRENT")).unwrap());
     }
 
-    fn saved(&mut self, commit: &Commit, state: State) {
+    fn committed(&mut self, commit: &Commit, state: State) {
         let number = commit.generation.get();
         self.model.parents.insert(number, self.model.head);
         self.model.states.insert(number, state);
@@ -130,15 +130,15 @@ impl Builder {
                 }
             }
         }
-        let commit = tx.commit("save").unwrap();
+        let commit = tx.commit("commit").unwrap();
         assert_eq!(commit.generation.get(), next);
-        self.saved(&commit, state);
+        self.committed(&commit, state);
     }
 
     fn rollback(&mut self, to: u64) {
         let commit = self.store.rollback(to.to_string().as_str(), "back").unwrap();
         let state = self.model.states[&to].clone();
-        self.saved(&commit, state);
+        self.committed(&commit, state);
     }
 
     /// As a crash leaves it between the barrier and the swap of the pointer.
@@ -158,7 +158,7 @@ impl Builder {
         drop(store);
         let disk = disk(&place.store());
         let mut foreign = Vec::new();
-        // The last two generations as they would be if something else had been saved.
+        // The last two generations as they would be if something else had been committed.
         for base in
             model.parents.get(&model.head).into_iter().flat_map(|one| [Some(one), model.parents.get(one)])
         {
@@ -196,21 +196,21 @@ impl Builder {
                 foreign.push(("that of another store", name, item.bytes.0));
             }
         }
-        Shape { name, is_every_bit: name == "two saves", model, disk, pointers, foreign }
+        Shape { name, is_every_bit: name == "two commits", model, disk, pointers, foreign }
     }
 }
 
-/// Only the first generation: nothing was ever saved.
+/// Only the first generation: nothing was ever committed.
 fn first() -> Shape {
     Builder::new().finish("first generation")
 }
 
-/// Two saves: what is damaged here is next to what can be served instead.
-fn two_saves() -> Shape {
+/// Two commits: what is damaged here is next to what can be served instead.
+fn two_commits() -> Shape {
     let mut builder = Builder::new();
     builder.save(vec![("a", text("first")), ("b", text("kept"))]);
     builder.save(vec![("a", text("second"))]);
-    builder.finish("two saves")
+    builder.finish("two commits")
 }
 
 fn handful() -> Builder {
@@ -228,18 +228,18 @@ fn handful() -> Builder {
     builder
 }
 
-/// Content for a path that differs from save to save.
+/// Content for a path that differs from commit to commit.
 fn content(number: u64) -> Change {
-    text(&format!("{{\"saved\":{number}}}"))
+    text(&format!("{{\"committed\":{number}}}"))
 }
 
-/// Saves until there is a checkpoint, at the head.
+/// Commits until there is a checkpoint, at the head.
 fn with_checkpoint() -> Builder {
     let mut builder = Builder::new();
-    builder.save(vec![("a", content(2)), ("folder/b", content(20)), ("folder/c", content(200))]);
-    builder.save(vec![("a", content(3)), ("renamed/b", Change::Rename("folder/b"))]);
+    builder.save(vec![("a", content(2)), ("directory/b", content(20)), ("directory/c", content(200))]);
+    builder.save(vec![("a", content(3)), ("renamed/b", Change::Rename("directory/b"))]);
     for number in 4.. {
-        builder.save(vec![(["a", "folder/c", "d"][(number % 3) as usize], content(number))]);
+        builder.save(vec![(["a", "directory/c", "d"][(number % 3) as usize], content(number))]);
         // A handle that is dropped has written its checkpoint.
         builder.store = Store::open(builder.place.store()).unwrap();
         if builder.place.inside("checkpoints").read_dir().unwrap().next().is_some() {
@@ -253,7 +253,7 @@ fn checkpoint_behind() -> Shape {
     let mut builder = with_checkpoint();
     let head = builder.model.head;
     builder.save(vec![("a", content(head + 1)), ("e", content(500))]);
-    builder.save(vec![("folder/e", Change::Rename("e")), ("d", Change::Remove)]);
+    builder.save(vec![("directory/e", Change::Rename("e")), ("d", Change::Remove)]);
     builder.finish("checkpoint behind the head")
 }
 
@@ -263,7 +263,7 @@ fn interrupted() -> Shape {
     builder.save(vec![("a", text("second"))]);
     builder.save(vec![("d", Change::Rename("b/c")), ("e", text("new"))]);
     builder.interrupt(vec![("a", text("never acknowledged")), ("f/g", text("lost work"))]);
-    builder.finish("interrupted save")
+    builder.finish("interrupted commit")
 }
 
 fn large() -> Shape {
@@ -287,7 +287,7 @@ fn large() -> Shape {
 pub(crate) fn shapes() -> Vec<Shape> {
     vec![
         first(),
-        two_saves(),
+        two_commits(),
         handful().finish("renames, removals and a rollback"),
         checkpoint_behind(),
         with_checkpoint().finish("checkpoint at the head"),

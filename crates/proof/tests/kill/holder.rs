@@ -16,7 +16,7 @@ use crate::{Where, sandbox};
 
 /// The writers beside the one that holds the lock.
 const OTHERS: usize = 7;
-/// As many as it takes for a save to last some milliseconds.
+/// As many as it takes for a commit to last some milliseconds.
 const FILES: usize = 40;
 
 /// A command that does not outlive a test that fails.
@@ -36,7 +36,7 @@ impl Writer {
         Self(Some(sandbox.spawn(&[&["--json"], words].concat())))
     }
 
-    /// Saves a small file of its own.
+    /// Commits a small file of its own.
     fn other(sandbox: &Sandbox, number: usize, lock_wait: &str) -> Self {
         let (file, path) = (sandbox.write(format!("own-{number}"), own(number)), format!("own/{number}"));
         Self::spawn(
@@ -84,7 +84,7 @@ fn is_held(sandbox: &Sandbox) -> bool {
     flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err()
 }
 
-/// A writer of many files with the same text, stopped while it holds the lock: in the middle of its save.
+/// A writer of many files with the same text, stopped while it holds the lock: in the middle of its commit.
 fn stopped_holder(sandbox: &Sandbox) -> (Writer, String) {
     for attempt in 0.. {
         let text = format!("attempt {attempt}");
@@ -112,7 +112,7 @@ fn staged(sandbox: &Sandbox) -> usize {
     fs::read_dir(sandbox.store().join("staging")).unwrap().count()
 }
 
-/// Writers that have everything ready for their save, and wait for the lock next.
+/// Writers that have everything ready for their commit, and wait for the lock next.
 fn waiting(sandbox: &Sandbox) -> Vec<Writer> {
     let before = staged(sandbox);
     let mut writers: Vec<Writer> = (0..OTHERS).map(|number| Writer::other(sandbox, number, "600")).collect();
@@ -123,8 +123,8 @@ fn waiting(sandbox: &Sandbox) -> Vec<Writer> {
     writers
 }
 
-/// Every other writer has saved, under a number of its own.
-fn all_save(sandbox: &Sandbox, writers: Vec<Writer>) {
+/// Every other writer has committed, under a number of its own.
+fn all_commit(sandbox: &Sandbox, writers: Vec<Writer>) {
     let generations: BTreeSet<u64> = writers.into_iter().map(Writer::generation).collect();
     assert_eq!(generations.len(), OTHERS);
     for number in 0..OTHERS {
@@ -132,7 +132,7 @@ fn all_save(sandbox: &Sandbox, writers: Vec<Writer>) {
     }
 }
 
-/// The texts in the files of the holder: one, as they are saved together.
+/// The texts in the files of the holder: one, as they are committed together.
 fn text_of_all(sandbox: &Sandbox) -> BTreeSet<Vec<u8>> {
     let out = sandbox.path("out");
     sandbox.ok(&["export", out.to_str().unwrap()]);
@@ -145,7 +145,7 @@ fn text_of_all(sandbox: &Sandbox) -> BTreeSet<Vec<u8>> {
 /// Half of the holders are killed, the others go on.
 #[test]
 fn a_stopped_or_killed_holder_of_the_lock_blocks_none_of_seven_others() {
-    let (rounds, start, mut saved) = (runs(60), Instant::now(), 0);
+    let (rounds, start, mut committed) = (runs(60), Instant::now(), 0);
     for round in 0..rounds {
         let _place = Where(format!("holder {round}"));
         let sandbox = sandbox(round);
@@ -161,16 +161,16 @@ fn a_stopped_or_killed_holder_of_the_lock_blocks_none_of_seven_others() {
             held.signal(Signal::CONT);
             held.generation();
         }
-        all_save(&sandbox, others);
-        // The save of one that was killed was at the last step at the most when it was stopped.
+        all_commit(&sandbox, others);
+        // The commit of one that was killed was at the last step at the most when it was stopped.
         let (after, own) = (text_of_all(&sandbox), BTreeSet::from([text.into_bytes()]));
         assert!(after == own || (is_killed && after == before), "{after:?}");
-        saved += u64::from(is_killed && after == own);
+        committed += u64::from(is_killed && after == own);
         let report = sandbox.one_json(&["verify", "--all"]);
         assert_eq!(report["ok"], true, "{report}");
     }
     println!(
-        "L4: {rounds} holders of the lock stopped while seven others waited, {} of them killed, which left {saved} whole \
+        "kill: {rounds} holders of the lock stopped while seven others waited, {} of them killed, which left {committed} whole \
          generations; {} s",
         rounds.div_ceil(2),
         start.elapsed().as_secs()
@@ -180,7 +180,7 @@ fn a_stopped_or_killed_holder_of_the_lock_blocks_none_of_seven_others() {
 #[test]
 fn a_stopped_holder_is_named_and_nobody_waits_for_it_to_read() {
     let sandbox = Sandbox::with_store();
-    sandbox.put("before.txt", "saved before");
+    sandbox.put("before.txt", "committed before");
     let (mut stopped, text) = stopped_holder(&sandbox);
     let (id, before) = (stopped.id(), staged(&sandbox));
     let others: Vec<Writer> = (0..OTHERS).map(|number| Writer::other(&sandbox, number, "200ms")).collect();
@@ -195,7 +195,7 @@ fn a_stopped_holder_is_named_and_nobody_waits_for_it_to_read() {
     }
     assert_eq!(staged(&sandbox), before, "those that gave up took back what they had staged");
 
-    assert_eq!(sandbox.ok(&["cat", "before.txt"]), "saved before");
+    assert_eq!(sandbox.ok(&["cat", "before.txt"]), "committed before");
     assert!(text_of_all(&sandbox).len() <= 1);
     assert!(sandbox.json(&["log"]).len() >= 2);
     let status = sandbox.one_json(&["status"]);
@@ -206,7 +206,7 @@ fn a_stopped_holder_is_named_and_nobody_waits_for_it_to_read() {
     let others = waiting(&sandbox);
     stopped.signal(Signal::CONT);
     let generation = stopped.generation();
-    all_save(&sandbox, others);
+    all_commit(&sandbox, others);
     assert_eq!(text_of_all(&sandbox), BTreeSet::from([text.into_bytes()]));
     let shown = sandbox.one_json(&["show", &generation.to_string()]);
     assert_eq!((&shown["message"], shown["put"].as_array().unwrap().len()), (&"the holder".into(), FILES));

@@ -1,5 +1,5 @@
 //! The command, killed at random moments: the store is then at the last acknowledged generation, or at the one that was
-//! being saved, whole; and whoever comes next is not kept from anything.
+//! being committed, whole; and whoever comes next is not kept from anything.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,9 +14,9 @@
 mod budget;
 #[path = "../../../cli/tests/sandbox/mod.rs"]
 mod common;
+mod creating;
 mod flight;
 mod holder;
-mod making;
 mod model;
 #[path = "../../../../tests/support/mod.rs"]
 mod support;
@@ -60,7 +60,7 @@ struct Tally {
     kills: u64,
     /// Kills of a process that was running.
     in_time: u64,
-    /// Interrupted saves that were left.
+    /// Interrupted commits that were left.
     interrupted: u64,
     /// Generations that were there although the command did not say so any more.
     unacknowledged: u64,
@@ -78,21 +78,21 @@ fn killed_commands_leave_the_last_acknowledged_generation_or_the_next() {
     }
     let Tally { kills, in_time, interrupted, unacknowledged, half_exports } = tally;
     println!(
-        "L4: {rounds} rounds, {} s, 0 violations, seed {seed}; {kills} kills, {in_time} of a running process; left \
-         {interrupted} interrupted saves, {unacknowledged} whole generations of which nobody was told, and \
+        "kill: {rounds} rounds, {} s, 0 violations, seed {seed}; {kills} kills, {in_time} of a running process; left \
+         {interrupted} interrupted commits, {unacknowledged} whole generations of which nobody was told, and \
          {half_exports} directories of killed exports under names of their own",
         start.elapsed().as_secs()
     );
-    println!("L4: moments are spread over: {}", pace.told());
+    println!("kill: moments are spread over: {}", pace.told());
     // Kills that come too early or too late show nothing.
     assert!(in_time * 2 > kills, "too few kills met a process that was running: {in_time} of {kills}");
     assert!(
         interrupted * 50 > rounds,
-        "too few kills left an interrupted save: {interrupted} in {rounds} rounds"
+        "too few kills left an interrupted commit: {interrupted} in {rounds} rounds"
     );
 }
 
-/// The place of a store. On a disk most of a save is waiting for flushes, and so are most of the moments. In memory they
+/// The place of a store. On a disk most of a commit is waiting for fsyncs, and so are most of the moments. In memory they
 /// are spread over the writes.
 fn sandbox(number: u64) -> Sandbox {
     match support::memory().filter(|_| !number.is_multiple_of(ON_DISK)) {

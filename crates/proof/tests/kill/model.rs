@@ -30,7 +30,7 @@ pub(crate) struct Model {
 pub(crate) struct Left {
     /// The commands whose generation is there.
     pub(crate) done: BTreeSet<usize>,
-    /// Interrupted saves.
+    /// Interrupted commits.
     pub(crate) interrupted: u64,
     /// Generations that are there although nobody was told so.
     pub(crate) unacknowledged: u64,
@@ -66,8 +66,8 @@ impl Model {
         for entry in added {
             let number = entry.generation.get();
             let by = ended.iter().find(|ended| ended.message == entry.message && ended.work.writes());
-            let by = by.unwrap_or_else(|| panic!("nobody saves this: {entry:?}"));
-            assert!(done.insert(by.index), "saved twice: {entry:?}");
+            let by = by.unwrap_or_else(|| panic!("nobody commits this: {entry:?}"));
+            assert!(done.insert(by.index), "committed twice: {entry:?}");
             let (before, state) = (self.head(), by.work.apply(&self.states));
             assert_eq!(entry.parent.unwrap().get(), before.0, "{entry:?}");
             let expected = by.work.names(number, before.1, &state);
@@ -98,7 +98,7 @@ impl Model {
                 let (before, state) = (self.head(), ended.work.apply(&self.states));
                 ended.work.writes() && names.is_subset(&ended.work.names(*number, before.1, &state))
             };
-            assert!(killed().any(|ended| may_be(&ended)), "nobody's save left {names:?}: {ended:?}");
+            assert!(killed().any(|ended| may_be(&ended)), "nobody's commit left {names:?}: {ended:?}");
             interrupted += 1;
         }
         assert!(begun.len() <= killed().count(), "a number for each: {begun:?}");
@@ -130,7 +130,7 @@ impl Model {
             .collect()
     }
 
-    /// The command says where the store stands, and names every save that was interrupted since.
+    /// The command says where the store stands, and names every commit that was interrupted since.
     pub(crate) fn check_status(&self, sandbox: &Sandbox) {
         let status = sandbox.one_json(&["status"]);
         let (head, state) = self.head();
@@ -141,21 +141,25 @@ impl Model {
         assert_eq!(status["findings"], serde_json::json!([]), "{status}");
     }
 
-    /// Every byte of every generation is as it was saved, and everything else is known for what it is.
+    /// Every byte of every generation is as it was committed, and everything else is known for what it is.
     pub(crate) fn verify(&self, sandbox: &Sandbox) {
         let report = sandbox.one_json(&["verify", "--all"]);
         assert_eq!(report["ok"], true, "{report}");
         assert_eq!(report["generations"], self.states.len(), "{report}");
         let findings = report["findings"].as_array().unwrap();
-        let (saves, strays): (Vec<&Value>, Vec<&Value>) =
-            findings.iter().partition(|finding| finding["kind"] == "interrupted_save");
+        let (saves, orphans): (Vec<&Value>, Vec<&Value>) =
+            findings.iter().partition(|finding| finding["kind"] == "interrupted_commit");
         let saves: BTreeSet<u64> =
             saves.iter().map(|finding| finding["generation"].as_u64().unwrap()).collect();
         assert_eq!(saves, self.unfinished(), "{report}");
-        for stray in strays {
-            let path = stray["path"].as_str().unwrap();
-            assert_eq!((&stray["kind"], &stray["severity"]), (&"stray".into(), &"note".into()), "{stray}");
-            assert!(path.starts_with("staging/") || path == "CURRENT.next", "{stray}");
+        for orphan in orphans {
+            let path = orphan["path"].as_str().unwrap();
+            assert_eq!(
+                (&orphan["kind"], &orphan["severity"]),
+                (&"orphan".into(), &"note".into()),
+                "{orphan}"
+            );
+            assert!(path.starts_with("staging/") || path == "CURRENT.next", "{orphan}");
         }
     }
 
@@ -179,20 +183,20 @@ fn assert_holds(snapshot: &Snapshot, expected: &State) {
 pub(crate) fn assert_same_files(found: &State, expected: &State, what: &str) {
     let paths: BTreeSet<&String> = found.keys().chain(expected.keys()).collect();
     let differ: Vec<_> = paths.into_iter().filter(|path| found.get(*path) != expected.get(*path)).collect();
-    assert!(differ.is_empty(), "{what}: not as saved: {differ:?}");
+    assert!(differ.is_empty(), "{what}: not as committed: {differ:?}");
 }
 
-/// Every file in the folders in which numbers are used.
+/// Every file in the directories in which numbers are used.
 fn look(dir: &Path) -> BTreeMap<String, Stamp> {
     let mut found = BTreeMap::new();
-    let mut folders = vec!["manifests".to_owned(), "data".to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(dir.join(&folder)).unwrap() {
+    let mut directories = vec!["manifests".to_owned(), "data".to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(dir.join(&directory)).unwrap() {
             let entry = entry.unwrap();
-            let name = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+            let name = format!("{directory}/{}", entry.file_name().to_str().unwrap());
             let meta = entry.metadata().unwrap();
             if meta.is_dir() {
-                folders.push(name);
+                directories.push(name);
             } else {
                 found.insert(name, (meta.ino(), meta.len(), (meta.mtime(), meta.mtime_nsec())));
             }

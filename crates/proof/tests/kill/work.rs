@@ -15,9 +15,9 @@ const FILES_MAX: usize = 24;
 /// One command.
 #[derive(Clone, Debug)]
 pub(crate) enum Work {
-    /// Saves a directory, into a folder of the store or over the whole.
+    /// Commits a directory, into a directory of the store or over the whole.
     Commit { into: Option<String>, prune: bool, files: State },
-    /// Saves one file.
+    /// Commits one file.
     Put { path: String, bytes: Arc<[u8]> },
     /// Brings a whole generation back.
     Rollback { to: u64 },
@@ -39,16 +39,17 @@ impl Work {
         let (_, head) = states.last_key_value().unwrap();
         match random.u32(0..10) {
             0..4 => {
-                let into = (!alone || random.bool()).then(|| format!("folder {index}/dir"));
+                let into = (!alone || random.bool()).then(|| format!("directory {index}/dir"));
                 let prefix = into.as_ref().map_or_else(String::new, |into| format!("{into}/"));
                 let before = head.iter().filter_map(|(path, bytes)| {
                     Some((path.strip_prefix(&prefix)?.to_owned(), Arc::clone(bytes)))
                 });
                 Self::Commit { into, prune: random.u32(0..4) == 0, files: changed(random, before) }
             }
-            4..6 => {
-                Self::Put { path: format!("folder {index}/put/{}", random.u32(0..5)), bytes: content(random) }
-            }
+            4..6 => Self::Put {
+                path: format!("directory {index}/put/{}", random.u32(0..5)),
+                bytes: content(random),
+            },
             6 if alone => {
                 let other: Vec<u64> =
                     states.iter().filter(|(_, state)| *state != head).map(|(number, _)| *number).collect();

@@ -10,7 +10,7 @@
 
 #[path = "../../src/budget.rs"]
 mod budget;
-mod making;
+mod creating;
 mod roles;
 mod state;
 #[path = "../../../../tests/support/mod.rs"]
@@ -36,7 +36,7 @@ const WORK: &str = "GENSTORE_TEST_WORK";
 const TOLD: &str = "told: ";
 const READERS: [&str; 4] = ["watch", "watch", "history", "history"];
 /// The commits in all, unless told otherwise: the greater part on a store in memory, as durability is not what this is
-/// about, and one in so many on the disk, where a save takes its real course.
+/// about, and one in so many on the disk, where a commit takes its real course.
 const COMMITS: u64 = 2_000;
 const ON_DISK: u64 = 40;
 /// The most commits on one store.
@@ -54,7 +54,7 @@ fn worker() {
         "write" => roles::write(dir, number, count),
         "watch" => roles::watch(dir, number),
         "history" => roles::read_history(dir, number),
-        "make" => making::make(dir, number),
+        "make" => creating::make(dir, number),
         other => panic!("no such role: {other}"),
     };
     // The others must not wait for ever for what this one will not do any more.
@@ -129,7 +129,7 @@ fn eight_writers_and_four_readers_on_one_store() {
     }
     let Tally { commits, conflicts, looks } = tally;
     println!(
-        "L5: {commits} commits by {WRITERS} writers, {on_disk} of them on the disk, {} s, 0 violations, seed {}; \
+        "processes: {commits} commits by {WRITERS} writers, {on_disk} of them on the disk, {} s, 0 violations, seed {}; \
          {conflicts} conflicts, {looks} generations seen by {} readers",
         start.elapsed().as_secs(),
         seed(),
@@ -190,8 +190,8 @@ fn crowd(place: &Place, commits: u64) -> Tally {
     Tally { commits, conflicts: sum(&written, "conflicts"), looks: sum(&read, "generations") }
 }
 
-/// Goes through the history from the beginning, with the bytes that each generation wrote: each writer finds its own saves
-/// in its own order, and no save was made on anything but the one before it.
+/// Goes through the history from the beginning, with the bytes that each generation wrote: each writer finds its own commits
+/// in its own order, and no commit was made on anything but the one before it.
 fn replay(place: &Place, store: &Store) {
     let mut history: Vec<HistoryEntry> = store.history().unwrap().map(Result::unwrap).collect();
     history.reverse();

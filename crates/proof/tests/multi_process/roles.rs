@@ -1,4 +1,4 @@
-//! What each process of the crowd does until all saves are made.
+//! What each process of the crowd does until all commits are made.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,7 +19,7 @@ const LOOKS_AT_OLD: u32 = 30;
 /// few cores.
 const PAUSE_MAX: u64 = 200_000;
 
-/// Saves so often, each time its own file, and now and then also what others save.
+/// Commits so often, each time its own file, and now and then also what others commit.
 pub(crate) fn write(dir: &Path, writer: usize, saves: u64) {
     let store = Store::open(dir).unwrap();
     let mut random = fastrand::Rng::with_seed(seed() ^ ((writer as u64 + 1) << 32));

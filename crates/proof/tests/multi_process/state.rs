@@ -18,10 +18,10 @@ pub(crate) fn own(writer: usize) -> String {
     format!("own/{writer}.json")
 }
 
-/// What a writer notes in its own file with each of its saves.
+/// What a writer notes in its own file with each of its commits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Own {
-    /// How often it has saved.
+    /// How often it has committed.
     pub(crate) saves: u64,
     /// How often it has counted up.
     pub(crate) counted: u64,

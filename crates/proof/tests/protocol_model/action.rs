@@ -1,7 +1,7 @@
 //! What can happen in the model. Each step of a process says which function takes it, and a test looks whether there is
 //! such a function.
 
-use super::disk::Flush;
+use super::disk::Sync;
 
 /// What became of a rename.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -25,48 +25,48 @@ pub enum Action {
     Lock(usize),
     /// Reads the pointer again: `engine::handle::refresh`, or `engine::create::check_vacant` where there is no store yet.
     Refresh(usize),
-    /// Makes the folders of a store where there is none: `engine::create::make_folders`.
+    /// Makes the directories of a store where there is none: `engine::create::make_folders`.
     MakeFolders(usize),
-    /// Writes the pointer that was found as a new `CURRENT.next`: `engine::publish::settle`.
+    /// Writes the pointer that was found as a new `CURRENT.next`: `engine::publish::sync_head`.
     SettleWrite(usize),
-    /// Flushes it: `engine::publish::settle`.
-    SettleFlush(usize, Flush),
-    /// Flushes the root directory: `engine::publish::settle`, `storage::round::flush`.
-    SettleFlushDir(usize, Flush),
-    /// Renames it over `CURRENT`: `engine::publish::settle`, `storage::directory::swap_pointer`.
+    /// Fsyncs it: `engine::publish::sync_head`.
+    SettleSync(usize, Sync),
+    /// Fsyncs the root directory: `engine::publish::sync_head`, `storage::round::fsync`.
+    SettleSyncDir(usize, Sync),
+    /// Renames it over `CURRENT`: `engine::publish::sync_head`, `storage::directory::swap_pointer`.
     SettleSwap(usize, Rename),
-    /// Flushes the root directory and notes that: `engine::publish::settle`, `storage::directory::flush_pointer`,
-    /// `engine::lock::note_settled`.
-    SettleEnd(usize, Flush),
+    /// Fsyncs the root directory and notes that: `engine::publish::sync_head`, `storage::directory::flush_pointer`,
+    /// `engine::lock::note_head_synced`.
+    SettleEnd(usize, Sync),
     /// Finds that the proposal changes nothing, and acknowledges the head: `engine::commit::commit`.
     NothingToSave(usize),
-    /// Chooses a number and notes that it is being used: `engine::lock::next_number`, `engine::lock::take_number`.
+    /// Chooses a number and notes that it is being used: `engine::lock::next_number`, `engine::lock::reserve`.
     TakeNumber(usize),
     /// Makes the manifest unless its name is taken: `engine::publish::write`, `storage::round::put`.
     WriteManifest(usize),
-    /// Makes `data/`, which is missing: `storage::round::folders`.
+    /// Makes `data/`, which is missing: `storage::round::directories`.
     MakeFolder(usize),
     /// Makes the data file unless its name is taken: `engine::publish::write`, `storage::round::adopt`.
     WriteData(usize),
     /// Replaces a `CURRENT.next` that was left: `engine::publish::stage_pointer`, `storage::round::stage_pointer`.
     WritePointer(usize),
-    /// The first half of barrier 1, the files: `storage::round::flush`, `storage::round::flush_open`.
-    FlushFiles(usize, Flush),
-    /// The second half, one directory after the other: `storage::round::flush`.
-    FlushDir(usize, Flush),
+    /// The first half of barrier 1, the files: `storage::round::fsync`, `storage::round::flush_open`.
+    SyncFiles(usize, Sync),
+    /// The second half, one directory after the other: `storage::round::fsync`.
+    SyncDir(usize, Sync),
     /// Gives up before the rename, for a failure to write or because it was cancelled: `engine::publish::commit_batch`,
     /// `engine::handle::check_cancel`.
     GiveUp(usize),
     /// Removes the manifest of a failed attempt: `storage::round::discard`.
     DiscardManifest(usize),
-    /// Removes its other files and the folder that it has made, and tells the caller that nothing was saved: `storage::round::discard`.
+    /// Removes its other files and the directory that it has made, and tells the caller that nothing was committed: `storage::round::discard`.
     DiscardRest(usize),
     /// The rename: `engine::publish::commit_batch`, `storage::directory::swap_pointer`. When it fails the outcome is unknown:
     /// `engine::publish::into_error`.
     Swap(usize, Rename),
     /// Barrier 2: `engine::publish::commit_batch`, `storage::directory::flush_pointer`. When it fails the outcome is unknown:
     /// `engine::publish::into_error`.
-    FlushPointer(usize, Flush),
+    SyncPointer(usize, Sync),
     /// Notes that the pointer is durable, and says so: `engine::publish::publish`,
     /// `engine::lock::note_published`.
     Acknowledge(usize),
@@ -84,6 +84,6 @@ pub enum Action {
     /// It reads the pointer again, and reports those that are above it: `store::status`.
     Report(usize),
     /// The machine stops and starts again, in one of the ways in which the disk permits it. Who opens the store is shown the head and
-    /// the interrupted saves: `engine::open::open_on`, `store::status`.
+    /// the interrupted commits: `engine::open::open_on`, `store::status`.
     PowerCut(u32),
 }

@@ -3,7 +3,7 @@
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 use super::action::{Action, Rename};
-use super::disk::{Flush, NUMBERS};
+use super::disk::{NUMBERS, Sync};
 use super::opened::report_is_right;
 use super::protocol::{Others, Protocol};
 use super::state::{At, Bad, Fate, State};
@@ -16,8 +16,8 @@ pub const INTACT: &str = "every acknowledged generation is whole and a part of t
 pub const NUMBER: &str = "no number is used again";
 pub const READER: &str = "no reader sees a mixture";
 pub const FORWARD: &str = "no reader goes back";
-pub const NOTHING: &str = "what a save of nothing has acknowledged is durable";
-pub const REPORT: &str = "an interrupted save is reported";
+pub const NOTHING: &str = "what a commit of nothing has acknowledged is durable";
+pub const REPORT: &str = "an interrupted commit is reported";
 pub const TWICE: &str = "recovering twice gives the same";
 pub const POSSIBLE: &str = "a commit is possible";
 
@@ -55,12 +55,12 @@ fn commit_is_possible(protocol: &Protocol, before: &State) -> bool {
         protocol.steps(&state, &mut steps);
         let is_fault_free = |step: &&Action| match step {
             Action::PowerCut(_) | Action::Kill(_) | Action::GiveUp(_) | Action::NothingToSave(_) => false,
-            Action::SettleFlush(_, flush)
-            | Action::SettleFlushDir(_, flush)
-            | Action::SettleEnd(_, flush)
-            | Action::FlushFiles(_, flush)
-            | Action::FlushDir(_, flush)
-            | Action::FlushPointer(_, flush) => *flush == Flush::Done,
+            Action::SettleSync(_, sync)
+            | Action::SettleSyncDir(_, sync)
+            | Action::SettleEnd(_, sync)
+            | Action::SyncFiles(_, sync)
+            | Action::SyncDir(_, sync)
+            | Action::SyncPointer(_, sync) => *sync == Sync::Done,
             Action::Swap(_, rename) | Action::SettleSwap(_, rename) => *rename == Rename::Done,
             // While one is at work the other stands still.
             Action::Lock(_) => state.writers.iter().all(|writer| writer.at == At::Idle),

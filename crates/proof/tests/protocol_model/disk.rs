@@ -1,29 +1,29 @@
 //! The disk of the model: what the cache shows, and what a power cut may leave of it. Nothing here is kinder than
-//! POSIX: only a flush of a file keeps its bytes, only a flush of a directory keeps its names.
+//! POSIX: only a fsync of a file keeps its bytes, only a fsync of a directory keeps its names.
 
 /// Numbers of generations are 1 to `NUMBERS - 1`; 0 stands for none.
 pub const NUMBERS: usize = 7;
 /// What `CURRENT` names when it cannot be read.
 pub const TORN: u8 = 7;
 
-/// What became of a flush.
+/// What became of a fsync.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Flush {
+pub enum Sync {
     Done,
     /// It reported a failure, and everything was kept all the same.
     FailedKept,
     /// It reported a failure, and what was waiting will never get to the disk, although the cache goes on showing it
-    /// and a later flush of the same file or directory reports success.
+    /// and a later fsync of the same file or directory reports success.
     FailedDropped,
-    /// It reported a failure, and the next power cut decides. No later flush changes that. If it was that of a directory,
+    /// It reported a failure, and the next power cut decides. No later fsync changes that. If it was that of a directory,
     /// the disk takes no change until then.
     FailedUndecided,
     /// It reported a failure and did nothing. A later one may do it.
     FailedUndone,
 }
 
-impl Flush {
-    /// What becomes of the flush of a file.
+impl Sync {
+    /// What becomes of the fsync of a file.
     pub const OF_FILES: [Self; 4] =
         [Self::Done, Self::FailedKept, Self::FailedDropped, Self::FailedUndecided];
     /// What becomes of the fsync of a directory.
@@ -37,11 +37,11 @@ impl Flush {
 /// The bytes of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Content {
-    /// Written, not flushed: a power cut leaves it whole, torn or empty.
+    /// Written, not fsynced: a power cut leaves it whole, torn or empty.
     Dirty,
     /// On the disk.
     Durable,
-    /// Whole in the cache, not on the disk, and no flush will change that.
+    /// Whole in the cache, not on the disk, and no fsync will change that.
     Dropped,
     /// Whole in the cache; the power cut decides.
     Undecided,
@@ -50,13 +50,13 @@ pub enum Content {
 }
 
 impl Content {
-    pub fn flush(&mut self, flush: Flush) {
+    pub fn sync(&mut self, sync: Sync) {
         if *self == Self::Dirty {
-            *self = match flush {
-                Flush::Done | Flush::FailedKept => Self::Durable,
-                Flush::FailedDropped => Self::Dropped,
-                Flush::FailedUndecided => Self::Undecided,
-                Flush::FailedUndone => Self::Dirty,
+            *self = match sync {
+                Sync::Done | Sync::FailedKept => Self::Durable,
+                Sync::FailedDropped => Self::Dropped,
+                Sync::FailedUndecided => Self::Undecided,
+                Sync::FailedUndone => Self::Dirty,
             };
         }
     }
@@ -77,7 +77,7 @@ pub struct Name {
     pub there: bool,
     /// Whether it may be missing on the disk, and whether it may be there, apart from what waits.
     may: [bool; 2],
-    /// Whether its last change waits for a flush of the directory.
+    /// Whether its last change waits for a fsync of the directory.
     waits: bool,
 }
 
@@ -98,7 +98,7 @@ impl Name {
     }
 
     /// The part of an fsync of the directory that concerns this name.
-    fn flush(&mut self) {
+    fn sync(&mut self) {
         if self.waits {
             *self = Self { there: self.there, may: [!self.there, self.there], waits: false };
         }
@@ -180,15 +180,15 @@ impl File {
     }
 }
 
-/// `manifests/` or `data/`, and the files in it. Both are made with the store, and each by a save that finds it missing:
-/// a copy of a store may have lost its empty folders.
+/// `manifests/` or `data/`, and the files in it. Both are made with the store, and each by a commit that finds it missing:
+/// a copy of a store may have lost its empty directories.
 ///
-/// That `data/` is made by a save stands for every folder in it that is new, too. The name of such a one waits for the
-/// flush of `data/`, or of the folder that it is in, instead of the root's.
+/// That `data/` is made by a commit stands for every directory in it that is new, too. The name of such a one waits for the
+/// fsync of `data/`, or of the directory that it is in, instead of the root's.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Folder {
-    /// Its name in the root. A folder that is removed and made anew is another one; here it is the same, and what was
-    /// removed from it may come back. Only what a failed save has left ever does, and that may always.
+    /// Its name in the root. A directory that is removed and made anew is another one; here it is the same, and what was
+    /// removed from it may come back. Only what a failed commit has left ever does, and that may always.
     pub name: Name,
     pub files: [File; NUMBERS],
 }
@@ -217,8 +217,8 @@ impl Folder {
         }
     }
 
-    fn flush(&mut self) {
-        self.files.iter_mut().for_each(|file| file.name.flush());
+    fn sync(&mut self) {
+        self.files.iter_mut().for_each(|file| file.name.sync());
     }
 
     fn cut(&mut self, choose: &mut impl FnMut(usize) -> usize) {
@@ -268,7 +268,7 @@ pub enum Start {
     Nothing,
     /// A first generation, which has no data files.
     Store,
-    /// The same without `data/`: a copy of a store has lost its empty folders.
+    /// The same without `data/`: a copy of a store has lost its empty directories.
     Copy,
 }
 
@@ -326,9 +326,9 @@ impl Disk {
         self.next = Some(Next { names, content: Content::Dirty });
     }
 
-    pub fn flush_next(&mut self, flush: Flush) {
+    pub fn sync_next(&mut self, sync: Sync) {
         if let Some(next) = &mut self.next {
-            next.content.flush(flush);
+            next.content.sync(sync);
         }
     }
 
@@ -346,28 +346,28 @@ impl Disk {
         self.current = Current { names, content: Content::Dirty, waits: true, ..self.current };
     }
 
-    pub fn flush_dir(&mut self, dir: Dir, flush: Flush) {
+    pub fn sync_dir(&mut self, dir: Dir, sync: Sync) {
         if let Some(stopped) = &mut self.stopped {
             stopped.lies_once = false;
             return;
         }
-        match (flush, dir) {
-            (Flush::FailedUndone, _) => {}
+        match (sync, dir) {
+            (Sync::FailedUndone, _) => {}
             // Whatever waits goes on waiting for the power cut.
-            (Flush::FailedKept | Flush::FailedDropped | Flush::FailedUndecided, failed) => {
+            (Sync::FailedKept | Sync::FailedDropped | Sync::FailedUndecided, failed) => {
                 self.stopped = Some(Stopped { failed, lies_once: true });
             }
-            (Flush::Done, Dir::Data) => self.data.flush(),
-            (Flush::Done, Dir::Manifests) => self.manifests.flush(),
-            (Flush::Done, Dir::Root) => {
-                self.manifests.name.flush();
-                self.data.name.flush();
-                self.flush_current();
+            (Sync::Done, Dir::Data) => self.data.sync(),
+            (Sync::Done, Dir::Manifests) => self.manifests.sync(),
+            (Sync::Done, Dir::Root) => {
+                self.manifests.name.sync();
+                self.data.name.sync();
+                self.sync_current();
             }
         }
     }
 
-    fn flush_current(&mut self) {
+    fn sync_current(&mut self) {
         if self.current.waits {
             (self.current.may, self.current.waits) = (self.current.leaves(), false);
         }
@@ -380,7 +380,7 @@ impl Disk {
         }
     }
 
-    /// The names too, once a failed save has left them: whether they are there after a power cut is chosen then.
+    /// The names too, once a failed commit has left them: whether they are there after a power cut is chosen then.
     pub fn forget(&mut self, number: usize) {
         self.forget_content(number);
         for file in [&mut self.manifests.files[number], &mut self.data.files[number]] {
@@ -396,8 +396,8 @@ impl Disk {
 
     /// Bit n: there is a name of number n, of a manifest, of a data file.
     pub fn named(&self) -> [u8; 2] {
-        [&self.manifests, &self.data].map(|folder| {
-            let there = (1..NUMBERS).filter(|number| folder.files[*number].name.there);
+        [&self.manifests, &self.data].map(|directory| {
+            let there = (1..NUMBERS).filter(|number| directory.files[*number].name.there);
             there.fold(0, |numbers, number| numbers | 1 << number)
         })
     }

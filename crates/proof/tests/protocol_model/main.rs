@@ -83,7 +83,7 @@ fn every_state_of_the_protocol_is_right() {
         assert!(found.depth >= run.depth, "{}: only {} steps deep", run.what, found.depth);
         (states, depth) = (states + found.states, depth.max(found.depth));
     }
-    println!("L7 model: {states} states, depth {depth}, {} s, 0 violations", start.elapsed().as_secs());
+    println!("model: {states} states, depth {depth}, {} s, 0 violations", start.elapsed().as_secs());
 }
 
 /// Looks until `property` is violated, and says how.
@@ -111,27 +111,27 @@ fn holds(start: Start, wrong: Wrong) {
 }
 
 #[test]
-fn a_data_file_that_is_not_flushed_is_caught() {
-    refuted(Wrong::DataNotFlushed, WHOLE);
+fn a_data_file_that_is_not_synced_is_caught() {
+    refuted(Wrong::DataNotSynced, WHOLE);
 }
 
 #[test]
-fn a_manifest_that_is_not_flushed_is_caught() {
-    refuted(Wrong::ManifestNotFlushed, WHOLE);
-    refuted(Wrong::ManifestNotFlushed, INTACT);
+fn a_manifest_that_is_not_synced_is_caught() {
+    refuted(Wrong::ManifestNotSynced, WHOLE);
+    refuted(Wrong::ManifestNotSynced, INTACT);
 }
 
 #[test]
 fn a_directory_that_barrier_one_leaves_out_is_caught() {
-    refuted(Wrong::DataDirNotFlushed, WHOLE);
-    refuted(Wrong::ManifestsDirNotFlushed, WHOLE);
-    refuted_from(Start::Copy, Others::Nobody, Wrong::RootDirNotFlushed, WHOLE);
-    refuted_from(Start::Nothing, Others::Nobody, Wrong::RootDirNotFlushed, WHOLE);
+    refuted(Wrong::DataDirNotSynced, WHOLE);
+    refuted(Wrong::ManifestsDirNotSynced, WHOLE);
+    refuted_from(Start::Copy, Others::Nobody, Wrong::RootDirNotSynced, WHOLE);
+    refuted_from(Start::Nothing, Others::Nobody, Wrong::RootDirNotSynced, WHOLE);
 }
 
 #[test]
-fn a_pointer_file_that_is_not_flushed_is_caught() {
-    refuted(Wrong::PointerNotFlushed, HEAD);
+fn a_pointer_file_that_is_not_synced_is_caught() {
+    refuted(Wrong::PointerNotSynced, HEAD);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn an_acknowledgement_before_barrier_two_is_caught() {
 }
 
 #[test]
-fn a_rename_before_the_flush_is_caught() {
+fn a_rename_before_the_sync_is_caught() {
     refuted(Wrong::SwapFirst, HEAD);
     refuted(Wrong::SwapFirst, WHOLE);
     refuted(Wrong::SwapFirst, READER);
@@ -181,7 +181,7 @@ fn a_head_that_is_built_on_before_it_is_settled_is_caught() {
 #[test]
 fn a_head_that_is_settled_by_a_second_fsync_is_durable() {
     for start in [Start::Store, Start::Copy, Start::Nothing] {
-        holds(start, Wrong::SettlesByFlush);
+        holds(start, Wrong::SettlesBySync);
     }
 }
 
@@ -198,13 +198,13 @@ fn a_removal_after_an_unknown_outcome_is_caught() {
 }
 
 #[test]
-fn a_report_that_overlooks_an_interrupted_save_is_caught() {
+fn a_report_that_overlooks_an_interrupted_commit_is_caught() {
     refuted(Wrong::ReportsManifests, REPORT);
     refuted(Wrong::ReportsToGap, REPORT);
 }
 
 #[test]
-fn a_report_of_a_save_that_was_committed_meanwhile_is_caught() {
+fn a_report_of_a_commit_that_was_committed_meanwhile_is_caught() {
     refuted_from(Start::Store, Others::Status, Wrong::ReportsWithoutSecondLook, REPORT);
 }
 
@@ -214,12 +214,12 @@ fn a_pointer_that_is_settled_in_place_is_caught() {
 }
 
 #[test]
-fn a_pointer_that_is_settled_without_a_flush_is_caught() {
+fn a_pointer_that_is_settled_without_a_sync_is_caught() {
     refuted(Wrong::SettlesUnflushed, TWICE);
 }
 
 #[test]
-fn a_recovery_that_removes_interrupted_saves_is_caught() {
+fn a_recovery_that_removes_interrupted_commits_is_caught() {
     refuted(Wrong::RecoveryRemoves, TWICE);
 }
 

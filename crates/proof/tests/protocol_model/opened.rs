@@ -1,4 +1,4 @@
-//! What opening shows: the head, and the saves that were interrupted. And what it must show.
+//! What opening shows: the head, and the commits that were interrupted. And what it must show.
 
 use super::disk::{NUMBERS, TORN};
 use super::protocol::Protocol;
@@ -9,7 +9,7 @@ use super::wrong::Wrong;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Opened {
     pub head: u8,
-    /// Bit n: number n is reported as an interrupted save. Where there is no store yet nobody is told of numbers; then
+    /// Bit n: number n is reported as an interrupted commit. Where there is no store yet nobody is told of numbers; then
     /// these are the names that the making of one finds.
     pub interrupted: u8,
 }
@@ -64,7 +64,7 @@ fn is_history(state: &State, number: usize) -> bool {
     state.fates[number] >= Fate::FoundDurable || state.chain(state.head()).any(|other| other == number)
 }
 
-/// The specification of [`Opened::interrupted`], which knows what became of each save. A save counts as interrupted
+/// The specification of [`Opened::interrupted`], which knows what became of each commit. A commit counts as interrupted
 /// that has left a name, is no part of the history and was not passed by it, unless somebody is at work on it, who may
 /// be told of or not.
 pub fn report_is_right(protocol: &Protocol, state: &State) -> bool {

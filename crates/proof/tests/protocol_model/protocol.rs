@@ -1,7 +1,7 @@
 //! The commit protocol as a transition system.
 
 use super::action::{Action, Rename};
-use super::disk::{Dir, Flush, NUMBERS, Start, TORN};
+use super::disk::{Dir, NUMBERS, Start, Sync, TORN};
 use super::state::{At, Doing, Fate, Note, Reader, State, Writer};
 use super::wrong::Wrong;
 
@@ -9,7 +9,7 @@ use super::wrong::Wrong;
 #[derive(Clone, Copy, Debug)]
 pub struct Protocol {
     pub wrong: Wrong,
-    /// The highest number that a save may take.
+    /// The highest number that a commit may take.
     pub highest: u8,
     pub start: Start,
     pub others: Others,
@@ -55,8 +55,8 @@ impl Protocol {
 
     fn writer_steps(&self, state: &State, w: usize, steps: &mut Vec<Action>) {
         let writer = &state.writers[w];
-        let flushes = |step: fn(usize, Flush) -> Action| Flush::OF_FILES.map(|flush| step(w, flush));
-        let flushes_dir = |step: fn(usize, Flush) -> Action| Flush::OF_DIRS.map(|flush| step(w, flush));
+        let syncs = |step: fn(usize, Sync) -> Action| Sync::OF_FILES.map(|sync| step(w, sync));
+        let syncs_dir = |step: fn(usize, Sync) -> Action| Sync::OF_DIRS.map(|sync| step(w, sync));
         let renames = |step: fn(usize, Rename) -> Action| Rename::ALL.map(|rename| step(w, rename));
         if state.disk.stopped.is_some() {
             return stopped_steps(state, w, steps);
@@ -69,10 +69,10 @@ impl Protocol {
             At::Locked => steps.push(Action::Refresh(w)),
             At::Vacant => steps.push(Action::MakeFolders(w)),
             At::Unsettled => self.unsettled_steps(writer, w, steps),
-            At::SettleWritten => steps.extend(flushes(Action::SettleFlush)),
-            At::SettleFileFlushed => steps.extend(flushes_dir(Action::SettleFlushDir)),
-            At::SettleFlushed => steps.extend(renames(Action::SettleSwap)),
-            At::SettleSwapped => steps.extend(flushes_dir(Action::SettleEnd)),
+            At::SettleWritten => steps.extend(syncs(Action::SettleSync)),
+            At::SettleFileSynced => steps.extend(syncs_dir(Action::SettleSyncDir)),
+            At::SettleSynced => steps.extend(renames(Action::SettleSwap)),
+            At::SettleSwapped => steps.extend(syncs_dir(Action::SettleEnd)),
             At::Ready => {
                 steps.extend((writer.head > 0).then_some(Action::NothingToSave(w)));
                 steps.extend(
@@ -82,21 +82,19 @@ impl Protocol {
             At::NumberTaken => steps.extend((writer.number <= self.highest).then_some(Action::TakeNumber(w))),
             At::Numbered => steps.push(Action::WriteManifest(w)),
             At::ManifestMade => {
-                let needs_folder = writer.head > 0 && !state.disk.data.name.there;
-                steps.push(if needs_folder { Action::MakeFolder(w) } else { Action::WriteData(w) });
+                let needs_directory = writer.head > 0 && !state.disk.data.name.there;
+                steps.push(if needs_directory { Action::MakeFolder(w) } else { Action::WriteData(w) });
                 steps.push(Action::GiveUp(w));
             }
             At::FolderMade => steps.extend([Action::WriteData(w), Action::GiveUp(w)]),
             At::DataMade => steps.extend([Action::WritePointer(w), Action::GiveUp(w)]),
-            At::Written => steps.extend(flushes(Action::FlushFiles)),
-            At::FilesFlushed | At::RootFlushed | At::DataFlushed => {
-                steps.extend(flushes_dir(Action::FlushDir))
-            }
+            At::Written => steps.extend(syncs(Action::SyncFiles)),
+            At::FilesSynced | At::RootSynced | At::DataSynced => steps.extend(syncs_dir(Action::SyncDir)),
             At::BarrierOne => {
                 steps.extend(renames(Action::Swap));
                 steps.push(Action::GiveUp(w));
             }
-            At::Swapped => steps.extend(flushes_dir(Action::FlushPointer)),
+            At::Swapped => steps.extend(syncs_dir(Action::SyncPointer)),
             At::BarrierTwo => steps.push(Action::Acknowledge(w)),
             At::Discarding => steps.push(Action::DiscardManifest(w)),
             At::ManifestDiscarded => steps.push(Action::DiscardRest(w)),
@@ -152,7 +150,7 @@ impl Protocol {
             Action::Refresh(w) => {
                 let head = state.head();
                 if head == TORN || state.is_behind() || (head == 0 && !state.disk.data.is_empty()) {
-                    // Nothing is saved into a store that must be mended first.
+                    // Nothing is committed into a store that must be mended first.
                     state.writers[w] = Writer::IDLE;
                     return;
                 }
@@ -167,10 +165,10 @@ impl Protocol {
                     _ => At::Unsettled,
                 };
             }
-            Action::MakeFolders(w) => Self::make_folders(state, w),
+            Action::MakeFolders(w) => Self::make_directories(state, w),
             Action::SettleWrite(w)
-            | Action::SettleFlush(w, _)
-            | Action::SettleFlushDir(w, _)
+            | Action::SettleSync(w, _)
+            | Action::SettleSyncDir(w, _)
             | Action::SettleSwap(w, _)
             | Action::SettleEnd(w, _) => {
                 self.settle(state, w, step);
@@ -188,13 +186,13 @@ impl Protocol {
             }
             Action::MakeFolder(w) => {
                 state.disk.data.make();
-                (state.writers[w].at, state.writers[w].made_folder) = (At::FolderMade, true);
+                (state.writers[w].at, state.writers[w].made_directory) = (At::FolderMade, true);
             }
             Action::WriteManifest(w) | Action::WriteData(w) | Action::WritePointer(w) => {
                 self.write_file(state, w, step);
             }
-            Action::FlushFiles(w, flush) => self.flush_files(state, w, flush),
-            Action::FlushDir(w, flush) => self.flush_dir(state, w, flush),
+            Action::SyncFiles(w, sync) => self.sync_files(state, w, sync),
+            Action::SyncDir(w, sync) => self.sync_dir(state, w, sync),
             Action::GiveUp(w) => discard(state, w),
             Action::DiscardManifest(w) => {
                 let number = usize::from(state.writers[w].number);
@@ -209,7 +207,7 @@ impl Protocol {
                 if state.disk.stopped.is_none() {
                     state.disk.data.files[number].remove();
                     state.disk.next = None;
-                    if writer.made_folder {
+                    if writer.made_directory {
                         state.disk.data.remove();
                     }
                 }
@@ -230,10 +228,10 @@ impl Protocol {
                     state.writers[w].at = At::BarrierTwo;
                 }
             }
-            Action::FlushPointer(w, flush) => {
-                state.disk.flush_dir(Dir::Root, flush);
+            Action::SyncPointer(w, sync) => {
+                state.disk.sync_dir(Dir::Root, sync);
                 state.writers[w].at = At::BarrierTwo;
-                if !flush.is_done() {
+                if !sync.is_done() {
                     self.unknown(state, w);
                 }
             }
@@ -301,36 +299,36 @@ impl Protocol {
         writer.number += u8::from(at == At::NumberTaken);
     }
 
-    fn flush_files(&self, state: &mut State, w: usize, flush: Flush) {
+    fn sync_files(&self, state: &mut State, w: usize, sync: Sync) {
         let n = usize::from(state.writers[w].number);
-        if !self.is(Wrong::ManifestNotFlushed) {
-            state.disk.manifests.files[n].content.flush(flush);
+        if !self.is(Wrong::ManifestNotSynced) {
+            state.disk.manifests.files[n].content.sync(sync);
         }
-        if !self.is(Wrong::DataNotFlushed) {
-            state.disk.data.files[n].content.flush(flush);
+        if !self.is(Wrong::DataNotSynced) {
+            state.disk.data.files[n].content.sync(sync);
         }
         if self.is(Wrong::SwapFirst) {
-            state.disk.current.content.flush(flush);
-        } else if !self.is(Wrong::PointerNotFlushed) {
-            state.disk.flush_next(flush);
+            state.disk.current.content.sync(sync);
+        } else if !self.is(Wrong::PointerNotSynced) {
+            state.disk.sync_next(sync);
         }
-        state.writers[w].at = At::FilesFlushed;
-        if !flush.is_done() {
+        state.writers[w].at = At::FilesSynced;
+        if !sync.is_done() {
             discard(state, w);
         }
     }
 
-    fn flush_dir(&self, state: &mut State, w: usize, flush: Flush) {
+    fn sync_dir(&self, state: &mut State, w: usize, sync: Sync) {
         let (dir, left_out, next) = match state.writers[w].at {
-            At::FilesFlushed => (Dir::Root, Wrong::RootDirNotFlushed, At::RootFlushed),
-            At::RootFlushed => (Dir::Data, Wrong::DataDirNotFlushed, At::DataFlushed),
-            _ => (Dir::Manifests, Wrong::ManifestsDirNotFlushed, At::BarrierOne),
+            At::FilesSynced => (Dir::Root, Wrong::RootDirNotSynced, At::RootSynced),
+            At::RootSynced => (Dir::Data, Wrong::DataDirNotSynced, At::DataSynced),
+            _ => (Dir::Manifests, Wrong::ManifestsDirNotSynced, At::BarrierOne),
         };
         if !self.is(left_out) {
-            state.disk.flush_dir(dir, flush);
+            state.disk.sync_dir(dir, sync);
         }
         state.writers[w].at = next;
-        if !flush.is_done() {
+        if !sync.is_done() {
             discard(state, w);
         }
     }
@@ -340,20 +338,20 @@ impl Protocol {
 /// durable before, and one fsync of another directory may report success.
 fn stopped_steps(state: &State, w: usize, steps: &mut Vec<Action>) {
     let writer = &state.writers[w];
-    let flush_dir = |dir| {
-        if state.disk.lies_about(dir) { Action::FlushDir(w, Flush::Done) } else { Action::GiveUp(w) }
+    let sync_dir = |dir| {
+        if state.disk.lies_about(dir) { Action::SyncDir(w, Sync::Done) } else { Action::GiveUp(w) }
     };
     steps.extend(match writer.at {
         At::Idle => (!state.writers[1 - w].holds_lock()).then_some(Action::Lock(w)),
         At::Locked => Some(Action::Refresh(w)),
         At::Ready if writer.head > 0 => Some(Action::NothingToSave(w)),
-        At::FilesFlushed => Some(flush_dir(Dir::Root)),
-        At::RootFlushed => Some(flush_dir(Dir::Data)),
-        At::DataFlushed => Some(flush_dir(Dir::Manifests)),
+        At::FilesSynced => Some(sync_dir(Dir::Root)),
+        At::RootSynced => Some(sync_dir(Dir::Data)),
+        At::DataSynced => Some(sync_dir(Dir::Manifests)),
         At::ManifestMade | At::FolderMade | At::DataMade | At::Written | At::BarrierOne => {
             Some(Action::GiveUp(w))
         }
-        At::Swapped => Some(Action::FlushPointer(w, Flush::FailedUndecided)),
+        At::Swapped => Some(Action::SyncPointer(w, Sync::FailedUndecided)),
         At::BarrierTwo => Some(Action::Acknowledge(w)),
         At::Discarding => Some(Action::DiscardManifest(w)),
         At::ManifestDiscarded => Some(Action::DiscardRest(w)),

@@ -1,15 +1,15 @@
-//! What is done before a save is begun: the folders of a new store are made, or the pointer is made durable.
+//! What is done before a commit is begun: the directories of a new store are made, or the pointer is made durable.
 
 use super::action::{Action, Rename};
-use super::disk::{Dir, Flush};
+use super::disk::{Dir, Sync};
 use super::protocol::Protocol;
 use super::state::{At, Note, State, Writer};
 use super::wrong::Wrong;
 
 impl Protocol {
     pub fn unsettled_steps(&self, writer: &Writer, w: usize, steps: &mut Vec<Action>) {
-        if self.is(Wrong::SettlesByFlush) {
-            return steps.extend(Flush::OF_DIRS.map(|flush| Action::SettleEnd(w, flush)));
+        if self.is(Wrong::SettlesBySync) {
+            return steps.extend(Sync::OF_DIRS.map(|sync| Action::SettleEnd(w, sync)));
         }
         steps.push(Action::SettleWrite(w));
         steps.extend(self.is(Wrong::AcknowledgesUnsettled).then_some(Action::NothingToSave(w)));
@@ -17,11 +17,11 @@ impl Protocol {
         steps.extend(builds.then_some(Action::TakeNumber(w)));
     }
 
-    /// `engine::create::make_folders`. That it may be killed between two folders makes no difference: a power cut leaves
+    /// `engine::create::make_folders`. That it may be killed between two directories makes no difference: a power cut leaves
     /// each of them or not, and whoever comes next does all of it again.
-    pub fn make_folders(state: &mut State, w: usize) {
-        for folder in [&mut state.disk.manifests, &mut state.disk.data] {
-            folder.make();
+    pub fn make_directories(state: &mut State, w: usize) {
+        for directory in [&mut state.disk.manifests, &mut state.disk.data] {
+            directory.make();
         }
         state.writers[w].at = At::Ready;
     }
@@ -38,17 +38,17 @@ impl Protocol {
                 }
                 At::SettleWritten
             }
-            Action::SettleFlush(_, flush) => {
+            Action::SettleSync(_, sync) => {
                 if in_place {
-                    state.disk.current.content.flush(flush);
+                    state.disk.current.content.sync(sync);
                 } else if !self.is(Wrong::SettlesUnflushed) {
-                    state.disk.flush_next(flush);
+                    state.disk.sync_next(sync);
                 }
-                if flush.is_done() { At::SettleFileFlushed } else { At::Idle }
+                if sync.is_done() { At::SettleFileSynced } else { At::Idle }
             }
-            Action::SettleFlushDir(_, flush) => {
-                state.disk.flush_dir(Dir::Root, flush);
-                if flush.is_done() { At::SettleFlushed } else { At::Idle }
+            Action::SettleSyncDir(_, sync) => {
+                state.disk.sync_dir(Dir::Root, sync);
+                if sync.is_done() { At::SettleSynced } else { At::Idle }
             }
             Action::SettleSwap(_, rename) => {
                 if rename != Rename::FailedUndone {
@@ -56,14 +56,14 @@ impl Protocol {
                 }
                 if rename == Rename::Done { At::SettleSwapped } else { At::Idle }
             }
-            Action::SettleEnd(_, flush) => {
-                state.disk.flush_dir(Dir::Root, flush);
-                if flush.is_done() {
+            Action::SettleEnd(_, sync) => {
+                state.disk.sync_dir(Dir::Root, sync);
+                if sync.is_done() {
                     let next =
                         if self.is(Wrong::NoteWithoutLook) { note.next.max(head + 1) } else { note.next };
                     state.note = Note { next, settled: head };
                 }
-                if flush.is_done() { At::Ready } else { At::Idle }
+                if sync.is_done() { At::Ready } else { At::Idle }
             }
             _ => return,
         };

@@ -6,7 +6,7 @@ use super::opened::Opened;
 /// Where a writer is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub enum At {
-    /// Not at work, or its handle is poisoned: it can wait for ever, and the next to save has been opened anew.
+    /// Not at work, or its handle is poisoned: it can wait for ever, and the next to commit has been opened anew.
     Idle,
     /// From here on it holds the lock.
     Locked,
@@ -14,8 +14,8 @@ pub enum At {
     Vacant,
     Unsettled,
     SettleWritten,
-    SettleFileFlushed,
-    SettleFlushed,
+    SettleFileSynced,
+    SettleSynced,
     SettleSwapped,
     /// The head may be acknowledged, and built on.
     Ready,
@@ -26,9 +26,9 @@ pub enum At {
     FolderMade,
     DataMade,
     Written,
-    FilesFlushed,
-    RootFlushed,
-    DataFlushed,
+    FilesSynced,
+    RootSynced,
+    DataSynced,
     BarrierOne,
     Swapped,
     BarrierTwo,
@@ -42,13 +42,13 @@ pub struct Writer {
     pub head: u8,
     pub number: u8,
     /// Whether it has made `data/`.
-    pub made_folder: bool,
+    pub made_directory: bool,
     /// What the note said when the lock was taken.
     pub note: Note,
 }
 
 impl Writer {
-    pub const IDLE: Self = Self { at: At::Idle, head: 0, number: 0, made_folder: false, note: Note::NONE };
+    pub const IDLE: Self = Self { at: At::Idle, head: 0, number: 0, made_directory: false, note: Note::NONE };
 
     pub fn holds_lock(&self) -> bool {
         self.at >= At::Locked
@@ -78,7 +78,7 @@ pub enum Doing {
     Nothing,
     /// It has read the pointer.
     Pointer,
-    /// It wants to know of interrupted saves, and these numbers above the head have names.
+    /// It wants to know of interrupted commits, and these numbers above the head have names.
     Names(u8),
 }
 
@@ -103,11 +103,11 @@ pub enum Fate {
     Free,
     /// Names were made, and no pointer has named it.
     Begun,
-    /// A pointer has named it, and the caller was told that nothing was saved.
+    /// A pointer has named it, and the caller was told that nothing was committed.
     Failed,
     /// A pointer has named it, and nobody was told that it is durable: in flight, or the outcome is unknown.
     Shown,
-    /// A save that changed nothing was told that this generation is durable.
+    /// A commit that changed nothing was told that this generation is durable.
     FoundDurable,
     Acknowledged,
 }
@@ -130,7 +130,7 @@ pub struct State {
     pub fates: [Fate; NUMBERS],
     /// What each manifest names as its parent.
     pub parents: [u8; NUMBERS],
-    /// What opening showed after the last start of the machine, until somebody makes a name for a save.
+    /// What opening showed after the last start of the machine, until somebody makes a name for a commit.
     pub recovered: Option<Opened>,
     pub bad: Bad,
 }

@@ -5,15 +5,15 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wrong {
     Nothing,
-    DataNotFlushed,
-    ManifestNotFlushed,
+    DataNotSynced,
+    ManifestNotSynced,
     /// The second half of barrier 1 leaves out the root,
-    RootDirNotFlushed,
+    RootDirNotSynced,
     /// or `data/`,
-    DataDirNotFlushed,
+    DataDirNotSynced,
     /// or `manifests/`.
-    ManifestsDirNotFlushed,
-    PointerNotFlushed,
+    ManifestsDirNotSynced,
+    PointerNotSynced,
     NoBarrierTwo,
     /// The rename comes before barrier 1.
     SwapFirst,
@@ -28,18 +28,18 @@ pub enum Wrong {
     AcknowledgesUnsettled,
     BuildsOnUnsettled,
     /// To settle is to fsync the root directory once more. That is right: a disk on which that failed has stopped.
-    SettlesByFlush,
+    SettlesBySync,
     /// To settle is to write the pointer over the one that is there.
     SettlesInPlace,
-    /// What is swapped in to settle is not flushed before.
+    /// What is swapped in to settle is not fsynced before.
     SettlesUnflushed,
-    /// The first writer after a start of the machine removes what interrupted saves have left.
+    /// The first writer after a start of the machine removes what interrupted commits have left.
     RecoveryRemoves,
-    /// Interrupted saves are looked for in `manifests/` alone.
+    /// Interrupted commits are looked for in `manifests/` alone.
     ReportsManifests,
-    /// Interrupted saves are looked for up to the first number of which there is no name.
+    /// Interrupted commits are looked for up to the first number of which there is no name.
     ReportsToGap,
-    /// Whoever reports interrupted saves does not look whether one of them was committed meanwhile.
+    /// Whoever reports interrupted commits does not look whether one of them was committed meanwhile.
     ReportsWithoutSecondLook,
     NoLock,
     /// What was written is removed although the outcome is unknown.

@@ -20,7 +20,7 @@ fn a_store_whose_making_was_killed_can_be_made() {
         let _place = Where(format!("seed {seed}, making {round}"));
         let sandbox = Sandbox::new();
         fs::create_dir(sandbox.path("source")).unwrap();
-        fs::write(sandbox.path("source/file"), "saved").unwrap();
+        fs::write(sandbox.path("source/file"), "committed").unwrap();
         let commit = ["--json", "commit", "source", "--init", "-m", "first"];
         let words = if random.bool() { &["--json", "init"][..] } else { &commit };
         // Some are killed twice, so that the second finds what the first one left.
@@ -45,8 +45,8 @@ fn a_store_whose_making_was_killed_can_be_made() {
             assert_eq!((state.code, &status["health"]), (0, &"ok".into()), "{status}");
             Some(status["generation"].as_u64().unwrap())
         };
-        let highest = |folder: &str| {
-            fs::read_dir(sandbox.store().join(folder)).map_or(0, |names| {
+        let highest = |directory: &str| {
+            fs::read_dir(sandbox.store().join(directory)).map_or(0, |names| {
                 let number = |name: &str| name.strip_suffix(".json").unwrap().parse::<u64>().unwrap();
                 names.map(|name| number(name.unwrap().file_name().to_str().unwrap())).max().unwrap_or(0)
             })
@@ -58,9 +58,9 @@ fn a_store_whose_making_was_killed_can_be_made() {
             after["generation"].as_u64().unwrap() > highest || after["changed"] == false,
             "a number that was seen is used again: {highest}, {after}"
         );
-        assert_eq!(sandbox.ok(&["cat", "file"]), "saved");
+        assert_eq!(sandbox.ok(&["cat", "file"]), "committed");
         assert_eq!(sandbox.one_json(&["verify", "--all"])["ok"], true);
     }
-    println!("L4: {rounds} stores, {begun} left unfinished, {made} made by the command that was killed");
+    println!("kill: {rounds} stores, {begun} left unfinished, {made} made by the command that was killed");
     assert!(begun * 10 > rounds, "too few kills met a store that was being made: {begun} of {rounds}");
 }

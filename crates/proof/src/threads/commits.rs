@@ -1,4 +1,4 @@
-//! Threads that save.
+//! Threads that commit.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use shuttle::rand::{Rng as _, thread_rng};
 
 use super::reads::verify;
 use super::{
-    Acknowledged, acknowledge, check_acknowledged, check_quiet, explore, explore_all, names, open, open_with,
-    options, save, saved, text,
+    Acknowledged, acknowledge, check_acknowledged, check_quiet, committed, explore, explore_all, names, open,
+    open_with, options, save, text,
 };
 use crate::cancel::CancelFlag;
 use crate::engine::Engine;
@@ -20,14 +20,14 @@ use crate::fs::Fs;
 use crate::fs::op::Op;
 use crate::fs::sim::SimFs;
 use crate::fs::sim::disk::Disk;
-use crate::proof::layer::{Do, Layer, Plan};
+use crate::proof::injector::{Action, FaultInjector, Plan};
 use crate::storage::directory::Directory;
 use crate::store::Store;
 use crate::sync::Mutex;
 use crate::sync::thread::scope;
 use crate::transaction::Commit;
 
-/// Two threads save different files, through one handle or through one each, while a third looks at what is known.
+/// Two threads commit different files, through one handle or through one each, while a third looks at what is known.
 fn different_files(disk: &Disk, is_shared: bool) {
     let fs = SimFs::start(disk.clone(), 2);
     let one = open(&fs);
@@ -66,20 +66,20 @@ fn different_files(disk: &Disk, is_shared: bool) {
 }
 
 #[test]
-fn saves_of_different_files_through_one_handle_all_land() {
-    let disk = saved(&[(&["a", "b"], "0")]);
+fn commit_of_different_files_through_one_handle_all_land() {
+    let disk = committed(&[(&["a", "b"], "0")]);
     explore("different files, one handle", move || different_files(&disk, true));
 }
 
 #[test]
-fn saves_of_different_files_through_two_handles_all_land() {
-    let disk = saved(&[(&["a", "b"], "0")]);
+fn commit_of_different_files_through_two_handles_all_land() {
+    let disk = committed(&[(&["a", "b"], "0")]);
     explore("different files, two handles", move || different_files(&disk, false));
 }
 
 #[test]
 fn a_thread_that_is_late_does_not_bring_an_older_state_back_in_any_order() {
-    let disk = saved(&[(&["a"], "0"), (&["a"], "1")]);
+    let disk = committed(&[(&["a"], "0"), (&["a"], "1")]);
     explore_all("a late thread", 10, move || {
         let fs = SimFs::start(disk.clone(), 2);
         let store = open(&fs);
@@ -98,8 +98,8 @@ fn a_thread_that_is_late_does_not_bring_an_older_state_back_in_any_order() {
 }
 
 #[test]
-fn saves_of_the_same_file_conflict_or_follow_each_other() {
-    let disk = saved(&[(&["a"], "0")]);
+fn commit_of_the_same_file_conflict_or_follow_each_other() {
+    let disk = committed(&[(&["a"], "0")]);
     explore("the same file", move || {
         let fs = SimFs::start(disk.clone(), 2);
         let store = open(&fs);
@@ -108,7 +108,7 @@ fn saves_of_the_same_file_conflict_or_follow_each_other() {
         scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
-                    // Each adds one twice. What it was told of another's save it does again.
+                    // Each adds one twice. What it was told of another's commit it does again.
                     let mut left = 2;
                     while left > 0 {
                         let mut tx = store.begin().unwrap();
@@ -140,14 +140,14 @@ fn saves_of_the_same_file_conflict_or_follow_each_other() {
     });
 }
 
-/// Two threads save through one handle, and the end of the first save fails; or, as the first save of a start makes
+/// Two threads commit through one handle, and the end of the first commit fails; or, as the first commit of a start makes
 /// the pointer of the one before durable, the end of that.
-fn unknown_outcome(disk: &Disk, plan: Plan, is_settled: bool) {
+fn unknown_outcome(disk: &Disk, plan: Plan, is_head_synced: bool) {
     let fs = SimFs::start(disk.clone(), 2);
-    let faulty = Layer::skipping_syncs(Arc::new(fs.clone()));
+    let faulty = FaultInjector::skipping_syncs(Arc::new(fs.clone()));
     let engine = open_on(faulty.way(), std::path::Path::new("simulated"), options().into());
     let store = Store::from(engine.unwrap());
-    if is_settled {
+    if is_head_synced {
         save(&store, &["c"], "0").unwrap();
     }
     let before = store.engine.known().link.generation;
@@ -169,40 +169,50 @@ fn unknown_outcome(disk: &Disk, plan: Plan, is_settled: bool) {
         |kind| outcomes.iter().filter(move |(_, outcome)| *outcome == Err(kind)).map(|(path, _)| *path);
     let unknown: Vec<&str> = with(ErrorKind::CommitOutcomeUnknown).collect();
     assert!(unknown.len() == 1 && with(ErrorKind::Poisoned).count() == 1, "{outcomes:?}");
-    assert_eq!(faulty.take_trace().iter().filter(|op| op.swaps()).count(), 1, "it saved although poisoned");
+    assert_eq!(
+        faulty.take_trace().iter().filter(|op| op.swaps()).count(),
+        1,
+        "it committed although poisoned"
+    );
     assert_eq!(store.begin().unwrap_err().kind(), ErrorKind::Poisoned);
     drop(store);
     // Here whatever the outcome is unknown of has happened. Whoever opens the store again can go on from it.
     let store = open(&fs);
-    assert_eq!(store.engine.known().link.generation.get(), before.get() + u64::from(is_settled));
+    assert_eq!(store.engine.known().link.generation.get(), before.get() + u64::from(is_head_synced));
     save(&store, &["c"], "1").unwrap();
     drop(store);
     let state = check_quiet(&fs);
     for path in ["a", "b"] {
-        assert_eq!(text(&state, path), if is_settled && unknown == [path] { "1" } else { "0" });
+        assert_eq!(text(&state, path), if is_head_synced && unknown == [path] { "1" } else { "0" });
     }
 }
 
 #[test]
 fn an_unknown_outcome_of_one_thread_keeps_the_others_from_saving() {
-    let disk = saved(&[(&["a", "b"], "0")]);
+    let disk = committed(&[(&["a", "b"], "0")]);
     const EIO: i32 = 5;
     explore("an unknown outcome", move || {
-        let plan = Plan { after: 0, becomes: Do::Belated(EIO), for_ever: false, matches: Op::swaps };
-        // The first flush of the root is that of everything that the pointer leads to, the second the one after the swap.
-        let is_flush: fn(&Op) -> bool = |op| matches!(op, Op::FlushDir(dir) if dir.is_empty());
-        let flush = Plan { after: 1, becomes: Do::Fail(EIO), matches: is_flush, ..plan };
-        for (plan, is_settled) in [(plan, true), (flush, true), (plan, false), (flush, false)] {
-            unknown_outcome(&disk, plan, is_settled);
+        let plan = Plan { after: 0, becomes: Action::FailAfter(EIO), for_ever: false, matches: Op::swaps };
+        // The first fsync of the root is that of everything that the pointer leads to, the second the one after the swap.
+        let is_sync: fn(&Op) -> bool = |op| matches!(op, Op::SyncDir(dir) if dir.is_empty());
+        let sync = Plan { after: 1, becomes: Action::Fail(EIO), matches: is_sync, ..plan };
+        for (plan, is_head_synced) in [(plan, true), (sync, true), (plan, false), (sync, false)] {
+            unknown_outcome(&disk, plan, is_head_synced);
         }
     });
 }
 
 #[test]
 fn a_checkpoint_is_whole_when_the_last_handle_has_gone() {
-    // The next save makes a checkpoint due.
-    let disk =
-        saved(&[(&["a"], "1"), (&["a"], "2"), (&["a"], "3"), (&["a"], "4"), (&["a"], "5"), (&["b"], "6")]);
+    // The next commit makes a checkpoint due.
+    let disk = committed(&[
+        (&["a"], "1"),
+        (&["a"], "2"),
+        (&["a"], "3"),
+        (&["a"], "4"),
+        (&["a"], "5"),
+        (&["b"], "6"),
+    ]);
     explore("checkpoints", move || {
         let fs = SimFs::start(disk.clone(), 2);
         assert_eq!(names(&fs, CHECKPOINTS), [""; 0]);
@@ -227,15 +237,15 @@ fn a_checkpoint_is_whole_when_the_last_handle_has_gone() {
 
 #[test]
 fn a_flag_that_is_set_meanwhile_leaves_all_or_nothing() {
-    let disk = saved(&[(&["a", "b", "c"], "0")]);
+    let disk = committed(&[(&["a", "b", "c"], "0")]);
     explore("the flag", move || {
         let fs = SimFs::start(disk.clone(), 2);
         let flag = CancelFlag::new();
         let store = open_with(&fs, options().cancel(flag.clone()));
         let before = store.engine.known().link.generation;
-        let (mut saved, mut checked) = (None, None);
+        let (mut committed, mut checked) = (None, None);
         scope(|scope| {
-            scope.spawn(|| saved = Some(stream(&store)));
+            scope.spawn(|| committed = Some(stream(&store)));
             scope.spawn(|| checked = Some(verify(&store)));
             scope.spawn(|| {
                 // Each look at the flag is a moment, so that it is set as often late as early.
@@ -248,7 +258,7 @@ fn a_flag_that_is_set_meanwhile_leaves_all_or_nothing() {
         drop(store);
         let state = check_quiet(&fs);
         let now = open(&fs).engine.known().link.generation;
-        match saved.unwrap() {
+        match committed.unwrap() {
             Ok(commit) => {
                 assert!(now == commit.generation && now > before);
                 assert_eq!((text(&state, "a"), text(&state, "b")), ("1", "1"));
@@ -256,7 +266,7 @@ fn a_flag_that_is_set_meanwhile_leaves_all_or_nothing() {
             Err(error) => {
                 assert!(error.is_interrupted(), "{error}");
                 assert_eq!((now, text(&state, "a"), text(&state, "b")), (before, "0", "0"));
-                assert_eq!(names(&fs, MANIFESTS).len(), 2, "something of the save is left");
+                assert_eq!(names(&fs, MANIFESTS).len(), 2, "something of the commit is left");
             }
         }
         match checked.unwrap() {
@@ -266,23 +276,23 @@ fn a_flag_that_is_set_meanwhile_leaves_all_or_nothing() {
     });
 }
 
-/// Saves one file through a staging file and one without.
+/// Commits one file through a staging file and one without.
 fn stream(store: &Store) -> Result<Commit> {
     let mut tx = store.begin()?;
     tx.put_reader("a", &b"1"[..])?;
     tx.put("b", "1")?;
-    tx.commit("save")
+    tx.commit("commit")
 }
 
 /// As `Store::open_or_create`, on a simulated disk.
 fn open_or_create(fs: &SimFs) -> Store {
     let (way, dir) = (|| -> Arc<dyn Fs> { Arc::new(fs.clone()) }, std::path::Path::new("simulated"));
     match open_on(way(), dir, options().into()) {
-        Err(error) if error.is_vacant() => {}
+        Err(error) if error.is_missing_store() => {}
         other => return other.unwrap().into(),
     }
     match create_on(way(), dir, options().into()) {
-        Err(error) if error.is_taken() => open_on(way(), dir, options().into()).unwrap().into(),
+        Err(error) if error.already_exists() => open_on(way(), dir, options().into()).unwrap().into(),
         other => other.unwrap().0.into(),
     }
 }

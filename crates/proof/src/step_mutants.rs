@@ -1,4 +1,4 @@
-//! Each flush is left out in turn, and each pair of steps that follow each other is swapped. What survives must be known
+//! Each fsync is left out in turn, and each pair of steps that follow each other is swapped. What survives must be known
 //! to be redundant in that work, for a reason that is given.
 
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::crash::{self, Depth, Recorded, Seen};
 use super::faults;
 use super::oracle::Verdict;
-use super::scene::{Wrap, plain};
-use super::work::{caught, on_all_processors};
+use super::parallel::{caught, on_all_processors};
 use super::workloads::{self, Workload};
+use super::world::{Wrap, plain};
 use crate::fs::op::Op;
-use crate::proof::layer::{Do, Layer, Rule};
+use crate::proof::injector::{Action, FaultInjector, Rule};
 
 /// The work of which each step is tried.
 const WORK: [&str; 11] = [
     "init",
     "first commit",
     "commit of 3 files",
-    "new folders three deep",
+    "new directories three deep",
     "streamed input",
     "all kinds of change",
     "rollback",
@@ -28,19 +28,19 @@ const WORK: [&str; 11] = [
     LOST,
     KILLED,
 ];
-const WHOLE: &str = "commit of 14 files in folders with one flush of the whole";
-const LOST: &str = "folders that a copy has lost";
-const KILLED: &str = "a writer is killed after its swap and another one saves the same";
+const WHOLE: &str = "commit of 14 files in directories with one syncfs";
+const LOST: &str = "directories that a copy has lost";
+const KILLED: &str = "a writer is killed after its swap and another one commits the same";
 
 /// Why a step of a work changes nothing that could be lost. Each reason is met.
 const PROBE: &str = "the probe of the medium leaves nothing";
 const DURABLE: &str = "the pointer was durable, and is swapped once more because nothing says so";
 const EARLIER: &str = "the root was fsynced since, when the pointer was settled";
 const NO_NEW_NAME: &str = "no directory in the root is new";
-const SAME: &str = "the flush before the swap has made durable what was swapped in, which is the same";
+const SAME: &str = "the fsync before the swap has made durable what was swapped in, which is the same";
 const DEEPER: &str = "all names are in a directory in it";
 const UNUSED: &str = "what was streamed in is there already, so nothing refers to it";
-const WITH_ALL: &str = "the flush of the whole comes after it";
+const WITH_ALL: &str = "the syncfs comes after it";
 const REASONS: [&str; 8] = [PROBE, DURABLE, EARLIER, NO_NEW_NAME, SAME, DEEPER, UNUSED, WITH_ALL];
 
 /// One step of a work, by its place among those that change something.
@@ -48,22 +48,22 @@ const REASONS: [&str; 8] = [PROBE, DURABLE, EARLIER, NO_NEW_NAME, SAME, DEEPER, 
 struct Step {
     work: usize,
     at: usize,
-    becomes: Do,
+    becomes: Action,
 }
 
-/// Every flush, to be left out; and every flush and swap that another kind of step follows, to come after that one. Two
-/// flushes that follow each other promise the same in either order. A step that a flush follows is not moved behind it: at
-/// least as much is lost where that flush is left out. Notes and locks are no matter of power cuts: what comes too late for
+/// Every fsync, to be left out; and every fsync and swap that another kind of step follows, to come after that one. Two
+/// fsyncs that follow each other promise the same in either order. A step that a fsync follows is not moved behind it: at
+/// least as much is lost where that fsync is left out. Notes and locks are no matter of power cuts: what comes too late for
 /// a note is a mutant of its own.
 fn steps(work: usize, operations: &[Op]) -> Vec<Step> {
     let mut steps = Vec::new();
     for (at, op) in operations.iter().enumerate() {
-        if op.flushes() {
-            steps.push(Step { work, at, becomes: Do::Pretend });
+        if op.syncs() {
+            steps.push(Step { work, at, becomes: Action::Skip });
         }
         let next = operations.get(at + 1).filter(|next| !matches!(next, Op::Note(_) | Op::Lock(_)));
-        if next.is_some_and(|next| (op.flushes() && !next.flushes()) || op.swaps()) {
-            steps.push(Step { work, at, becomes: Do::Late });
+        if next.is_some_and(|next| (op.syncs() && !next.syncs()) || op.swaps()) {
+            steps.push(Step { work, at, becomes: Action::Defer });
         }
     }
     steps
@@ -74,9 +74,9 @@ fn broken(step: Step) -> Wrap {
         let seen = AtomicUsize::new(0);
         let rule: Rule = Arc::new(move |op| {
             let is_it = op.changes() && seen.fetch_add(1, Ordering::Relaxed) == step.at;
-            if is_it { step.becomes } else { Do::Asked }
+            if is_it { step.becomes } else { Action::PassThrough }
         });
-        Arc::new(Layer::new(way, rule))
+        Arc::new(FaultInjector::new(way, rule))
     })
 }
 
@@ -87,31 +87,31 @@ fn check(workload: &Workload, step: Step) -> Verdict {
     crash::cut(&recorded, recorded.points(), Depth::up_to(64, 1), &Seen::default())
 }
 
-/// The reason, if a step of a work is redundant. Where a flush can be left out, it can also come late.
+/// The reason, if a step of a work is redundant. Where a fsync can be left out, it can also come late.
 fn redundant(work: &str, operations: &[Op], at: usize) -> Option<&'static str> {
     let makes_manifest = |op: &Op| matches!(op, Op::Create(path) if path.starts_with("manifests/"));
     let makes_pointer = |op: &Op| matches!(op, Op::Create(path) if path == "CURRENT.next");
     let since_swap = || operations[..at].iter().rev().take_while(|op| !op.swaps());
     let is_before_a_swap = since_swap().any(|op| makes_manifest(op) || makes_pointer(op));
-    // A save that first settles the pointer that it found writes no manifest before its first swap.
+    // A commit that first settles the pointer that it found writes no manifest before its first swap.
     let first_swap = operations.iter().position(Op::swaps)?;
     let settles = at <= first_swap + 1 && !operations[..first_swap].iter().any(makes_manifest);
     match &operations[at] {
-        Op::Flush(path) if path.contains("probe") => Some(PROBE),
-        Op::FlushDir(dir) if work == "init" && dir == "staging" => Some(PROBE),
-        Op::FlushDir(_) | Op::Rename(..) if settles && work == LOST => Some(DURABLE),
-        Op::FlushDir(_) | Op::Rename(..) if settles && work == KILLED => Some(SAME),
-        Op::FlushDir(dir) if dir.is_empty() && is_before_a_swap && work == LOST => Some(EARLIER),
-        Op::FlushDir(dir) if dir.is_empty() && is_before_a_swap && work != "init" => Some(NO_NEW_NAME),
-        Op::FlushDir(dir) if work == "commit of 3 files" && dir == "data" => Some(DEEPER),
-        Op::Flush(path) if work == "all kinds of change" && path.starts_with("staging/") => Some(UNUSED),
-        Op::Flush(path) if work == WHOLE && path.starts_with("staging/") => Some(WITH_ALL),
+        Op::Sync(path) if path.contains("probe") => Some(PROBE),
+        Op::SyncDir(dir) if work == "init" && dir == "staging" => Some(PROBE),
+        Op::SyncDir(_) | Op::Rename(..) if settles && work == LOST => Some(DURABLE),
+        Op::SyncDir(_) | Op::Rename(..) if settles && work == KILLED => Some(SAME),
+        Op::SyncDir(dir) if dir.is_empty() && is_before_a_swap && work == LOST => Some(EARLIER),
+        Op::SyncDir(dir) if dir.is_empty() && is_before_a_swap && work != "init" => Some(NO_NEW_NAME),
+        Op::SyncDir(dir) if work == "commit of 3 files" && dir == "data" => Some(DEEPER),
+        Op::Sync(path) if work == "all kinds of change" && path.starts_with("staging/") => Some(UNUSED),
+        Op::Sync(path) if work == WHOLE && path.starts_with("staging/") => Some(WITH_ALL),
         _ => None,
     }
 }
 
 #[test]
-fn l1m_each_flush_and_each_order_counts() {
+fn each_sync_and_each_order_counts() {
     let all: Vec<Workload> =
         workloads::all().into_iter().filter(|workload| WORK.contains(&workload.name.as_str())).collect();
     assert_eq!(all.len(), WORK.len());
@@ -145,7 +145,7 @@ fn l1m_each_flush_and_each_order_counts() {
     let unmet: Vec<&str> = REASONS.into_iter().filter(|why| !known.contains(why)).collect();
     assert!(unmet.is_empty(), "no step is redundant because {unmet:?}");
     println!(
-        "L1m: {} single steps, {} caught and {} redundant",
+        "mutants: {} single steps, {} caught and {} redundant",
         tried.len(),
         tried.len() - known.len(),
         known.len()

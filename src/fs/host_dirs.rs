@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use crate::error::{Error, Operation, Problem, Result};
+use crate::error::{Error, ErrorRepr, Operation, Result};
 
 /// What changes directories outside a store, by their absolute names: these may be or contain links, and need not be
 /// UTF-8, as they are the caller's.
-pub(crate) trait Outside: Debug {
+pub(crate) trait HostDirs: Debug {
     /// Whether a directory is there.
     fn is_dir(&self, dir: &Path) -> bool;
     /// Makes a directory unless something has the name. Says whether it made it.
-    fn make_dir(&self, dir: &Path) -> io::Result<bool>;
+    fn create_dir(&self, dir: &Path) -> io::Result<bool>;
     /// Removes a directory if it is empty.
     fn remove_dir(&self, dir: &Path) -> io::Result<()>;
     /// The name of a directory without links on the way.
@@ -24,19 +24,19 @@ pub(crate) trait Outside: Debug {
     /// Gives a directory another name, which may be that of an empty one.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Returns once the names in the directory are durable.
-    fn flush_dir(&self, dir: &Path) -> io::Result<()>;
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 }
 
 /// The operating system.
 #[derive(Debug)]
 pub(crate) struct System;
 
-impl Outside for System {
+impl HostDirs for System {
     fn is_dir(&self, dir: &Path) -> bool {
         dir.is_dir()
     }
 
-    fn make_dir(&self, dir: &Path) -> io::Result<bool> {
+    fn create_dir(&self, dir: &Path) -> io::Result<bool> {
         match fs::create_dir(dir) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             other => other.map(|()| true),
@@ -56,7 +56,7 @@ impl Outside for System {
         fs::canonicalize(dir)
     }
 
-    fn flush_dir(&self, dir: &Path) -> io::Result<()> {
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::options().read(true).open(dir)?.sync_all()
     }
 }
@@ -106,7 +106,7 @@ pub(crate) fn check_not_in(dir: &Path, store: &Path) -> Result<()> {
     let store = fs::canonicalize(store).map_err(|error| failed(Operation::Read, store, error))?;
     let above = absolute.ancestors().find_map(|above| fs::canonicalize(above).ok());
     if above.is_some_and(|above| above.starts_with(store)) {
-        return Err(Problem::InStore(dir.into()).into());
+        return Err(ErrorRepr::InStore(dir.into()).into());
     }
     Ok(())
 }
@@ -130,35 +130,35 @@ pub(crate) fn unfinished_dir(dir: &Path) -> io::Result<tempfile::TempDir> {
 }
 
 /// Makes a directory and those above it. It and all above it are durable when this returns; if it fails, it has removed
-/// what it made: the name of a directory whose flush has failed may count as written although it is not, so whoever
+/// what it made: the name of a directory whose fsync has failed may count as written although it is not, so whoever
 /// tries again must make it anew.
 ///
-/// Directories that were there are flushed too, as whoever made them may not have waited. Where the system refuses to
-/// flush one in which nothing was made, it is left as it is.
-pub(crate) fn make_dirs(outside: &dyn Outside, dir: &Path) -> Result<()> {
-    make_all(outside, &absolute(dir)?).map(drop)
+/// Directories that were there are fsynced too, as whoever made them may not have waited. Where the system refuses to
+/// fsync one in which nothing was made, it is left as it is.
+pub(crate) fn create_dirs(host_dirs: &dyn HostDirs, dir: &Path) -> Result<()> {
+    make_all(host_dirs, &absolute(dir)?).map(drop)
 }
 
 /// The same. Gives what it made, the highest first.
-fn make_all<'a>(outside: &dyn Outside, dir: &'a Path) -> Result<Vec<&'a Path>> {
+fn make_all<'a>(host_dirs: &dyn HostDirs, dir: &'a Path) -> Result<Vec<&'a Path>> {
     let mut made = Vec::new();
-    let done = make_missing(outside, dir, &mut made).and_then(|()| flush_above(outside, dir, made.len()));
+    let done = make_missing(host_dirs, dir, &mut made).and_then(|()| sync_above(host_dirs, dir, made.len()));
     match done {
         Ok(()) => Ok(made),
         Err(error) => {
-            remove(outside, &made);
+            remove(host_dirs, &made);
             Err(error)
         }
     }
 }
 
-fn make_missing<'a>(outside: &dyn Outside, dir: &'a Path, made: &mut Vec<&'a Path>) -> Result<()> {
-    let missing: Vec<&Path> = dir.ancestors().take_while(|above| !outside.is_dir(above)).collect();
+fn make_missing<'a>(host_dirs: &dyn HostDirs, dir: &'a Path, made: &mut Vec<&'a Path>) -> Result<()> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|above| !host_dirs.is_dir(above)).collect();
     for dir in missing.into_iter().rev() {
         // Another process may be making the same.
-        if outside.make_dir(dir).map_err(|error| failed(Operation::Create, dir, error))? {
+        if host_dirs.create_dir(dir).map_err(|error| failed(Operation::Create, dir, error))? {
             made.push(dir);
-        } else if !outside.is_dir(dir) {
+        } else if !host_dirs.is_dir(dir) {
             return Err(failed(Operation::Create, dir, Errno::EXIST.into()));
         }
     }
@@ -167,10 +167,10 @@ fn make_missing<'a>(outside: &dyn Outside, dir: &'a Path, made: &mut Vec<&'a Pat
 
 /// Makes the names of a directory and of those above it durable, wherever links on the way lead. So many of them, the
 /// lowest, were made just now.
-fn flush_above(outside: &dyn Outside, dir: &Path, made: usize) -> Result<()> {
-    let dir = outside.real(dir).map_err(|error| failed(Operation::Read, dir, error))?;
+fn sync_above(host_dirs: &dyn HostDirs, dir: &Path, made: usize) -> Result<()> {
+    let dir = host_dirs.real(dir).map_err(|error| failed(Operation::Read, dir, error))?;
     for (number, above) in dir.ancestors().skip(1).enumerate() {
-        match outside.flush_dir(above) {
+        match host_dirs.sync_dir(above) {
             Err(error) if number >= made && is_refused(&error) => {}
             other => other.map_err(|error| failed(Operation::Sync, above, error))?,
         }
@@ -178,7 +178,7 @@ fn flush_above(outside: &dyn Outside, dir: &Path, made: usize) -> Result<()> {
     Ok(())
 }
 
-/// Whether a directory cannot be flushed by this process, or not on this file system. That of one which takes no changes
+/// Whether a directory cannot be fsynced by this process, or not on this file system. That of one which takes no changes
 /// is no error where none was made.
 fn is_refused(error: &io::Error) -> bool {
     let refusals = [
@@ -194,9 +194,9 @@ fn is_refused(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| refusals.contains(&errno))
 }
 
-fn remove(outside: &dyn Outside, made: &[&Path]) {
+fn remove(host_dirs: &dyn HostDirs, made: &[&Path]) {
     // What another process has put there meanwhile stays.
-    made.iter().rev().for_each(|dir| drop(outside.remove_dir(dir)));
+    made.iter().rev().for_each(|dir| drop(host_dirs.remove_dir(dir)));
 }
 
 /// Gives a finished directory, which is `name` in `unfinished` and of which everything is durable, the name `to`, and
@@ -204,20 +204,20 @@ fn remove(outside: &dyn Outside, made: &[&Path]) {
 ///
 /// Nothing that has got its name is taken back, whatever fails after that: somebody may have seen it, or put something
 /// of their own there.
-pub(crate) fn publish(outside: &dyn Outside, unfinished: &Path, name: &str, to: &Path) -> Result<()> {
-    let flush = |dir: &Path| {
+pub(crate) fn publish(host_dirs: &dyn HostDirs, unfinished: &Path, name: &str, to: &Path) -> Result<()> {
+    let sync = |dir: &Path| {
         let failed = |error| failed(Operation::SyncExport, dir, error);
-        outside.flush_dir(dir).map_err(failed)
+        host_dirs.sync_dir(dir).map_err(failed)
     };
     let beside = to.parent().unwrap_or(to);
-    let made = make_all(outside, beside)?;
-    if let Err(error) = outside.rename(&unfinished.join(name), to) {
-        remove(outside, &made);
+    let made = make_all(host_dirs, beside)?;
+    if let Err(error) = host_dirs.rename(&unfinished.join(name), to) {
+        remove(host_dirs, &made);
         return Err(failed(Operation::Export, to, error));
     }
-    flush(beside)?;
+    sync(beside)?;
     // A rename is durable once both directories are.
-    flush(unfinished)
+    sync(unfinished)
 }
 
 fn failed(what: Operation, path: &Path, error: io::Error) -> Error {

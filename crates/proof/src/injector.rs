@@ -9,36 +9,36 @@ use crate::fs::FsInfo;
 use crate::fs::LockMode;
 use crate::fs::op::Op;
 use crate::fs::sim::SimFs;
-use crate::fs::sim::disk::FailedFlush;
-use crate::fs::{Access, Fs, FsFile, FsLock, Listed, Process, Stat, WholeFlush};
+use crate::fs::sim::disk::FailedSync;
+use crate::fs::{Access, DirEntry, Fs, FsFile, FsLock, Process, Stat, SyncFs};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::time::Timestamp;
 
 /// What becomes of one operation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Do {
-    Asked,
+pub(crate) enum Action {
+    PassThrough,
     /// Says that it was done, and does nothing.
-    Pretend,
-    /// The same, and does it after the next operation that changes a file or flushes, if that can still be done.
-    Late,
+    Skip,
+    /// The same, and does it after the next operation that changes a file or fsyncs, if that can still be done.
+    Defer,
     /// Fails with this error of the system, having done nothing.
     Fail(i32),
     /// Fails having done it.
-    Belated(i32),
+    FailAfter(i32),
     /// Writes half and says so.
     Short,
     /// Writes half and fails.
     HalfAndFail(i32),
-    /// A flush that fails and has this effect.
-    FailFlush(FailedFlush),
+    /// A fsync that fails and has this effect.
+    FailSync(FailedSync),
     /// Is tried again once it has failed.
     Retry,
 }
 
 /// What is to become of an operation.
-pub(crate) type Rule = Arc<dyn Fn(&Op) -> Do + Send + Sync>;
+pub(crate) type Rule = Arc<dyn Fn(&Op) -> Action + Send + Sync>;
 
 /// A rule for the operations that match: they succeed so many times, then one of them becomes something else.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ pub(crate) struct Plan {
     /// The number of matching operations that succeed first.
     pub(crate) after: usize,
     /// What becomes of the next one. A write that fails has written the first half.
-    pub(crate) becomes: Do,
+    pub(crate) becomes: Action,
     /// Whether the same becomes of every later matching operation.
     pub(crate) for_ever: bool,
     pub(crate) matches: fn(&Op) -> bool,
@@ -55,19 +55,19 @@ pub(crate) struct Plan {
 impl Plan {
     /// Counts the operations that match.
     pub(crate) const fn count(matches: fn(&Op) -> bool) -> Self {
-        Self { after: usize::MAX, becomes: Do::Asked, for_ever: false, matches }
+        Self { after: usize::MAX, becomes: Action::PassThrough, for_ever: false, matches }
     }
 
     fn rule(self, seen: Arc<AtomicUsize>) -> Rule {
         Arc::new(move |op| {
             if !(self.matches)(op) {
-                return Do::Asked;
+                return Action::PassThrough;
             }
             let number = seen.fetch_add(1, Ordering::SeqCst);
             let is_due = number == self.after || (self.for_ever && number > self.after);
             match (op, self.becomes) {
-                _ if !is_due => Do::Asked,
-                (Op::Write(_), Do::Fail(errno)) => Do::HalfAndFail(errno),
+                _ if !is_due => Action::PassThrough,
+                (Op::Write(_), Action::Fail(errno)) => Action::HalfAndFail(errno),
                 (_, becomes) => becomes,
             }
         })
@@ -75,7 +75,7 @@ impl Plan {
 }
 
 /// What is done on the disk beside an operation, before it.
-pub(crate) type Beside = Arc<dyn Fn(&dyn Fs, &Op) + Send + Sync>;
+pub(crate) type SideEffect = Arc<dyn Fn(&dyn Fs, &Op) + Send + Sync>;
 
 /// What is read of a file in place of what it holds, if it is to be something else.
 pub(crate) type Reads = fn(&dyn Fs, &str) -> Option<Vec<u8>>;
@@ -83,22 +83,22 @@ pub(crate) type Reads = fn(&dyn Fs, &str) -> Option<Vec<u8>>;
 /// What is left as a note in place of another one.
 pub(crate) type Notes = fn(&[u8]) -> Vec<u8>;
 
-type Late = Box<dyn FnOnce() + Send>;
+type Defer = Box<dyn FnOnce() + Send>;
 
 /// The layer.
 #[derive(Clone)]
-pub(crate) struct Layer {
+pub(crate) struct FaultInjector {
     inner: Arc<dyn Fs>,
     sim: Option<SimFs>,
     /// The directory of the tree below that is the root here.
     root: String,
-    pub(crate) beside: Option<Beside>,
+    pub(crate) side_effect: Option<SideEffect>,
     /// The same, once an operation has failed.
-    pub(crate) after_failure: Option<Beside>,
+    pub(crate) after_failure: Option<SideEffect>,
     pub(crate) reads: Option<Reads>,
     /// What is left as a note in place of what should be.
     pub(crate) notes: Option<Notes>,
-    /// Whether no name is found in these folders.
+    /// Whether no name is found in these directories.
     pub(crate) hides: &'static [&'static str],
     /// The machine that the tree is in, if it is not that of the tree below.
     pub(crate) host: Option<Arc<dyn Fs>>,
@@ -112,20 +112,20 @@ struct State {
     /// Whether syncs that the rule does not speak of are only recorded.
     skips_syncs: bool,
     trace: Vec<Op>,
-    late: Vec<Late>,
+    late: Vec<Defer>,
     now: Option<Timestamp>,
     boot: Option<String>,
-    /// Whether a flush of the whole is offered, if it is not as the tree below does.
+    /// Whether a syncfs is offered, if it is not as the tree below does.
     whole: Option<bool>,
 }
 
-impl std::fmt::Debug for Layer {
+impl std::fmt::Debug for FaultInjector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Layer").finish_non_exhaustive()
     }
 }
 
-impl Layer {
+impl FaultInjector {
     pub(crate) fn new(inner: Arc<dyn Fs>, rule: Rule) -> Self {
         let state = State {
             rule,
@@ -141,7 +141,7 @@ impl Layer {
             inner,
             sim: None,
             root: String::new(),
-            beside: None,
+            side_effect: None,
             after_failure: None,
             reads: None,
             notes: None,
@@ -154,9 +154,9 @@ impl Layer {
     /// Without a rule so far. Syncs are only recorded: nothing survives a power cut in most tests, and waiting would only
     /// make them slow.
     pub(crate) fn skipping_syncs(inner: Arc<dyn Fs>) -> Self {
-        let layer = Self::new(inner, Arc::new(|_| Do::Asked));
-        layer.state().skips_syncs = true;
-        layer
+        let injector = Self::new(inner, Arc::new(|_| Action::PassThrough));
+        injector.state().skips_syncs = true;
+        injector
     }
 
     /// Syncs are done from now on.
@@ -172,8 +172,10 @@ impl Layer {
     /// Begins to count operations for this plan, in place of the rule; without one, nothing is changed any more.
     pub(crate) fn plan(&self, plan: Option<Plan>) {
         let seen = Arc::<AtomicUsize>::default();
-        let rule =
-            plan.map_or_else(|| -> Rule { Arc::new(|_| Do::Asked) }, |plan| plan.rule(Arc::clone(&seen)));
+        let rule = plan.map_or_else(
+            || -> Rule { Arc::new(|_| Action::PassThrough) },
+            |plan| plan.rule(Arc::clone(&seen)),
+        );
         let mut state = self.state();
         (state.rule, state.seen) = (rule, seen);
     }
@@ -183,7 +185,7 @@ impl Layer {
         self.state().seen.load(Ordering::SeqCst)
     }
 
-    /// Over a simulated disk, which can be told what a failed flush does.
+    /// Over a simulated disk, which can be told what a failed fsync does.
     pub(crate) fn over(sim: &SimFs, rule: Rule) -> Self {
         Self { sim: Some(sim.clone()), ..Self::new(Arc::new(sim.clone()), rule) }
     }
@@ -221,8 +223,8 @@ impl Layer {
         self.state().boot = Some(boot.to_owned());
     }
 
-    /// Whether a flush of the whole is offered. Where the tree below has none, it does nothing.
-    pub(crate) fn offer_whole(&self, offer: bool) {
+    /// Whether a syncfs is offered. Where the tree below has none, it does nothing.
+    pub(crate) fn offer_syncfs(&self, offer: bool) {
         self.state().whole = Some(offer);
     }
 
@@ -234,42 +236,42 @@ impl Layer {
     fn ask<T>(
         &self,
         op: Op,
-        act: impl Fn(Do) -> io::Result<T>,
+        act: impl Fn(Action) -> io::Result<T>,
         nothing: impl FnOnce() -> T,
-        late: Option<Late>,
+        late: Option<Defer>,
     ) -> io::Result<T> {
         {
             let mut state = self.state();
             assert!(state.trace.len() < 100_000, "it does not end: {:?}", state.trace.split_off(99_990));
             state.trace.push(op.clone());
         }
-        if let Some(beside) = &self.beside {
-            beside(&*self.inner, &op);
+        if let Some(side_effect) = &self.side_effect {
+            side_effect(&*self.inner, &op);
         }
-        let ends_waiting = op.changes() && !matches!(op, Op::MakeDir(_));
+        let ends_waiting = op.changes() && !matches!(op, Op::CreateDir(_));
         let waiting = if ends_waiting { std::mem::take(&mut self.state().late) } else { Vec::new() };
         let (rule, skips_syncs) = {
             let state = self.state();
             (Arc::clone(&state.rule), state.skips_syncs)
         };
         let becomes = match rule(&op) {
-            Do::Asked if skips_syncs && op.flushes() => Do::Pretend,
+            Action::PassThrough if skips_syncs && op.syncs() => Action::Skip,
             becomes => becomes,
         };
         let done = match becomes {
-            Do::Asked | Do::Short | Do::HalfAndFail(_) => act(becomes),
-            Do::Pretend => Ok(nothing()),
-            Do::Late => {
+            Action::PassThrough | Action::Short | Action::HalfAndFail(_) => act(becomes),
+            Action::Skip => Ok(nothing()),
+            Action::Defer => {
                 self.state().late.extend(late);
                 Ok(nothing())
             }
-            Do::Fail(errno) => Err(io::Error::from_raw_os_error(errno)),
-            Do::Belated(errno) => act(becomes).and(Err(io::Error::from_raw_os_error(errno))),
-            Do::FailFlush(effect) => {
-                self.sim.as_ref().unwrap().fail_next_flush(effect);
+            Action::Fail(errno) => Err(io::Error::from_raw_os_error(errno)),
+            Action::FailAfter(errno) => act(becomes).and(Err(io::Error::from_raw_os_error(errno))),
+            Action::FailSync(effect) => {
+                self.sim.as_ref().unwrap().fail_next_sync(effect);
                 act(becomes)
             }
-            Do::Retry => act(becomes).or_else(|_| act(becomes)),
+            Action::Retry => act(becomes).or_else(|_| act(becomes)),
         };
         waiting.into_iter().for_each(|late| late());
         if let (true, Some(after)) = (done.is_err(), &self.after_failure) {
@@ -278,17 +280,17 @@ impl Layer {
         done
     }
 
-    fn late_path(&self, act: impl FnOnce(&dyn Fs) + Send + 'static) -> Option<Late> {
+    fn late_path(&self, act: impl FnOnce(&dyn Fs) + Send + 'static) -> Option<Defer> {
         let inner = Arc::clone(&self.inner);
         Some(Box::new(move || act(&*inner)))
     }
 
     fn file(&self, path: &str, inner: Box<dyn FsFile>) -> Box<dyn FsFile> {
-        Box::new(LayerFile { layer: self.clone(), path: path.into(), inner: Arc::new(Mutex::new(inner)) })
+        Box::new(LayerFile { injector: self.clone(), path: path.into(), inner: Arc::new(Mutex::new(inner)) })
     }
 }
 
-impl Fs for Layer {
+impl Fs for FaultInjector {
     fn create(&self, path: &str, access: Access) -> io::Result<Box<dyn FsFile>> {
         let path = &*self.at(path);
         let op = Op::Create(path.into());
@@ -310,9 +312,9 @@ impl Fs for Layer {
         self.ask(Op::Stat(path.into()), |_| self.inner.stat(path), || None, None)
     }
 
-    fn make_dir(&self, path: &str) -> io::Result<bool> {
+    fn create_dir(&self, path: &str) -> io::Result<bool> {
         let path = &*self.at(path);
-        self.ask(Op::MakeDir(path.into()), |_| self.inner.make_dir(path), || true, None)
+        self.ask(Op::CreateDir(path.into()), |_| self.inner.create_dir(path), || true, None)
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
@@ -338,27 +340,27 @@ impl Fs for Layer {
         self.ask(op, |_| self.inner.rename_new(from, to), || (), None)
     }
 
-    fn list(&self, path: &str) -> io::Result<Vec<Listed>> {
+    fn list(&self, path: &str) -> io::Result<Vec<DirEntry>> {
         let path = &*self.at(path);
         let listed = self.ask(Op::List(path.into()), |_| self.inner.list(path), Vec::new, None)?;
         Ok(if self.hides.contains(&path) { Vec::new() } else { listed })
     }
 
-    fn flush_dir(&self, path: &str) -> io::Result<()> {
+    fn sync_dir(&self, path: &str) -> io::Result<()> {
         let path = &*self.at(path);
         let name = path.to_owned();
-        let late = self.late_path(move |fs| drop(fs.flush_dir(&name)));
-        self.ask(Op::FlushDir(path.into()), |_| self.inner.flush_dir(path), || (), late)
+        let late = self.late_path(move |fs| drop(fs.sync_dir(&name)));
+        self.ask(Op::SyncDir(path.into()), |_| self.inner.sync_dir(path), || (), late)
     }
 
-    fn whole_flush(&self) -> io::Result<Option<Box<dyn WholeFlush>>> {
+    fn syncfs(&self) -> io::Result<Option<Box<dyn SyncFs>>> {
         let offered = self.state().whole;
         if offered == Some(false) {
             return Ok(None);
         }
-        let inner = self.ask(Op::OpenWhole, |_| self.inner.whole_flush(), || None, None)?;
+        let inner = self.ask(Op::OpenSyncFs, |_| self.inner.syncfs(), || None, None)?;
         Ok(if inner.is_some() || offered == Some(true) {
-            Some(Box::new(LayerWhole { layer: self.clone(), inner }))
+            Some(Box::new(LayerWhole { injector: self.clone(), inner }))
         } else {
             None
         })
@@ -368,7 +370,7 @@ impl Fs for Layer {
         let path = &*self.at(path);
         let lock = self.ask(Op::Lock(path.into()), |_| self.inner.try_lock(path, mode), || None, None)?;
         Ok(lock.map(|inner| -> Box<dyn FsLock> {
-            Box::new(LayerLock { layer: self.clone(), path: path.into(), inner })
+            Box::new(LayerLock { injector: self.clone(), path: path.into(), inner })
         }))
     }
 
@@ -377,24 +379,24 @@ impl Fs for Layer {
         self.ask(Op::Remove(path.into()), |_| self.inner.remove_locked(path, lock), || (), None)
     }
 
-    fn is_in_place(&self) -> io::Result<bool> {
-        self.inner.is_in_place()
+    fn is_same_dir(&self) -> io::Result<bool> {
+        self.inner.is_same_dir()
     }
 
-    fn carrier(&self) -> io::Result<FsInfo> {
-        self.host().carrier()
+    fn info(&self) -> io::Result<FsInfo> {
+        self.host().info()
     }
 
     fn now(&self) -> Timestamp {
         self.state().now.unwrap_or_else(|| self.host().now())
     }
 
-    fn uptime(&self) -> Duration {
-        self.host().uptime()
+    fn monotonic(&self) -> Duration {
+        self.host().monotonic()
     }
 
-    fn pause(&self, time: Duration) {
-        self.host().pause(time);
+    fn sleep(&self, time: Duration) {
+        self.host().sleep(time);
     }
 
     fn random(&self) -> io::Result<[u8; 16]> {
@@ -410,7 +412,7 @@ impl Fs for Layer {
 
 #[derive(Debug)]
 struct LayerFile {
-    layer: Layer,
+    injector: FaultInjector,
     path: String,
     inner: Arc<Mutex<Box<dyn FsFile>>>,
 }
@@ -425,7 +427,7 @@ impl Read for LayerFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let buffer = Mutex::new(buffer);
         let read = |_| self.inner().read(&mut buffer.lock().unwrap());
-        self.layer.ask(Op::Read(self.path.clone()), read, || 0, None)
+        self.injector.ask(Op::Read(self.path.clone()), read, || 0, None)
     }
 }
 
@@ -434,14 +436,15 @@ impl Write for LayerFile {
         let op = Op::Write(self.path.clone());
         let write = |becomes| {
             let half = bytes.len().div_ceil(2);
-            let part = if matches!(becomes, Do::Short | Do::HalfAndFail(_)) { half } else { bytes.len() };
+            let part =
+                if matches!(becomes, Action::Short | Action::HalfAndFail(_)) { half } else { bytes.len() };
             self.inner().write_all(&bytes[..part])?;
             match becomes {
-                Do::HalfAndFail(errno) => Err(io::Error::from_raw_os_error(errno)),
+                Action::HalfAndFail(errno) => Err(io::Error::from_raw_os_error(errno)),
                 _ => Ok(part),
             }
         };
-        self.layer.ask(op, write, || bytes.len(), None)
+        self.injector.ask(op, write, || bytes.len(), None)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -451,16 +454,16 @@ impl Write for LayerFile {
 
 impl FsFile for LayerFile {
     fn length(&self) -> io::Result<u64> {
-        self.layer.ask(Op::Stat(self.path.clone()), |_| self.inner().length(), || 0, None)
+        self.injector.ask(Op::Stat(self.path.clone()), |_| self.inner().length(), || 0, None)
     }
 
     fn start_writeback(&self) {}
 
-    fn flush_durably(&self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         let file = Arc::clone(&self.inner);
-        let late: Late = Box::new(move || drop(file.lock().unwrap().flush_durably()));
-        let flush = |_| self.inner().flush_durably();
-        self.layer.ask(Op::Flush(self.path.clone()), flush, || (), Some(late))
+        let late: Defer = Box::new(move || drop(file.lock().unwrap().sync()));
+        let sync = |_| self.inner().sync();
+        self.injector.ask(Op::Sync(self.path.clone()), sync, || (), Some(late))
     }
 }
 
@@ -491,27 +494,27 @@ impl FsFile for Instead {
 
     fn start_writeback(&self) {}
 
-    fn flush_durably(&self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         Ok(())
     }
 }
 
 #[derive(Debug)]
 struct LayerWhole {
-    layer: Layer,
-    inner: Option<Box<dyn WholeFlush>>,
+    injector: FaultInjector,
+    inner: Option<Box<dyn SyncFs>>,
 }
 
-impl WholeFlush for LayerWhole {
-    fn flush_durably(&self) -> io::Result<()> {
-        let flush = |_| self.inner.as_ref().map_or(Ok(()), |inner| inner.flush_durably());
-        self.layer.ask(Op::FlushWhole, flush, || (), None)
+impl SyncFs for LayerWhole {
+    fn sync(&self) -> io::Result<()> {
+        let sync = |_| self.inner.as_ref().map_or(Ok(()), |inner| inner.sync());
+        self.injector.ask(Op::SyncFs, sync, || (), None)
     }
 }
 
 #[derive(Debug)]
 struct LayerLock {
-    layer: Layer,
+    injector: FaultInjector,
     path: String,
     inner: Box<dyn FsLock>,
 }
@@ -526,11 +529,11 @@ impl FsLock for LayerLock {
     }
 
     fn note(&self) -> io::Result<Vec<u8>> {
-        self.layer.ask(Op::Read(self.path.clone()), |_| self.inner.note(), Vec::new, None)
+        self.injector.ask(Op::Read(self.path.clone()), |_| self.inner.note(), Vec::new, None)
     }
 
     fn set_note(&self, note: &[u8]) -> io::Result<()> {
-        let note = self.layer.notes.map_or_else(|| note.to_vec(), |instead| instead(note));
-        self.layer.ask(Op::Note(self.path.clone()), |_| self.inner.set_note(&note), || (), None)
+        let note = self.injector.notes.map_or_else(|| note.to_vec(), |instead| instead(note));
+        self.injector.ask(Op::Note(self.path.clone()), |_| self.inner.set_note(&note), || (), None)
     }
 }

@@ -4,44 +4,44 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
-use super::Round;
+use super::WriteBatch;
 use crate::format::names::{LOCKS, Name, STAGING};
-use crate::fs::{Access, Fs, FsFile, WholeFlush};
+use crate::fs::{Access, Fs, FsFile, SyncFs};
 use crate::revision::Generation;
 
-/// From this many files and directories on, one flush of the whole file system stands in for theirs, where the
+/// From this many files and directories on, one syncfs stands in for theirs, where the
 /// system allows it. Found by measurement: see `docs/durability.md`.
-const WHOLE_FROM: usize = 12;
-/// The most files that are held open until they are flushed.
+const SYNCFS_FROM: usize = 12;
+/// The most files that are held open until they are fsynced.
 const OPEN_MAX: usize = 64;
 
-/// A round on a directory tree. `docs/durability.md` says why each flush is there.
+/// A round on a directory tree. `docs/durability.md` says why each fsync is there.
 #[derive(Debug)]
-pub(crate) struct DirectoryRound {
+pub(crate) struct DirectoryBatch {
     fs: Arc<dyn Fs>,
     /// Opened before the first write, so that it reports every error from then on.
-    whole: Option<Box<dyn WholeFlush>>,
-    /// Written and not flushed.
+    whole: Option<Box<dyn SyncFs>>,
+    /// Written and not fsynced.
     open: Vec<Box<dyn FsFile>>,
-    /// Files that were closed before they were flushed, as the flush of the whole will cover them.
+    /// Files that were closed before they were fsynced, as the syncfs will cover them.
     closed: usize,
     /// Directories that gained a name, or that hold one that did, up to the root.
     dirs: BTreeSet<String>,
     made_dirs: Vec<String>,
     made: Vec<String>,
-    adopted: BTreeMap<String, String>,
+    promoted: BTreeMap<String, String>,
 }
 
-impl DirectoryRound {
+impl DirectoryBatch {
     pub(crate) fn new(fs: Arc<dyn Fs>) -> io::Result<Self> {
-        let whole = fs.whole_flush()?;
-        let (dirs, made_dirs, made, adopted) = Default::default();
-        Ok(Self { fs, whole, open: Vec::new(), closed: 0, dirs, made_dirs, made, adopted })
+        let whole = fs.syncfs()?;
+        let (dirs, made_dirs, made, promoted) = Default::default();
+        Ok(Self { fs, whole, open: Vec::new(), closed: 0, dirs, made_dirs, made, promoted })
     }
 
     /// Makes a new file with the directories above it, and writes it.
     pub(crate) fn create(&mut self, path: &str, access: Access) -> io::Result<Box<dyn FsFile>> {
-        self.folders(path)?;
+        self.directories(path)?;
         let file = self.fs.create(path, access)?;
         self.made.push(path.to_owned());
         Ok(file)
@@ -59,21 +59,21 @@ impl DirectoryRound {
             self.open.clear();
             return Ok(());
         }
-        self.flush_open()
+        self.sync_open()
     }
 
-    fn flush_open(&mut self) -> io::Result<()> {
-        self.open.drain(..).try_for_each(|file| file.flush_durably())
+    fn sync_open(&mut self) -> io::Result<()> {
+        self.open.drain(..).try_for_each(|file| file.sync())
     }
 
     /// Leaves a name that says that a number was used, durably: without it nobody could tell after the next start of the
     /// machine. Of several numbers the highest says it of all.
     fn keep_used(&self, number: Generation) -> io::Result<()> {
-        let mut round = Self::new(Arc::clone(&self.fs))?;
-        // What an earlier try has left may have failed to be flushed.
+        let mut batch = Self::new(Arc::clone(&self.fs))?;
+        // What an earlier try has left may have failed to be fsynced.
         let _ = self.fs.remove(&Name::Used(number).to_string());
-        round.put(&Name::Used(number), b"")?;
-        round.flush()?;
+        batch.put(&Name::Used(number), b"")?;
+        batch.sync()?;
         for listed in self.fs.list(LOCKS)? {
             if let Some(name @ Name::Used(lower)) = Name::parse(&format!("{LOCKS}/{}", listed.name))
                 && lower < number
@@ -84,11 +84,11 @@ impl DirectoryRound {
         Ok(())
     }
 
-    /// Makes the directories above a path, and remembers that all of them are to be flushed.
+    /// Makes the directories above a path, and remembers that all of them are to be fsynced.
     ///
-    /// Also those that exist: another process may have made one and died before it flushed it. A directory in
-    /// which nothing is new costs next to nothing to flush.
-    fn folders(&mut self, path: &str) -> io::Result<()> {
+    /// Also those that exist: another process may have made one and died before it fsynced it. A directory in
+    /// which nothing is new costs next to nothing to fsync.
+    fn directories(&mut self, path: &str) -> io::Result<()> {
         let Some((dir, _)) = path.rsplit_once('/') else {
             self.dirs.insert(String::new());
             return Ok(());
@@ -97,20 +97,20 @@ impl DirectoryRound {
             return Ok(());
         }
         self.dirs.insert(String::new());
-        for folder in crate::path::folders(path) {
-            if self.dirs.contains(folder) {
+        for directory in crate::path::directories(path) {
+            if self.dirs.contains(directory) {
                 continue;
             }
-            if self.fs.make_dir(folder)? {
-                self.made_dirs.push(folder.to_owned());
+            if self.fs.create_dir(directory)? {
+                self.made_dirs.push(directory.to_owned());
             }
-            self.dirs.insert(folder.to_owned());
+            self.dirs.insert(directory.to_owned());
         }
         Ok(())
     }
 }
 
-impl Round for DirectoryRound {
+impl WriteBatch for DirectoryBatch {
     fn put(&mut self, name: &Name, bytes: &[u8]) -> io::Result<()> {
         let mut file = self.create(&name.to_string(), Access::ReadOnly)?;
         file.write_all(bytes)?;
@@ -122,7 +122,7 @@ impl Round for DirectoryRound {
         let name = Name::Staged(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
         let path = name.to_string();
         // The name itself need not be durable: the file gets another one before anything refers to it.
-        self.fs.make_dir(STAGING)?;
+        self.fs.create_dir(STAGING)?;
         let file = self.fs.create(&path, Access::ReadOnly)?;
         self.made.push(path);
         Ok((name, file))
@@ -141,25 +141,25 @@ impl Round for DirectoryRound {
         }
     }
 
-    fn adopt(&mut self, staged: &Name, name: &Name) -> io::Result<()> {
+    fn promote(&mut self, staged: &Name, name: &Name) -> io::Result<()> {
         let (from, to) = (staged.to_string(), name.to_string());
-        self.folders(&to)?;
+        self.directories(&to)?;
         self.fs.rename_new(&from, &to)?;
         self.dirs.insert(STAGING.to_owned());
-        self.adopted.insert(to, from);
+        self.promoted.insert(to, from);
         Ok(())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn sync(&mut self) -> io::Result<()> {
         let waiting = self.open.len() + self.dirs.len();
         if let Some(whole) = &self.whole
-            && (self.closed > 0 || waiting >= WHOLE_FROM)
+            && (self.closed > 0 || waiting >= SYNCFS_FROM)
         {
-            whole.flush_durably()?;
+            whole.sync()?;
             self.open.clear();
         } else {
-            self.flush_open()?;
-            self.dirs.iter().try_for_each(|dir| self.fs.flush_dir(dir))?;
+            self.sync_open()?;
+            self.dirs.iter().try_for_each(|dir| self.fs.sync_dir(dir))?;
         }
         self.dirs.clear();
         Ok(())
@@ -170,7 +170,7 @@ impl Round for DirectoryRound {
         let number =
             self.made.iter().find_map(|path| Name::parse(path)?.generation()).filter(|_| keeps_number);
         let unkept = number.filter(|number| self.keep_used(*number).is_err());
-        for (to, from) in std::mem::take(&mut self.adopted) {
+        for (to, from) in std::mem::take(&mut self.promoted) {
             // Even that may need space that is not there.
             if self.fs.rename_new(&to, &from).is_err() {
                 let _ = self.fs.remove(&to);

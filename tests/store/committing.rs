@@ -85,7 +85,7 @@ fn every_way_in_gives_the_bytes_back_and_leaves_them_plain_on_disk() {
     assert_eq!(listed, ["in/a/b.txt", "in/c.txt"]);
     let value: Value = snapshot.get_json("settings.json").unwrap();
     assert_eq!(value["day"], "Friday");
-    assert_eq!(names(&place.inside("data")).len(), 7 + 4, "one file each, and four folders");
+    assert_eq!(names(&place.inside("data")).len(), 7 + 4, "one file each, and four directories");
     assert_eq!(names(&place.inside("staging")), Vec::<String>::new());
 }
 
@@ -355,7 +355,7 @@ fn a_commit_that_is_cancelled_removes_what_it_wrote() {
     let before = names(&place.store());
     let mut tx = store.begin().unwrap();
     tx.put("a", "2").unwrap();
-    tx.put_reader("folder/large", Noise::new(LARGE)).unwrap();
+    tx.put_reader("directory/large", Noise::new(LARGE)).unwrap();
     flag.cancel();
     let error = refused(tx.commit("cancelled"), ErrorKind::Io);
     assert!(error.is_interrupted());

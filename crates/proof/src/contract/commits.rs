@@ -1,4 +1,4 @@
-//! The same saves on both: the same operations in the same order, and the same bytes under the same names.
+//! The same commits on both: the same operations in the same order, and the same bytes under the same names.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use super::{Tree, copy, tree};
 use crate::fs::Fs;
 use crate::fs::op::Op;
 use crate::fs::real::RealFs;
-use crate::proof::layer::Layer;
+use crate::proof::injector::FaultInjector;
 
 /// What a piece of work asks for, and what it leaves. With `dir`, it is done in that directory, in a machine that is
 /// otherwise simulated: randomness, process and medium are the same in each run.
 fn run(workload: &Workload, dir: Option<&std::path::Path>) -> (Vec<Op>, Tree) {
-    let mut scene = (workload.prepare)();
-    let simulated = scene.way();
-    let whole = simulated.whole_flush().unwrap().is_some();
+    let mut world = (workload.prepare)();
+    let simulated = world.way();
+    let whole = simulated.syncfs().unwrap().is_some();
     let below: Arc<dyn Fs> = match dir {
         None => Arc::clone(&simulated),
         Some(dir) => {
@@ -23,17 +23,17 @@ fn run(workload: &Workload, dir: Option<&std::path::Path>) -> (Vec<Op>, Tree) {
             real
         }
     };
-    let mut fault = Layer::skipping_syncs(Arc::clone(&below));
+    let mut fault = FaultInjector::skipping_syncs(Arc::clone(&below));
     fault.host = Some(simulated);
-    fault.offer_whole(whole);
+    fault.offer_syncfs(whole);
     // The simulated clock counts operations, and there are fewer of them where the files are elsewhere.
     fault.set_now("2026-06-01T12:00:00Z");
-    (workload.work)(&mut scene, fault.way()).unwrap_or_else(|error| panic!("{}: {error}", workload.name));
+    (workload.work)(&mut world, fault.way()).unwrap_or_else(|error| panic!("{}: {error}", workload.name));
     (fault.take_trace(), tree(&*below))
 }
 
 #[test]
-fn l3_saves_ask_for_the_same_and_leave_the_same() {
+fn commit_ask_for_the_same_and_leave_the_same() {
     let (mut operations, mut whole) = (0, 0);
     let workloads = workloads::all();
     for workload in &workloads {
@@ -56,8 +56,8 @@ fn l3_saves_ask_for_the_same_and_leave_the_same() {
             assert_eq!(content, &simulated_tree[path], "{}: {path}", workload.name);
         }
         operations += real.len();
-        whole += usize::from(real.contains(&Op::FlushWhole));
+        whole += usize::from(real.contains(&Op::SyncFs));
     }
-    assert!(whole > 0, "some of them flush the whole");
-    println!("L3: {} workloads, {operations} operations, the same on both", workloads.len());
+    assert!(whole > 0, "some of them fsync the whole");
+    println!("contract: {} workloads, {operations} operations, the same on both", workloads.len());
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::exit;
 use crate::term::{clean, note};
 
-pub(crate) enum Failure {
+pub(crate) enum CliError {
     /// The library refused or failed, and knows why.
     Store(Box<genstore::Error>),
     /// The command itself did.
@@ -26,20 +26,20 @@ pub(crate) struct Own {
     path: Option<String>,
 }
 
-impl From<genstore::Error> for Failure {
+impl From<genstore::Error> for CliError {
     fn from(error: genstore::Error) -> Self {
         Self::Store(Box::new(error))
     }
 }
 
 /// `?` on an I/O error means output, as the command does no other I/O without naming the file.
-impl From<io::Error> for Failure {
+impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
     }
 }
 
-impl Failure {
+impl CliError {
     pub(crate) fn usage(message: impl Into<String>, advice: impl Into<String>) -> Self {
         Self::Own(Own {
             kind: "usage",
@@ -136,7 +136,7 @@ impl Failure {
                     kind: "interrupted",
                     code: exit::INTERRUPTED,
                     message: "stopped by a signal".to_owned(),
-                    consequence: "nothing was saved and the store is as it was",
+                    consequence: "nothing was committed and the store is as it was",
                     advice: "run the same command again".to_owned(),
                     path: error.path().map(str::to_owned),
                 })

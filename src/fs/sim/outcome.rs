@@ -12,10 +12,10 @@ const PIECES: [usize; 2] = [SECTOR, 4096];
 /// The longest file of which every subset of its sectors is tried, in sectors.
 const SECTORS_MAX: usize = 4;
 
-/// What becomes of what was written to a file and not flushed.
+/// What becomes of what was written to a file and not fsynced.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Fate {
-    /// The file is as it was flushed last.
+pub(super) enum FileOutcome {
+    /// The file is as it was fsynced last.
     Dropped,
     /// Everything was written.
     Kept,
@@ -26,7 +26,7 @@ pub(super) enum Fate {
     /// The same, and what was there is an older file.
     Stale,
     /// So many bytes were written, and the length says so.
-    Cut(usize),
+    CrashPoint(usize),
     /// The sectors of the bits that are set were written, and the others are zeroed.
     KeptOfZeros(u8),
     /// The same, and the others are garbage.
@@ -39,23 +39,35 @@ pub(super) enum Fate {
 
 /// Every subset of the sectors and every length at which one ends, of a file that is no longer than some sectors; samples
 /// of a longer one. The last sector may also end in its middle, as two writes may have made it.
-pub(super) fn fates(data: &Data) -> Vec<Fate> {
+pub(super) fn outcomes(data: &Data) -> Vec<FileOutcome> {
     if data.written.is_empty() {
-        return vec![Fate::Dropped];
+        return vec![FileOutcome::Dropped];
     }
-    let mut fates = vec![Fate::Dropped, Fate::Kept, Fate::Zeroed, Fate::Garbage, Fate::Stale];
+    let mut outcomes = vec![
+        FileOutcome::Dropped,
+        FileOutcome::Kept,
+        FileOutcome::Zeroed,
+        FileOutcome::Garbage,
+        FileOutcome::Stale,
+    ];
     let length = data.now.len();
     let sectors = length.div_ceil(SECTOR);
     if sectors > SECTORS_MAX {
         for piece in PIECES.into_iter().filter(|piece| length > *piece) {
-            fates.extend([Fate::CutAnywhere(piece), Fate::Torn(piece, 0), Fate::Torn(piece, 1)]);
+            outcomes.extend([
+                FileOutcome::CutAnywhere(piece),
+                FileOutcome::Torn(piece, 0),
+                FileOutcome::Torn(piece, 1),
+            ]);
         }
-        return fates;
+        return outcomes;
     }
     let ends = (1..sectors).map(|sector| sector * SECTOR);
     let middle = usize::midpoint(sectors.saturating_sub(1) * SECTOR, length);
     let more_than_lasts = data.durable.len() + 1..length;
-    fates.extend(ends.chain([middle]).filter(|end| more_than_lasts.contains(end)).map(Fate::Cut));
+    outcomes.extend(
+        ends.chain([middle]).filter(|end| more_than_lasts.contains(end)).map(FileOutcome::CrashPoint),
+    );
     let is_written = |sector: &usize| {
         let sector = sector * SECTOR..(sector + 1) * SECTOR;
         data.written.iter().any(|range| range.start < sector.end && sector.start < range.end)
@@ -63,11 +75,13 @@ pub(super) fn fates(data: &Data) -> Vec<Fate> {
     let written = (0..sectors).filter(is_written).fold(0, |all: u8, sector| all | 1 << sector);
     // All of them is `Kept`, and none is `Zeroed` or `Garbage`.
     let subsets = (1..written).filter(|subset| subset & !written == 0);
-    fates.extend(subsets.flat_map(|subset| [Fate::KeptOfZeros(subset), Fate::KeptOfGarbage(subset)]));
-    fates
+    outcomes.extend(
+        subsets.flat_map(|subset| [FileOutcome::KeptOfZeros(subset), FileOutcome::KeptOfGarbage(subset)]),
+    );
+    outcomes
 }
 
-impl Fate {
+impl FileOutcome {
     /// The bytes that are left. `older` is what an older file had in these blocks, and the seeds decide where a file is
     /// cut and what garbage is, and how a file is torn.
     pub(super) fn bytes(self, data: &Data, older: Option<&[u8]>, [seed, tearing]: [u64; 2]) -> Arc<Vec<u8>> {
@@ -77,7 +91,7 @@ impl Fate {
         let (mut bytes, piece) = match self {
             Self::Dropped => return Arc::clone(&data.durable),
             Self::Kept => return Arc::clone(&data.now),
-            Self::Cut(length) => return Arc::new(up_to(length)),
+            Self::CrashPoint(length) => return Arc::new(up_to(length)),
             Self::CutAnywhere(piece) => {
                 let pieces = random.below((data.now.len() / piece) as u64 + 1);
                 let end = usize::try_from(pieces).unwrap_or(0) * piece;
@@ -118,7 +132,7 @@ impl Fate {
                 1 => Self::Zeroed,
                 _ => Self::Garbage,
             },
-            fate => fate,
+            outcome => outcome,
         }
     }
 }
@@ -135,8 +149,8 @@ mod tests {
     }
 
     /// Each sector of what is left: kept, zeroed, or something else; and how long it is.
-    fn left(data: &Data, fate: Fate) -> String {
-        let bytes = fate.bytes(data, None, [1, 1]);
+    fn left(data: &Data, outcome: FileOutcome) -> String {
+        let bytes = outcome.bytes(data, None, [1, 1]);
         let sector = |(sector, bytes): (usize, &[u8])| match bytes {
             bytes if bytes.iter().all(|byte| usize::from(*byte) == sector + 1) => 'k',
             bytes if bytes.iter().all(|byte| *byte == 0) => '0',
@@ -146,7 +160,7 @@ mod tests {
     }
 
     fn all_left(data: &Data) -> Vec<String> {
-        fates(data).into_iter().map(|fate| left(data, fate)).collect()
+        outcomes(data).into_iter().map(|outcome| left(data, outcome)).collect()
     }
 
     #[test]
@@ -166,20 +180,20 @@ mod tests {
             let distinct: std::collections::BTreeSet<_> = all.iter().collect();
             assert_eq!(distinct.len(), all.len() - 1, "{all:?}");
         }
-        assert_eq!(fates(&written(1, 0)).len(), 5, "a byte has no middle");
+        assert_eq!(outcomes(&written(1, 0)).len(), 5, "a byte has no middle");
     }
 
     #[test]
-    fn what_was_flushed_before_is_left_as_it_is() {
+    fn what_was_synced_before_is_left_as_it_is() {
         assert_eq!(
             all_left(&written(1500, 1024)),
             ["kk 1024", "kkk 1500", "kk0 1500", "kkg 1500", "kkg 1500", "kkk 1262"]
         );
-        assert_eq!(fates(&Data::durable(Arc::new(vec![1; 700]), false)), [Fate::Dropped]);
+        assert_eq!(outcomes(&Data::durable(Arc::new(vec![1; 700]), false)), [FileOutcome::Dropped]);
         let long = written(9000, 8192);
-        for fate in fates(&long) {
-            let kept = left(&long, fate);
-            assert!(kept.starts_with(&"k".repeat(16)), "{fate:?}: {kept}");
+        for outcome in outcomes(&long) {
+            let kept = left(&long, outcome);
+            assert!(kept.starts_with(&"k".repeat(16)), "{outcome:?}: {kept}");
         }
     }
 
@@ -187,15 +201,15 @@ mod tests {
     fn a_long_file_is_cut_and_torn_in_sectors_and_in_pages() {
         let long = written(9000, 0);
         let all = [
-            Fate::CutAnywhere(512),
-            Fate::Torn(512, 0),
-            Fate::Torn(512, 1),
-            Fate::CutAnywhere(4096),
-            Fate::Torn(4096, 0),
-            Fate::Torn(4096, 1),
+            FileOutcome::CutAnywhere(512),
+            FileOutcome::Torn(512, 0),
+            FileOutcome::Torn(512, 1),
+            FileOutcome::CutAnywhere(4096),
+            FileOutcome::Torn(4096, 0),
+            FileOutcome::Torn(4096, 1),
         ];
-        assert_eq!(fates(&long)[5..], all);
-        let torn: std::collections::BTreeSet<_> = all.iter().map(|fate| left(&long, *fate)).collect();
+        assert_eq!(outcomes(&long)[5..], all);
+        let torn: std::collections::BTreeSet<_> = all.iter().map(|outcome| left(&long, *outcome)).collect();
         assert_eq!(torn.len(), all.len(), "{torn:?}");
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::crash::Recorded;
 use super::oracle;
-use super::scene::{self, Edit, Expect, Scene, plain, put};
 use super::workloads;
+use super::world::{self, Edit, Expect, World, plain, put};
 use crate::engine::read;
 use crate::error::ErrorKind;
 use crate::format::names::Name;
@@ -15,19 +15,19 @@ use crate::format::pointer::Pointer;
 use crate::fs::LockMode;
 use crate::fs::op::Op;
 use crate::fs::sim::SimFs;
-use crate::fs::sim::cut::Cut;
-use crate::fs::sim::disk::{Data, Disk, FailedFlush};
+use crate::fs::sim::crash_point::CrashPoint;
+use crate::fs::sim::disk::{Data, Disk, FailedSync};
 use crate::fs::{Access, Fs};
-use crate::proof::layer::{Do, Layer};
+use crate::proof::injector::{Action, FaultInjector};
 use crate::revision::Generation;
 use crate::storage::directory::Directory;
 
-const EFFECTS: [FailedFlush; 4] =
-    [FailedFlush::Kept, FailedFlush::Dropped, FailedFlush::Zeroed, FailedFlush::Undecided];
+const EFFECTS: [FailedSync; 4] =
+    [FailedSync::Kept, FailedSync::Dropped, FailedSync::Zeroed, FailedSync::Undecided];
 
 /// A store with two generations: the first is empty, and the second has these files.
-fn begun() -> Scene {
-    Scene::with(&[&[put("a.json", "a"), put("b.json", "b")]])
+fn begun() -> World {
+    World::with(&[&[put("a.json", "a"), put("b.json", "b")]])
 }
 
 fn third() -> [Edit; 1] {
@@ -37,8 +37,8 @@ fn third() -> [Edit; 1] {
 /// Every disk that a power cut can leave now.
 fn after_a_power_cut(fs: &SimFs) -> Vec<Disk> {
     let disk = fs.disk();
-    let cut = Cut::new(&disk, 1);
-    cut.picks(4096).iter().map(|pick| cut.image(pick).disk).collect()
+    let cut = CrashPoint::new(&disk, 1);
+    cut.choices(4096).iter().map(|choice| cut.image(choice).disk).collect()
 }
 
 /// The bytes of a file.
@@ -47,26 +47,30 @@ fn bytes(disk: &Disk, path: &str) -> Option<Arc<Vec<u8>>> {
     disk.files.get(&node).map(|data| Arc::clone(&data.now))
 }
 
-/// The generation that a machine which starts with the disk finds, whole and undamaged, and a save that follows.
+/// The generation that a machine which starts with the disk finds, whole and undamaged, and a commit that follows.
 fn starts(disk: &Disk) -> (Generation, Generation) {
-    let store = scene::open(Arc::new(SimFs::start(disk.clone(), 9))).unwrap();
+    let store = world::open(Arc::new(SimFs::start(disk.clone(), 9))).unwrap();
     assert_eq!(store.recovery(), None);
-    let (head, _) = scene::contents(&store).unwrap();
+    let (head, _) = world::contents(&store).unwrap();
     let mut tx = store.begin().unwrap();
     tx.put("after", "the fault").unwrap();
     (head, tx.commit("after").unwrap().generation)
 }
 
-/// A save whose first operation of this kind fails like this. Gives the kind of the error.
-fn fails(scene: &mut Scene, becomes: Do, is_it: fn(&Op) -> bool) -> ErrorKind {
+/// A commit whose first operation of this kind fails like this. Gives the kind of the error.
+fn fails(world: &mut World, becomes: Action, is_it: fn(&Op) -> bool) -> ErrorKind {
     let due = std::sync::atomic::AtomicBool::new(true);
     let rule = Arc::new(move |op: &Op| {
-        if is_it(op) && due.swap(false, std::sync::atomic::Ordering::Relaxed) { becomes } else { Do::Asked }
+        if is_it(op) && due.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            becomes
+        } else {
+            Action::PassThrough
+        }
     });
-    let layer = Layer::over(&scene.fs, rule);
-    let store = scene.open(Arc::new(layer)).unwrap();
-    let error = scene.save(&store, &third()).unwrap_err();
-    // Whatever it was, this handle takes no save for done that is not.
+    let injector = FaultInjector::over(&world.fs, rule);
+    let store = world.open(Arc::new(injector)).unwrap();
+    let error = world.save(&store, &third()).unwrap_err();
+    // Whatever it was, this handle takes no commit for done that is not.
     if error.kind() == ErrorKind::CommitOutcomeUnknown {
         assert_eq!(store.begin().map(drop).unwrap_err().kind(), ErrorKind::Poisoned);
     }
@@ -75,15 +79,15 @@ fn fails(scene: &mut Scene, becomes: Do, is_it: fn(&Op) -> bool) -> ErrorKind {
 
 /// A store is made, and wherever the power is cut: a pointer that is there names a manifest that is there.
 #[test]
-fn l2_known_a_pointer_names_a_manifest_that_was_never_durable_while_the_store_was_made() {
+fn a_pointer_names_a_manifest_that_was_never_durable_while_the_store_was_made() {
     let init = workloads::all().into_iter().find(|workload| workload.name == "init").unwrap();
     let recorded = Recorded::of(&init, &plain()).unwrap();
     let mut pointers = 0;
     for point in recorded.points() {
         let (disk, _) = recorded.at(point);
-        let cut = Cut::new(disk, point as u64);
-        for pick in cut.picks(4096) {
-            let left = cut.image(&pick).disk;
+        let cut = CrashPoint::new(disk, point as u64);
+        for choice in cut.choices(4096) {
+            let left = cut.image(&choice).disk;
             let Some(pointer) = bytes(&left, "CURRENT") else { continue };
             let pointer = Pointer::decode(&pointer).unwrap();
             let storage = Directory::new(Arc::new(SimFs::start(left, 2)));
@@ -97,118 +101,118 @@ fn l2_known_a_pointer_names_a_manifest_that_was_never_durable_while_the_store_wa
 
 /// The pointer has its length and holds nothing but NULs, as file systems leave files whose length was durable first.
 #[test]
-fn l2_known_a_pointer_of_nul_bytes() {
-    let scene = begun();
-    let mut disk = scene.fs.disk();
+fn a_pointer_of_nul_bytes() {
+    let world = begun();
+    let mut disk = world.fs.disk();
     let node = disk.find("CURRENT").unwrap().unwrap();
     let length = disk.files[&node].now.len();
     disk.files.insert(node, Data::durable(Arc::new(vec![0; length]), false));
     let fs = SimFs::start(disk, 2);
-    let store = scene::open(Arc::new(fs.clone())).unwrap();
+    let store = world::open(Arc::new(fs.clone())).unwrap();
     let report = store.recovery().unwrap();
     assert_eq!((report.serving.get(), report.degraded), (2, true));
     assert!(report.findings.iter().any(|finding| finding.path.as_deref() == Some("CURRENT")), "{report:?}");
-    let (generation, state) = scene::contents(&store).unwrap();
+    let (generation, state) = world::contents(&store).unwrap();
     assert_eq!((generation.get(), state["a.json"].as_slice()), (2, b"a".as_slice()));
-    // It may be older than the last save that was acknowledged: nothing is saved on top of it, and nothing is lost.
+    // It may be older than the last commit that was acknowledged: nothing is committed on top of it, and nothing is lost.
     let mut tx = store.begin().unwrap();
     tx.put("a.json", "on top").unwrap();
     assert_eq!(tx.commit("on top").unwrap_err().kind(), ErrorKind::Corrupt);
     assert_eq!(*bytes(&fs.disk(), "CURRENT").unwrap(), vec![0; length]);
 }
 
-/// The flush of the manifest reports a failure, and the bytes are there all the same: it does not come back.
+/// The fsync of the manifest reports a failure, and the bytes are there all the same: it does not come back.
 #[test]
-fn l2_known_the_flush_of_a_manifest_fails_and_its_bytes_survive() {
-    let is_manifest = |op: &Op| matches!(op, Op::Flush(path) if path.starts_with("manifests/"));
+fn the_sync_of_a_manifest_fails_and_its_bytes_survive() {
+    let is_manifest = |op: &Op| matches!(op, Op::Sync(path) if path.starts_with("manifests/"));
     for effect in EFFECTS {
-        let mut scene = begun();
-        assert_eq!(fails(&mut scene, Do::FailFlush(effect), is_manifest), ErrorKind::Io, "{effect:?}");
-        for left in after_a_power_cut(&scene.fs) {
+        let mut world = begun();
+        assert_eq!(fails(&mut world, Action::FailSync(effect), is_manifest), ErrorKind::Io, "{effect:?}");
+        for left in after_a_power_cut(&world.fs) {
             let (head, next) = starts(&left);
             assert_eq!(head.get(), 2, "{effect:?}");
             let was_seen = bytes(&left, "manifests/0000000003.json").is_some();
             assert!(next.get() > 3 || !was_seen, "{effect:?}: number {next} was used again");
         }
         // In the same start of the machine, too: the number was seen, whatever became of it.
-        let store = scene.open(scene.way()).unwrap();
-        assert_eq!(scene.save(&store, &third()).unwrap().generation.get(), 4, "{effect:?}");
+        let store = world.open(world.way()).unwrap();
+        assert_eq!(world.save(&store, &third()).unwrap().generation.get(), 4, "{effect:?}");
     }
 }
 
-/// The flush of the root fails after the swap, and the caller goes back to the state before: in the same start of the
+/// The fsync of the root fails after the swap, and the caller goes back to the state before: in the same start of the
 /// machine where the disk goes on, and else after the next one.
 #[test]
-fn l2_known_the_flush_after_the_swap_fails_and_the_caller_goes_back() {
+fn the_sync_after_the_swap_fails_and_the_caller_goes_back() {
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-    for becomes in [Do::Fail(5)].into_iter().chain(EFFECTS.map(Do::FailFlush)) {
-        let mut scene = begun();
+    for becomes in [Action::Fail(5)].into_iter().chain(EFFECTS.map(Action::FailSync)) {
+        let mut world = begun();
         let swapped = AtomicBool::new(false);
         let rule = Arc::new(move |op: &Op| {
-            let is_after = matches!(op, Op::FlushDir(dir) if dir.is_empty()) && swapped.swap(false, Relaxed);
+            let is_after = matches!(op, Op::SyncDir(dir) if dir.is_empty()) && swapped.swap(false, Relaxed);
             swapped.fetch_or(op.swaps() && op.to_string().contains("CURRENT.next"), Relaxed);
-            if is_after { becomes } else { Do::Asked }
+            if is_after { becomes } else { Action::PassThrough }
         });
-        let store = scene.open(Arc::new(Layer::over(&scene.fs, rule))).unwrap();
-        let error = scene.save(&store, &third()).unwrap_err();
+        let store = world.open(Arc::new(FaultInjector::over(&world.fs, rule))).unwrap();
+        let error = world.save(&store, &third()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::CommitOutcomeUnknown, "{becomes:?}");
         drop(store);
         // The new one is what everybody reads until the machine stops.
-        let store = scene.open(scene.way()).unwrap();
-        assert_eq!(scene::contents(&store).unwrap().0.get(), 3, "{becomes:?}");
-        for left in after_a_power_cut(&scene.fs) {
+        let store = world.open(world.way()).unwrap();
+        assert_eq!(world::contents(&store).unwrap().0.get(), 3, "{becomes:?}");
+        for left in after_a_power_cut(&world.fs) {
             let head = starts(&left).0.get();
             assert!([2, 3].contains(&head), "{becomes:?}");
-            let mut again = Scene::start(left, 2, scene.expect.clone());
+            let mut again = World::start(left, 2, world.expect.clone());
             if head == 3 {
                 goes_back(&mut again);
             }
         }
-        let has_stopped = scene.fs.has_stopped();
-        assert_eq!(has_stopped, becomes != Do::Fail(5));
+        let has_stopped = world.fs.has_stopped();
+        assert_eq!(has_stopped, becomes != Action::Fail(5));
         if has_stopped {
-            let back = scene.rollback(&store, Generation::new(2).unwrap()).unwrap_err();
+            let back = world.rollback(&store, Generation::new(2).unwrap()).unwrap_err();
             assert_eq!(back.kind(), ErrorKind::Io, "{becomes:?}");
         } else {
-            goes_back(&mut scene);
+            goes_back(&mut world);
         }
     }
 }
 
 /// Goes back from the third generation, and nothing of it is unlinked.
-fn goes_back(scene: &mut Scene) {
-    let before = bytes(&scene.fs.disk(), "manifests/0000000003.json");
-    let store = scene.open(scene.way()).unwrap();
+fn goes_back(world: &mut World) {
+    let before = bytes(&world.fs.disk(), "manifests/0000000003.json");
+    let store = world.open(world.way()).unwrap();
     // What follows it is a generation of its own.
-    assert_eq!(scene.rollback(&store, Generation::new(2).unwrap()).unwrap().generation.get(), 4);
-    for left in after_a_power_cut(&scene.fs) {
-        let store = scene::open(Arc::new(SimFs::start(left, 3))).unwrap();
+    assert_eq!(world.rollback(&store, Generation::new(2).unwrap()).unwrap().generation.get(), 4);
+    for left in after_a_power_cut(&world.fs) {
+        let store = world::open(Arc::new(SimFs::start(left, 3))).unwrap();
         assert_eq!(store.recovery(), None);
-        let (head, state) = scene::contents(&store).unwrap();
+        let (head, state) = world::contents(&store).unwrap();
         assert_eq!((head.get(), state["a.json"].as_slice()), (4, b"a".as_slice()));
-        let (_, third) = scene::state_of(&store.snapshot_at(3).unwrap()).unwrap();
+        let (_, third) = world::state_of(&store.snapshot_at(3).unwrap()).unwrap();
         assert_eq!(third["a.json"], b"third");
     }
-    assert_eq!(before, bytes(&scene.fs.disk(), "manifests/0000000003.json"));
+    assert_eq!(before, bytes(&world.fs.disk(), "manifests/0000000003.json"));
 }
 
-/// The power is cut during a save, and again during what follows: no number has two contents, ever.
+/// The power is cut during a commit, and again during what follows: no number has two contents, ever.
 #[test]
-fn l2_known_a_crash_during_recovery_and_a_number_that_is_used_twice() {
-    let mut scene = begun();
-    scene.record();
-    let store = scene.open(scene.way()).unwrap();
-    scene.save(&store, &third()).unwrap();
+fn a_crash_during_recovery_and_a_number_that_is_used_twice() {
+    let mut world = begun();
+    world.record();
+    let store = world.open(world.way()).unwrap();
+    world.save(&store, &third()).unwrap();
     drop(store);
-    let first = Recorded::ended("a save".into(), &scene);
+    let first = Recorded::ended("a commit".into(), &world);
     let mut twice = 0;
     for point in first.points() {
         let (disk, expect) = first.at(point);
-        let cut = Cut::new(disk, point as u64);
-        for left in cut.picks(4).iter().map(|pick| cut.image(pick).disk) {
+        let cut = CrashPoint::new(disk, point as u64);
+        for left in cut.choices(4).iter().map(|choice| cut.image(choice).disk) {
             let mut seen = numbers(&left);
             let seen_first = oracle::highest(&oracle::numbers(&left));
-            let mut again = Scene::start(left, 2, Expect::clone(expect));
+            let mut again = World::start(left, 2, Expect::clone(expect));
             again.record();
             let store = again.open(again.way()).unwrap();
             again.save(&store, &[put("a.json", "after the first power cut")]).unwrap();
@@ -216,8 +220,8 @@ fn l2_known_a_crash_during_recovery_and_a_number_that_is_used_twice() {
             let second = Recorded::ended("what follows".into(), &again);
             for point in second.points() {
                 let (disk, _) = second.at(point);
-                let cut = Cut::new(disk, point as u64);
-                for left in cut.picks(2).iter().map(|pick| cut.image(pick).disk) {
+                let cut = CrashPoint::new(disk, point as u64);
+                for left in cut.choices(2).iter().map(|choice| cut.image(choice).disk) {
                     let visible = oracle::highest(&oracle::numbers(&left));
                     let (_, next) = starts(&left);
                     let highest = visible.max(seen_first);
@@ -245,20 +249,20 @@ fn numbers(disk: &Disk) -> BTreeMap<u64, Arc<Vec<u8>>> {
     numbers
 }
 
-/// A flush that reports a failure may have done everything, nothing, or have written zeros; and a later one that
+/// A fsync that reports a failure may have done everything, nothing, or have written zeros; and a later one that
 /// reports success promises nothing of it. A simulation that only knows "not written" finds none of what follows from
 /// that.
 #[test]
-fn l2_known_a_failed_flush_is_not_simply_a_flush_that_wrote_nothing() {
-    let flush_twice = |effect| {
+fn a_failed_sync_is_not_simply_a_sync_that_wrote_nothing() {
+    let sync_twice = |effect| {
         let fs = SimFs::start(Disk::default(), 1);
         let mut file = fs.create("file", Access::ReadOnly).unwrap();
-        fs.flush_dir("").unwrap();
+        fs.sync_dir("").unwrap();
         file.write_all(b"written").unwrap();
-        fs.fail_next_flush(effect);
-        file.flush_durably().unwrap_err();
+        fs.fail_next_sync(effect);
+        file.sync().unwrap_err();
         // The system believes that there is nothing left to write.
-        file.flush_durably().unwrap();
+        file.sync().unwrap();
         let mut read = Vec::new();
         fs.open("file").unwrap().read_to_end(&mut read).unwrap();
         assert_eq!(read, b"written", "processes go on to see it");
@@ -267,47 +271,47 @@ fn l2_known_a_failed_flush_is_not_simply_a_flush_that_wrote_nothing() {
         left.sort();
         left
     };
-    assert_eq!(flush_twice(FailedFlush::Kept), [b"written".to_vec()]);
-    assert_eq!(flush_twice(FailedFlush::Dropped), [b"".to_vec()]);
-    assert_eq!(flush_twice(FailedFlush::Zeroed), [vec![0; 7]]);
-    let undecided = flush_twice(FailedFlush::Undecided);
+    assert_eq!(sync_twice(FailedSync::Kept), [b"written".to_vec()]);
+    assert_eq!(sync_twice(FailedSync::Dropped), [b"".to_vec()]);
+    assert_eq!(sync_twice(FailedSync::Zeroed), [vec![0; 7]]);
+    let undecided = sync_twice(FailedSync::Undecided);
     assert!([&b""[..], b"written", &[0; 7]].iter().all(|way| undecided.iter().any(|left| left == way)));
 
     let rename = |effect| {
         let fs = SimFs::start(Disk::default(), 1);
-        fs.make_dir("other").unwrap();
-        fs.make_dir("empty").unwrap();
+        fs.create_dir("other").unwrap();
+        fs.create_dir("empty").unwrap();
         fs.create("old", Access::ReadOnly).unwrap();
-        fs.flush_dir("").unwrap();
+        fs.sync_dir("").unwrap();
         fs.rename("old", "new").unwrap();
         fs.create("other/file", Access::ReadOnly).unwrap();
-        fs.fail_next_flush(effect);
-        fs.flush_dir("").unwrap_err();
+        fs.fail_next_sync(effect);
+        fs.sync_dir("").unwrap_err();
         check_has_stopped(&fs);
         assert_eq!(fs.list("").unwrap()[1].name, "new", "processes go on to see it");
         let left = after_a_power_cut(&fs);
         assert!(
             left.iter().any(|disk| disk.find("other/file").unwrap().is_none()),
-            "the one flush was a lie"
+            "the one fsync was a lie"
         );
         let names = |disk: &Disk| ["old", "new"].map(|name| disk.find(name).unwrap().is_some());
         left.iter().map(names).collect::<BTreeSet<[bool; 2]>>()
     };
-    assert_eq!(rename(FailedFlush::Kept), [[false, true]].into());
-    assert_eq!(rename(FailedFlush::Dropped), [[true, false]].into());
-    assert_eq!(rename(FailedFlush::Undecided), [[false, true], [true, false]].into());
+    assert_eq!(rename(FailedSync::Kept), [[false, true]].into());
+    assert_eq!(rename(FailedSync::Dropped), [[true, false]].into());
+    assert_eq!(rename(FailedSync::Undecided), [[false, true], [true, false]].into());
 }
 
 /// The fsync of a directory has failed: the disk can be read and takes no change. One fsync of another directory still
 /// reports success.
 #[track_caller]
 fn check_has_stopped(fs: &SimFs) {
-    fs.flush_dir("other").unwrap();
+    fs.sync_dir("other").unwrap();
     let refused = [
-        fs.flush_dir("other"),
-        fs.flush_dir(""),
+        fs.sync_dir("other"),
+        fs.sync_dir(""),
         fs.create("another", Access::ReadOnly).map(drop),
-        fs.make_dir("another").map(drop),
+        fs.create_dir("another").map(drop),
         fs.rename("new", "old"),
         fs.rename_new("new", "old"),
         fs.remove("new"),

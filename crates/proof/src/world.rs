@@ -1,4 +1,4 @@
-//! Saves on a simulated disk, together with what must be true of the store after each of them.
+//! Commits on a simulated disk, together with what must be true of the store after each of them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -48,8 +48,10 @@ impl Expect {
     pub(super) fn digest(&self) -> u64 {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.seen.to_le_bytes());
-        let certain =
-            self.certain.iter().map(|(generation, saved)| (Some((generation, saved.manifest)), &saved.state));
+        let certain = self
+            .certain
+            .iter()
+            .map(|(generation, committed)| (Some((generation, committed.manifest)), &committed.state));
         for (generation, state) in self.possible.iter().map(|state| (None, state)).chain(certain) {
             if let Some((generation, manifest)) = generation {
                 hasher.update(&generation.get().to_le_bytes()).update(manifest.as_bytes());
@@ -64,11 +66,11 @@ impl Expect {
 
     /// The newest generation that is certain.
     pub(super) fn last(&self) -> Option<(Generation, &Saved)> {
-        self.certain.last_key_value().map(|(generation, saved)| (*generation, saved))
+        self.certain.last_key_value().map(|(generation, committed)| (*generation, committed))
     }
 }
 
-/// One change of a save.
+/// One change of a commit.
 #[derive(Clone, Debug)]
 pub(super) enum Edit {
     Put(String, Vec<u8>),
@@ -125,14 +127,14 @@ pub(super) fn plain() -> Wrap {
     Arc::new(|way| way)
 }
 
-/// A simulated disk, the processes that save on it, and what must be true of it at each moment.
-pub(super) struct Scene {
+/// A simulated disk, the processes that commit on it, and what must be true of it at each moment.
+pub(super) struct World {
     pub(super) fs: SimFs,
     pub(super) wrap: Wrap,
     pub(super) expect: Expect,
-    /// What was to be saved last, whatever became of it.
+    /// What was to be committed last, whatever became of it.
     pub(super) attempted: Option<Arc<State>>,
-    /// How often the pointer was to be swapped since the store was opened last or a save was begun: whoever is between
+    /// How often the pointer was to be swapped since the store was opened last or a commit was begun: whoever is between
     /// this and the disk counts.
     pub(super) swaps: Arc<AtomicUsize>,
     /// The newest state, as whoever opens the store sees it.
@@ -175,7 +177,7 @@ pub(super) fn state_of(snapshot: &crate::snapshot::Snapshot) -> Result<(Generati
     Ok((snapshot.generation(), state))
 }
 
-impl Scene {
+impl World {
     /// An empty disk, or one that a power cut left, in a machine that has just started.
     pub(super) fn start(disk: Disk, boot: u64, expect: Expect) -> Self {
         Self {
@@ -190,17 +192,17 @@ impl Scene {
         }
     }
 
-    /// A scene with a store in which these saves were made.
+    /// A scene with a store in which these commits were made.
     pub(super) fn with(saves: &[&[Edit]]) -> Self {
-        let mut scene = Self::start(Disk::default(), 1, Expect::default());
-        scene.init(scene.way()).unwrap();
-        let store = scene.open(scene.way()).unwrap();
+        let mut world = Self::start(Disk::default(), 1, Expect::default());
+        world.init(world.way()).unwrap();
+        let store = world.open(world.way()).unwrap();
         for (number, edits) in saves.iter().enumerate() {
-            scene.save(&store, edits).unwrap_or_else(|error| panic!("save {number}: {error}"));
+            world.save(&store, edits).unwrap_or_else(|error| panic!("commit {number}: {error}"));
         }
         drop(store);
-        scene.fs.settle();
-        scene
+        world.fs.settle();
+        world
     }
 
     /// The way of a process that nothing happens to.
@@ -268,22 +270,25 @@ impl Scene {
         Ok(store)
     }
 
-    /// What a degraded store says to a save, which it must refuse. It shows something that was saved.
+    /// What a degraded store says to a commit, which it must refuse. It shows something that was committed.
     fn refusal(&self, store: &Store) -> Result<crate::Error> {
         let (generation, state) = contents(store)?;
-        let is_certain = self.expect.certain.get(&generation).is_some_and(|saved| *saved.state == state);
+        let is_certain =
+            self.expect.certain.get(&generation).is_some_and(|committed| *committed.state == state);
         assert!(is_certain || self.is_expected(generation, &state), "it shows {generation}: {state:?}");
         let before = lasting(&self.fs.disk());
         let mut tx = store.begin()?;
-        tx.put("degraded", "must not be saved")?;
-        let refused = tx.commit("to a degraded store").expect_err("a degraded store takes no save");
-        assert!(lasting(&self.fs.disk()) == before, "a save that was refused left something: {refused}");
+        tx.put("degraded", "must not be committed")?;
+        let refused = tx.commit("to a degraded store").expect_err("a degraded store takes no commit");
+        assert!(lasting(&self.fs.disk()) == before, "a commit that was refused left something: {refused}");
         Ok(refused)
     }
 
     fn is_expected(&self, generation: Generation, state: &State) -> bool {
-        let is_last =
-            self.expect.last().is_some_and(|(last, saved)| last == generation && *saved.state == *state);
+        let is_last = self
+            .expect
+            .last()
+            .is_some_and(|(last, committed)| last == generation && *committed.state == *state);
         is_last || self.expect.possible.iter().any(|possible| **possible == *state)
     }
 
@@ -291,7 +296,7 @@ impl Scene {
     pub(super) fn open_or_make(&mut self) -> Result<Store> {
         let way = self.way();
         match self.open(Arc::clone(&way)) {
-            Err(error) if error.is_vacant() => {
+            Err(error) if error.is_missing_store() => {
                 self.init(Arc::clone(&way))?;
                 self.open(way)
             }
@@ -299,14 +304,14 @@ impl Scene {
         }
     }
 
-    /// Saves.
+    /// Commits.
     pub(super) fn save(&mut self, store: &Store, edits: &[Edit]) -> Result<Commit> {
-        self.saving(store, self.after(edits), || staged(store, edits)?.commit("save"))
+        self.committing(store, self.after(edits), || staged(store, edits)?.commit("commit"))
     }
 
-    /// Commits what was staged earlier, with these edits, whatever was saved meanwhile.
+    /// Commits what was staged earlier, with these edits, whatever was committed meanwhile.
     pub(super) fn commit(&mut self, store: &Store, tx: Transaction, edits: &[Edit]) -> Result<Commit> {
-        self.saving(store, self.after(edits), || tx.commit("save"))
+        self.committing(store, self.after(edits), || tx.commit("commit"))
     }
 
     /// What is there once these edits were made.
@@ -316,8 +321,8 @@ impl Scene {
         after
     }
 
-    /// Saves so that exactly this is there.
-    pub(super) fn save_state(&mut self, store: &Store, state: &State) -> Result<Commit> {
+    /// Commits so that exactly this is there.
+    pub(super) fn commit_state(&mut self, store: &Store, state: &State) -> Result<Commit> {
         let now = self.head_state();
         let puts = state.iter().map(|(path, content)| Edit::Put(path.clone(), content.clone()));
         let removals = now.keys().filter(|path| !state.contains_key(*path));
@@ -326,15 +331,15 @@ impl Scene {
     }
 
     /// Brings a part back to what it was.
-    pub(super) fn restore(&mut self, store: &Store, to: Generation, folder: &str) -> Result<Commit> {
+    pub(super) fn restore(&mut self, store: &Store, to: Generation, directory: &str) -> Result<Commit> {
         let mut after = (*self.head_state()).clone();
-        after.retain(|path, _| !path.starts_with(folder));
-        let then = self.expect.certain[&to].state.iter().filter(|(path, _)| path.starts_with(folder));
+        after.retain(|path, _| !path.starts_with(directory));
+        let then = self.expect.certain[&to].state.iter().filter(|(path, _)| path.starts_with(directory));
         after.extend(then.map(|(path, content)| (path.clone(), content.clone())));
         let snapshot = store.snapshot_at(to)?;
-        self.saving(store, after, || {
+        self.committing(store, after, || {
             let mut tx = store.begin()?;
-            tx.restore(&snapshot, &[folder])?;
+            tx.restore(&snapshot, &[directory])?;
             tx.commit("a part of what it was")
         })
     }
@@ -342,10 +347,10 @@ impl Scene {
     /// Goes back to an earlier generation.
     pub(super) fn rollback(&mut self, store: &Store, to: Generation) -> Result<Commit> {
         let after = (*self.expect.certain[&to].state).clone();
-        self.saving(store, after, || store.rollback(to, "back"))
+        self.committing(store, after, || store.rollback(to, "back"))
     }
 
-    fn saving(
+    fn committing(
         &mut self,
         store: &Store,
         after: State,
@@ -379,7 +384,7 @@ impl Scene {
     }
 
     fn head_state(&self) -> Arc<State> {
-        self.head.as_ref().map(|(_, saved)| Arc::clone(&saved.state)).unwrap_or_default()
+        self.head.as_ref().map(|(_, committed)| Arc::clone(&committed.state)).unwrap_or_default()
     }
 
     fn begun(&mut self, state: &Arc<State>) {
@@ -393,12 +398,12 @@ impl Scene {
     fn acknowledged(&mut self, store: &Store, state: &Arc<State>) {
         let link = store.engine.known().link;
         let (generation, manifest) = (link.generation, link.manifest);
-        let saved = Saved { state: Arc::clone(state), manifest, raw: self.raw(generation) };
+        let committed = Saved { state: Arc::clone(state), manifest, raw: self.raw(generation) };
         self.expect.certain.extend(self.between.drain(..).chain(self.head.take()));
-        self.expect.certain.insert(generation, saved.clone());
+        self.expect.certain.insert(generation, committed.clone());
         self.expect.possible.clear();
         self.expect.seen = self.expect.seen.max(generation.get());
-        self.head = Some((generation, saved));
+        self.head = Some((generation, committed));
         self.mark();
     }
 
@@ -412,13 +417,13 @@ impl Scene {
         error
     }
 
-    /// A save has failed and removed its names: the number is not used again.
+    /// A commit has failed and removed its names: the number is not used again.
     pub(super) fn taken_back(&mut self, number: u64) {
         self.expect.seen = self.expect.seen.max(number);
         self.mark();
     }
 
-    /// The process that was saving is killed: what it had begun may show or not.
+    /// The process that was committing is killed: what it had begun may show or not.
     pub(super) fn killed(&mut self, state: Arc<State>) {
         self.expect.possible.push(state);
         self.mark();

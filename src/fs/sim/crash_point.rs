@@ -7,38 +7,38 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use super::disk::{Data, Disk, Names, Node, ROOT, apply};
-use super::fate::{Fate, fates};
+use super::outcome::{FileOutcome, outcomes};
 use super::random::Random;
 
 /// How many ways in which files can be left are tried with each sample of what names are left.
 const FATES: usize = 16;
 
 /// One choice of what becomes of each thing that is undecided.
-pub(crate) type Pick = Vec<u8>;
+pub(crate) type Choice = Vec<u8>;
 type Content = (Arc<Vec<u8>>, [u8; 32]);
 
 /// The undecided things on a disk when the power is cut.
 #[derive(Debug)]
-pub(crate) struct Cut<'a> {
+pub(crate) struct CrashPoint<'a> {
     disk: &'a Disk,
     seed: u64,
     /// The changes of names that may be lost, by their place in the list.
     changes: Vec<usize>,
-    files: Vec<(Node, Vec<Fate>)>,
+    files: Vec<(Node, Vec<FileOutcome>)>,
     /// Where each file and directory has, had or may have a name.
     places: HashMap<Node, Vec<(Node, Arc<str>)>>,
-    contents: RefCell<BTreeMap<(Node, Fate), Content>>,
+    contents: RefCell<BTreeMap<(Node, FileOutcome), Content>>,
 }
 
 /// What a power cut left.
 #[derive(Clone, Debug)]
-pub(crate) struct Image {
+pub(crate) struct CrashImage {
     pub(crate) disk: Disk,
     /// Equal for two images that hold the same names and bytes, notes in locks left aside.
     pub(crate) hash: [u8; 32],
 }
 
-impl<'a> Cut<'a> {
+impl<'a> CrashPoint<'a> {
     /// Cuts the power. The seed decides what garbage is.
     pub(crate) fn new(disk: &'a Disk, seed: u64) -> Self {
         let undecided =
@@ -48,38 +48,38 @@ impl<'a> Cut<'a> {
             disk,
             seed,
             changes: undecided.map(|(place, _)| place).collect(),
-            files: dirty.map(|(node, data)| (*node, fates(data))).collect(),
+            files: dirty.map(|(node, data)| (*node, outcomes(data))).collect(),
             places: places(disk),
             contents: RefCell::default(),
         }
     }
 
-    /// The way in which everything that no flush has promised is lost.
-    pub(crate) fn nothing_kept(&self) -> Pick {
+    /// The way in which everything that no fsync has promised is lost.
+    pub(crate) fn nothing_kept(&self) -> Choice {
         vec![0; self.changes.len() + self.files.len()]
     }
 
     /// All ways when there are at most `limit`; else that many, among them those in which everything or all but one
     /// thing is lost or kept, and the rest chosen by the seed. No two leave the same files under the same names.
-    pub(crate) fn picks(&self, limit: u64) -> Vec<Pick> {
+    pub(crate) fn choices(&self, limit: u64) -> Vec<Choice> {
         self.every_way(limit).unwrap_or_else(|| self.samples(limit))
     }
 
     /// All ways when there are at most `limit`.
-    pub(crate) fn every_way(&self, limit: u64) -> Option<Vec<Pick>> {
+    pub(crate) fn every_way(&self, limit: u64) -> Option<Vec<Choice>> {
         let subsets =
             1_u64.checked_shl(u32::try_from(self.changes.len()).ok()?).filter(|all| *all <= limit)?;
-        let mut picks = Vec::new();
+        let mut choices = Vec::new();
         for subset in 0..subsets {
-            let kept: Pick = (0..self.changes.len()).map(|bit| u8::from(subset >> bit & 1 == 1)).collect();
+            let kept: Choice = (0..self.changes.len()).map(|bit| u8::from(subset >> bit & 1 == 1)).collect();
             let radices = self.radices(&kept);
             let ways = radices.iter().fold(1, |ways: u64, radix| ways.saturating_mul(u64::from(*radix)));
-            if ways.saturating_add(picks.len() as u64) > limit {
+            if ways.saturating_add(choices.len() as u64) > limit {
                 return None;
             }
-            picks.extend((0..ways).map(|way| [&*kept, &*digits(way, &radices)].concat()));
+            choices.extend((0..ways).map(|way| [&*kept, &*digits(way, &radices)].concat()));
         }
-        Some(picks)
+        Some(choices)
     }
 
     /// What can become of each file, given which changes of names are kept: of one that has no name, nothing.
@@ -91,8 +91,8 @@ impl<'a> Cut<'a> {
                 refers(&names, *dir, name, node) && self.is_reached(&names, *dir, names.len())
             })
         };
-        let radix = |(node, fates): &(Node, Vec<Fate>)| {
-            if has_name(*node) { u8::try_from(fates.len()).unwrap_or(u8::MAX) } else { 1 }
+        let radix = |(node, outcomes): &(Node, Vec<FileOutcome>)| {
+            if has_name(*node) { u8::try_from(outcomes.len()).unwrap_or(u8::MAX) } else { 1 }
         };
         self.files.iter().map(radix).collect()
     }
@@ -124,33 +124,33 @@ impl<'a> Cut<'a> {
     }
 
     /// So many ways that the seed chooses, and those in which everything or all but one thing is lost or kept.
-    pub(crate) fn samples(&self, limit: u64) -> Vec<Pick> {
+    pub(crate) fn samples(&self, limit: u64) -> Vec<Choice> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut random = Random::new(self.seed);
-        let mut picks = HashSet::new();
+        let mut choices = HashSet::new();
         for base in 0..2 {
             let kept = vec![base; self.changes.len()];
             let digit = |radix: &u8| base.min(radix - 1);
-            let all: Pick = kept.iter().copied().chain(self.radices(&kept).iter().map(digit)).collect();
+            let all: Choice = kept.iter().copied().chain(self.radices(&kept).iter().map(digit)).collect();
             for place in 0..all.len() {
-                let mut pick = all.clone();
-                if let Some(digit) = pick.get_mut(place) {
+                let mut choice = all.clone();
+                if let Some(digit) = choice.get_mut(place) {
                     *digit = 1 - *digit;
                 }
-                picks.insert(self.canonical(pick));
+                choices.insert(self.canonical(choice));
             }
-            picks.insert(all);
+            choices.insert(all);
         }
-        let mut picks: Vec<Pick> = picks.into_iter().collect();
-        picks.sort_unstable();
+        let mut choices: Vec<Choice> = choices.into_iter().collect();
+        choices.sort_unstable();
         // Where there are more of those than are wanted, each is as likely to be left out.
-        while picks.len() > limit {
-            let place = random.below(picks.len() as u64);
-            picks.swap_remove(usize::try_from(place).unwrap_or(0));
+        while choices.len() > limit {
+            let place = random.below(choices.len() as u64);
+            choices.swap_remove(usize::try_from(place).unwrap_or(0));
         }
-        let mut known: HashSet<Pick> = picks.iter().cloned().collect();
+        let mut known: HashSet<Choice> = choices.iter().cloned().collect();
         for _ in 0..limit {
-            if picks.len() >= limit {
+            if choices.len() >= limit {
                 break;
             }
             // Mostly lost, mostly kept, and mixed.
@@ -159,53 +159,53 @@ impl<'a> Cut<'a> {
                 1 => 128,
                 _ => 235,
             };
-            let kept: Pick = self.changes.iter().map(|_| u8::from(random.below(256) < weight)).collect();
+            let kept: Choice = self.changes.iter().map(|_| u8::from(random.below(256) < weight)).collect();
             let radices = self.radices(&kept);
-            let mut fate = |radix: &u8| match random.below(256) {
+            let mut outcome = |radix: &u8| match random.below(256) {
                 _ if *radix == 1 => 0,
                 roll if roll < weight => 1,
                 _ => u8::try_from(random.below(u64::from(*radix))).unwrap_or(0),
             };
             // The same names with files in several states.
             for _ in 0..FATES {
-                let fates: Pick = radices.iter().map(&mut fate).collect();
-                let pick = [&*kept, &*fates].concat();
-                if picks.len() < limit && known.insert(pick.clone()) {
-                    picks.push(pick);
+                let outcomes: Choice = radices.iter().map(&mut outcome).collect();
+                let choice = [&*kept, &*outcomes].concat();
+                if choices.len() < limit && known.insert(choice.clone()) {
+                    choices.push(choice);
                 }
             }
         }
-        picks
+        choices
     }
 
     /// The same with nothing decided about files that have no name.
-    fn canonical(&self, mut pick: Pick) -> Pick {
-        let (kept, fates) = pick.split_at_mut(self.changes.len());
-        for (fate, radix) in fates.iter_mut().zip(self.radices(kept)) {
-            *fate = (*fate).min(radix - 1);
+    fn canonical(&self, mut choice: Choice) -> Choice {
+        let (kept, outcomes) = choice.split_at_mut(self.changes.len());
+        for (outcome, radix) in outcomes.iter_mut().zip(self.radices(kept)) {
+            *outcome = (*outcome).min(radix - 1);
         }
-        pick
+        choice
     }
 
     /// What the power cut leaves when everything is decided like this.
-    pub(crate) fn image(&self, pick: &Pick) -> Image {
-        let (kept, fates) = pick.split_at(self.changes.len().min(pick.len()));
+    pub(crate) fn image(&self, choice: &Choice) -> CrashImage {
+        let (kept, outcomes) = choice.split_at(self.changes.len().min(choice.len()));
         let names = self.names(kept);
-        let fates: BTreeMap<Node, Fate> = self
+        let outcomes: BTreeMap<Node, FileOutcome> = self
             .files
             .iter()
-            .zip(fates)
-            .filter_map(|((node, fates), fate)| Some((*node, *fates.get(usize::from(*fate))?)))
+            .zip(outcomes)
+            .filter_map(|((node, outcomes), outcome)| Some((*node, *outcomes.get(usize::from(*outcome))?)))
             .collect();
         let note = match Random::new(self.seed).below(4) {
-            0 => Fate::Kept,
-            1 => Fate::Garbage,
-            _ => Fate::Dropped,
+            0 => FileOutcome::Kept,
+            1 => FileOutcome::Garbage,
+            _ => FileOutcome::Dropped,
         };
         let mut left = Left {
             cut: self,
             names,
-            fates,
+            outcomes,
             note,
             files: OrdMap::new(),
             dirs: OrdMap::new(),
@@ -213,23 +213,23 @@ impl<'a> Cut<'a> {
         };
         left.directory(ROOT);
         let hash = left.hasher.finalize();
-        Image { disk: Disk::durable(left.files, left.dirs, self.disk.next()), hash: *hash.as_bytes() }
+        CrashImage { disk: Disk::durable(left.files, left.dirs, self.disk.next()), hash: *hash.as_bytes() }
     }
 
-    fn content(&self, node: Node, fate: Fate) -> Content {
+    fn content(&self, node: Node, outcome: FileOutcome) -> Content {
         let mut contents = self.contents.borrow_mut();
-        let content = contents.entry((node, fate)).or_insert_with(|| {
+        let content = contents.entry((node, outcome)).or_insert_with(|| {
             let bytes =
-                self.disk.files.get(&node).map(|data| self.bytes(node, data, fate)).unwrap_or_default();
+                self.disk.files.get(&node).map(|data| self.bytes(node, data, outcome)).unwrap_or_default();
             let hash = *blake3::hash(&bytes).as_bytes();
             (bytes, hash)
         });
         content.clone()
     }
 
-    fn bytes(&self, node: Node, data: &Data, fate: Fate) -> Arc<Vec<u8>> {
+    fn bytes(&self, node: Node, data: &Data, outcome: FileOutcome) -> Arc<Vec<u8>> {
         let seed = if data.is_note { 0 } else { self.seed ^ node.rotate_left(32) };
-        fate.bytes(data, self.older(node, data.now.len()).as_deref(), [seed, self.seed])
+        outcome.bytes(data, self.older(node, data.now.len()).as_deref(), [seed, self.seed])
     }
 
     /// What an older file had in the blocks of a new one: that of the same length or the next longer one.
@@ -259,7 +259,7 @@ fn places(disk: &Disk) -> HashMap<Node, Vec<(Node, Arc<str>)>> {
     places
 }
 
-fn digits(mut number: u64, radices: &[u8]) -> Pick {
+fn digits(mut number: u64, radices: &[u8]) -> Choice {
     let digit = |radix: &u8| {
         let digit = number % u64::from(*radix);
         number /= u64::from(*radix);
@@ -270,11 +270,11 @@ fn digits(mut number: u64, radices: &[u8]) -> Pick {
 
 /// What can be reached from the root.
 struct Left<'a> {
-    cut: &'a Cut<'a>,
+    cut: &'a CrashPoint<'a>,
     names: OrdMap<Node, Names>,
-    fates: BTreeMap<Node, Fate>,
+    outcomes: BTreeMap<Node, FileOutcome>,
     /// What becomes of the notes in locks: not a choice of its own, as they mean nothing after a start.
-    note: Fate,
+    note: FileOutcome,
     files: OrdMap<Node, Data>,
     dirs: OrdMap<Node, Names>,
     hasher: blake3::Hasher,
@@ -301,8 +301,12 @@ impl Left<'_> {
     }
 
     fn file(&mut self, node: Node, is_note: bool) {
-        let fate = if is_note { self.note } else { self.fates.get(&node).copied().unwrap_or(Fate::Dropped) };
-        let (bytes, hash) = self.cut.content(node, fate);
+        let outcome = if is_note {
+            self.note
+        } else {
+            self.outcomes.get(&node).copied().unwrap_or(FileOutcome::Dropped)
+        };
+        let (bytes, hash) = self.cut.content(node, outcome);
         if !is_note {
             self.hasher.update(b"f").update(&hash);
         }

@@ -10,17 +10,17 @@ use rustix::io::Errno;
 
 use super::faults::{self, Fault};
 use super::oracle::{self, Verdict, hold};
-use super::scene::{Scene, State, put, stream};
-use super::work::on_all_processors;
+use super::parallel::on_all_processors;
+use super::world::{State, World, put, stream};
 use crate::error::{ErrorKind, Operation, Result};
 use crate::export::ExportOptions;
+use crate::fs::host_dirs::{self, HostDirs};
 use crate::fs::op::Op;
-use crate::fs::outside::{self, Outside};
 use crate::fs::sim::SimFs;
-use crate::fs::sim::cut::Cut;
+use crate::fs::sim::crash_point::CrashPoint;
 use crate::fs::sim::disk::Disk;
 use crate::fs::{FileKind, Fs};
-use crate::proof::layer::{Do, Layer};
+use crate::proof::injector::{Action, FaultInjector};
 use crate::snapshot::Snapshot;
 use crate::storage::export_dir::ExportDir;
 
@@ -30,21 +30,21 @@ const LIMIT_FAULT: u64 = 24;
 
 /// A disk as the whole system sees it.
 #[derive(Debug)]
-struct Simulated(Layer);
+struct Simulated(FaultInjector);
 
 fn relative(path: &Path) -> &str {
     path.to_str().unwrap().trim_start_matches('/')
 }
 
-impl Outside for Simulated {
+impl HostDirs for Simulated {
     fn is_dir(&self, dir: &Path) -> bool {
         // The root has no name.
         let is_root = relative(dir).is_empty();
         is_root || matches!(self.0.stat(relative(dir)), Ok(Some(stat)) if stat.kind == FileKind::Directory)
     }
 
-    fn make_dir(&self, dir: &Path) -> io::Result<bool> {
-        self.0.make_dir(relative(dir))
+    fn create_dir(&self, dir: &Path) -> io::Result<bool> {
+        self.0.create_dir(relative(dir))
     }
 
     fn remove_dir(&self, dir: &Path) -> io::Result<()> {
@@ -59,8 +59,8 @@ impl Outside for Simulated {
         self.0.rename(relative(from), relative(to))
     }
 
-    fn flush_dir(&self, dir: &Path) -> io::Result<()> {
-        self.0.flush_dir(relative(dir))
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.0.sync_dir(relative(dir))
     }
 }
 
@@ -83,22 +83,24 @@ const UNFINISHED: &str = ".unfinished";
 impl Work {
     fn disk(&self, is_durable: bool) -> SimFs {
         let fs = SimFs::start(Disk::default(), 1);
-        fs.offer_whole(self.whole);
-        self.dirs.iter().for_each(|dir| assert!(fs.make_dir(dir).unwrap()));
+        fs.offer_syncfs(self.whole);
+        self.dirs.iter().for_each(|dir| assert!(fs.create_dir(dir).unwrap()));
         if is_durable {
             fs.settle();
         }
         fs
     }
 
-    fn run(&self, layer: &Layer) -> Result<()> {
-        let (outside, dir) = (Simulated(layer.clone()), PathBuf::from(format!("/{}", self.target)));
+    fn run(&self, injector: &FaultInjector) -> Result<()> {
+        let (host_dirs, dir) = (Simulated(injector.clone()), PathBuf::from(format!("/{}", self.target)));
         let Some(snapshot) = &self.snapshot else {
-            return outside::make_dirs(&outside, &dir);
+            return host_dirs::create_dirs(&host_dirs, &dir);
         };
-        layer.make_dir(UNFINISHED).map_err(|error| crate::Error::io(Operation::Create, UNFINISHED, error))?;
-        let (unfinished, target) = (format!("/{UNFINISHED}").into(), Arc::new(layer.below(UNFINISHED)));
-        let target = ExportDir::begin_on(target, unfinished, Box::new(outside), dir)?;
+        injector
+            .create_dir(UNFINISHED)
+            .map_err(|error| crate::Error::io(Operation::Create, UNFINISHED, error))?;
+        let (unfinished, target) = (format!("/{UNFINISHED}").into(), Arc::new(injector.below(UNFINISHED)));
+        let target = ExportDir::begin_on(target, unfinished, Box::new(host_dirs), dir)?;
         snapshot.export_to(target, &ExportOptions::new()).map(drop)
     }
 
@@ -127,8 +129,8 @@ impl Work {
 
     /// The same after a power cut, in so many ways: whether it is there in each.
     fn check_cut(&self, disk: &Disk, limit: u64) -> Verdict<BTreeSet<bool>> {
-        let cut = Cut::new(disk, 1);
-        cut.picks(limit).iter().map(|pick| self.check(&cut.image(pick).disk)).collect()
+        let cut = CrashPoint::new(disk, 1);
+        cut.choices(limit).iter().map(|choice| self.check(&cut.image(choice).disk)).collect()
     }
 
     fn check_lasts(&self, disk: &Disk) -> Verdict {
@@ -139,11 +141,12 @@ impl Work {
 
 fn works() -> Vec<Work> {
     let numbered = |number: usize| put(&format!("other/f{number}.json"), &format!("file {number}"));
-    let mut edits = vec![put("a.json", "a"), put("folder/deep/er/c.json", "c"), stream("other/d.json", "d")];
+    let mut edits =
+        vec![put("a.json", "a"), put("directory/deep/er/c.json", "c"), stream("other/d.json", "d")];
     edits.extend((0..9).map(numbered));
-    let scene = Scene::with(&[&edits]);
-    let store = super::scene::open(scene.way()).unwrap();
-    let (_, expected) = super::scene::contents(&store).unwrap();
+    let world = World::with(&[&edits]);
+    let store = super::world::open(world.way()).unwrap();
+    let (_, expected) = super::world::contents(&store).unwrap();
     let place = Work {
         name: "the place of a store",
         dirs: &["there"],
@@ -166,33 +169,29 @@ fn works() -> Vec<Work> {
 
 impl Work {
     fn describe(&self) -> String {
-        format!(
-            "{} {}",
-            self.name,
-            if self.whole { "with one flush of the whole" } else { "with a flush for each" }
-        )
+        format!("{} {}", self.name, if self.whole { "with one syncfs" } else { "with a fsync for each" })
     }
 }
 
-fn over(fs: &SimFs, rule: impl Fn(&Op) -> Do + Send + Sync + 'static) -> Layer {
-    Layer::over(fs, Arc::new(rule))
+fn over(fs: &SimFs, rule: impl Fn(&Op) -> Action + Send + Sync + 'static) -> FaultInjector {
+    FaultInjector::over(fs, Arc::new(rule))
 }
 
 /// The operations, and what each found.
 fn trace(work: &Work) -> (SimFs, Vec<Op>) {
     let fs = work.disk(false);
-    let layer = over(&fs, |_| Do::Asked);
+    let injector = over(&fs, |_| Action::PassThrough);
     fs.record();
-    work.run(&layer).unwrap();
-    (fs, layer.take_trace())
+    work.run(&injector).unwrap();
+    (fs, injector.take_trace())
 }
 
 #[test]
-fn l1_what_is_made_outside_is_whole_or_not_there() {
+fn what_is_made_outside_is_whole_or_not_there() {
     let works = works();
     for work in &works {
         let (fs, ops) = trace(work);
-        let wholes = ops.iter().filter(|op| **op == Op::FlushWhole).count();
+        let wholes = ops.iter().filter(|op| **op == Op::SyncFs).count();
         assert_eq!(wholes, usize::from(work.whole), "{}", work.describe());
         work.check_lasts(&fs.disk()).unwrap_or_else(|wrong| panic!("{}: {wrong}", work.describe()));
         if work.snapshot.is_none() {
@@ -207,18 +206,18 @@ fn l1_what_is_made_outside_is_whole_or_not_there() {
 }
 
 #[test]
-fn l1m_each_flush_of_what_is_made_outside_is_noticed_when_it_is_left_out() {
+fn each_sync_of_what_is_made_outside_is_noticed_when_it_is_left_out() {
     let works = works();
     for work in &works {
         let (_, ops) = trace(work);
         let named = ops.iter().position(|op| matches!(op, Op::Rename(..)));
         let mut noticed = 0;
-        for (without, op) in ops.iter().enumerate().filter(|(_, op)| op.flushes()) {
+        for (without, op) in ops.iter().enumerate().filter(|(_, op)| op.syncs()) {
             let is_redundant = match op {
-                // What was there before was flushed with the whole.
-                Op::FlushDir(dir) if dir.is_empty() => work.whole,
+                // What was there before was fsynced with the whole.
+                Op::SyncDir(dir) if dir.is_empty() => work.whole,
                 // The directory in it gets another name.
-                Op::FlushDir(dir) if dir == UNFINISHED => Some(without) < named,
+                Op::SyncDir(dir) if dir == UNFINISHED => Some(without) < named,
                 _ => false,
             };
             if is_redundant {
@@ -226,7 +225,11 @@ fn l1m_each_flush_of_what_is_made_outside_is_noticed_when_it_is_left_out() {
             }
             let (fs, seen) = (work.disk(false), AtomicUsize::new(0));
             let leave_out = move |_: &Op| {
-                if seen.fetch_add(1, Ordering::Relaxed) == without { Do::Pretend } else { Do::Asked }
+                if seen.fetch_add(1, Ordering::Relaxed) == without {
+                    Action::Skip
+                } else {
+                    Action::PassThrough
+                }
             };
             work.run(&over(&fs, leave_out)).unwrap();
             assert!(work.check_lasts(&fs.disk()).is_err(), "{} without {op}", work.describe());
@@ -239,13 +242,13 @@ fn l1m_each_flush_of_what_is_made_outside_is_noticed_when_it_is_left_out() {
 /// That of a directory in which something was made must not fail. That of one which was there must not fail, but may be
 /// refused.
 #[test]
-fn l2_a_directory_that_was_there_is_flushed_unless_the_system_refuses() {
+fn a_directory_that_was_there_is_synced_unless_the_system_refuses() {
     let works = works();
     for work in &works {
         let run = |dir: &'static str, errno: Errno| {
             let fail = move |op: &Op| match op {
-                Op::FlushDir(flushed) if flushed == dir => Do::Fail(errno.raw_os_error()),
-                _ => Do::Asked,
+                Op::SyncDir(synced) if synced == dir => Action::Fail(errno.raw_os_error()),
+                _ => Action::PassThrough,
             };
             work.run(&over(&work.disk(true), fail)).map_err(|error| error.kind())
         };
@@ -260,7 +263,7 @@ fn l2_a_directory_that_was_there_is_flushed_unless_the_system_refuses() {
 }
 
 #[test]
-fn l2_what_is_made_outside_lasts_or_fails_as_a_whole() {
+fn what_is_made_outside_lasts_or_fails_as_a_whole() {
     let works = works();
     let mut faults = Vec::new();
     for (number, work) in works.iter().enumerate() {
@@ -277,25 +280,25 @@ fn l2_what_is_made_outside_lasts_or_fails_as_a_whole() {
         check_fault(work, *fault).map_err(|wrong| format!("{} with {fault:?}: {wrong}", work.describe()))
     })
     .unwrap();
-    println!("L2: {} faults of what is made outside a store, 0 violations", faults.len());
+    println!("faults: {} faults of what is made outside a store, 0 violations", faults.len());
 }
 
 fn check_fault(work: &Work, fault: Fault) -> Verdict {
     let fs = work.disk(true);
     let before = names(&fs);
     let fired = Arc::default();
-    let layer = Layer::over(&fs, faults::rule(fault, &fs, &fired));
-    let outcome = work.run(&layer);
+    let injector = FaultInjector::over(&fs, faults::rule(fault, &fs, &fired));
+    let outcome = work.run(&injector);
     hold!(fired.get().is_some(), "it did not fail");
     let Err(error) = outcome else { return work.check_lasts(&fs.disk()) };
-    let (is_export, is_belated) = (work.snapshot.is_some(), matches!(fault.becomes, Do::Belated(_)));
+    let (is_export, is_belated) = (work.snapshot.is_some(), matches!(fault.becomes, Action::FailAfter(_)));
     let is_there = work.check(&fs.disk())?;
     let is_said = error.to_string().contains("is there, but may not last");
     hold!(!is_export || is_belated || is_there == is_said, "there: {is_there}, but: {error}");
     work.check_cut(&fs.disk(), LIMIT_FAULT)?;
     if fs.has_stopped() {
         // The place of a store may count as being there, but nothing can be put into it.
-        let again = work.run(&over(&fs, |_| Do::Asked));
+        let again = work.run(&over(&fs, |_| Action::PassThrough));
         hold!(again.is_err() || !is_export, "a disk that has stopped took it");
         return Ok(());
     }
@@ -308,7 +311,8 @@ fn check_fault(work: &Work, fault: Fault) -> Verdict {
     }
     let may_leave = fault.for_ever || is_belated;
     hold!(may_leave || names(&fs) == before, "it leaves {:?}", names(&fs));
-    work.run(&over(&fs, |_| Do::Asked)).map_err(|error| format!("it cannot be tried again: {error}"))?;
+    work.run(&over(&fs, |_| Action::PassThrough))
+        .map_err(|error| format!("it cannot be tried again: {error}"))?;
     work.check_lasts(&fs.disk()).map_err(|wrong| format!("tried again, {wrong}"))
 }
 

@@ -105,7 +105,7 @@ mod tests {
             let node = disk.add_file(ROOT, name, false);
             disk.write(node, 0, content.as_bytes());
         }
-        disk.flush_all().unwrap();
+        disk.sync_all().unwrap();
         disk
     }
 
@@ -122,10 +122,10 @@ mod tests {
 
     #[test]
     fn disks_are_told_apart_by_what_is_asked_of_them_and_by_nothing_else() {
-        let (alike, mut runs) = (Alike::default(), 0);
+        let (run_cache, mut runs) = (Alike::default(), 0);
         let mut shown = |key, files: &[(&str, &str)]| {
             let disk = disk(files);
-            let shown = alike.settle(key, &disk, false, |watch| {
+            let shown = run_cache.settle(key, &disk, false, |watch| {
                 runs += 1;
                 Ok(run(&disk, watch))
             });
@@ -142,19 +142,19 @@ mod tests {
         let longer = shown(1, &[("a", "1"), ("b", "33"), ("c", "4")]);
         assert_eq!(longer, (104, 6), "another length of what is looked at");
         assert_eq!(shown(2, &[("a", "1"), ("c", "2")]), (100, 7), "something else beside the disk");
-        assert_eq!(alike.count(), 7);
+        assert_eq!(run_cache.count(), 7);
     }
 
     #[test]
     #[should_panic(expected = "after the same answers")]
     fn a_run_that_the_disk_does_not_decide_is_noticed() {
-        let (alike, disk) = (Alike::default(), disk(&[("a", "1")]));
+        let (run_cache, disk) = (Alike::default(), disk(&[("a", "1")]));
         for name in ["a", "b"] {
             let stat = |watch: &Watch| {
                 SimFs::start(disk.clone(), 1).watched(watch).stat(name).unwrap();
                 Ok(())
             };
-            alike.settle(1, &disk, true, stat).unwrap();
+            run_cache.settle(1, &disk, true, stat).unwrap();
         }
     }
 }

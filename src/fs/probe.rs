@@ -8,7 +8,7 @@ use rustix::fs as sys;
 use serde::Serialize;
 
 use super::{Access, Fs, FsInfo, FsVerdict, LockMode};
-use crate::error::{Error, Operation, Problem, Result};
+use crate::error::{Error, ErrorRepr, Operation, Result};
 
 /// Below this much free space, in bytes, a new store gets a warning.
 const LITTLE_SPACE: u64 = 64 << 20;
@@ -34,8 +34,8 @@ pub struct ProbeReport {
     pub replaces_open_files: bool,
     /// Whether a file can be made on the condition that it does not exist.
     pub creates_exclusively: bool,
-    /// Whether a directory can be flushed.
-    pub flushes_directories: bool,
+    /// Whether a directory can be fsynced.
+    pub syncs_directories: bool,
     /// Who was refused a lock that was held: `second descriptor` (of the same process), or `nobody`.
     pub lock_excludes: String,
     /// What weakens a promise, in words for a person.
@@ -68,7 +68,7 @@ fn classify(magic: u64) -> (String, FsVerdict) {
         ),
         0x6573_5546 => (
             "fuse",
-            FsVerdict::Weak("what a flush promises on a FUSE file system is up to the program behind it"),
+            FsVerdict::Weak("what a fsync promises on a FUSE file system is up to the program behind it"),
         ),
         0x4D44 => (
             "vfat",
@@ -98,7 +98,7 @@ fn magic(root: &OwnedFd) -> io::Result<u64> {
 }
 
 /// Looks at the file system under an open directory.
-pub(crate) fn carrier(root: &OwnedFd) -> io::Result<FsInfo> {
+pub(crate) fn info(root: &OwnedFd) -> io::Result<FsInfo> {
     let magic = magic(root)?;
     let (filesystem, verdict) = classify(magic);
     let space = sys::fstatvfs(root)?;
@@ -110,10 +110,10 @@ pub(crate) fn carrier(root: &OwnedFd) -> io::Result<FsInfo> {
     })
 }
 
-/// Whether one flush of the whole file system may stand in for the flushes of barrier 1: on the file systems for
+/// Whether one syncfs may stand in for the fsyncs of barrier 1: on the file systems for
 /// which that was measured, on kernels that report its errors (5.8), and not with `fast_commit`, where it left
 /// images that could not be mounted.
-pub(crate) fn allows_whole_flush(root: &OwnedFd) -> bool {
+pub(crate) fn allows_syncfs(root: &OwnedFd) -> bool {
     let measured = magic(root).is_ok_and(|magic| matches!(magic, EXT4 | XFS | BTRFS));
     measured
         && kernel_reports_errors()
@@ -148,7 +148,7 @@ fn fast_commit(root: &OwnedFd) -> Option<bool> {
     }
     let info = std::fs::read_to_string(format!("/proc/fs/ext4/{device}/fc_info")).ok()?;
     let commits = info.lines().find_map(|line| line.strip_suffix(" commits")?.trim().parse::<u64>().ok())?;
-    // No fast commit so far does not say that there will be none, though the first flush after the mount makes one.
+    // No fast commit so far does not say that there will be none, though the first fsync after the mount makes one.
     if commits > 0 { Some(true) } else { None }
 }
 
@@ -158,92 +158,89 @@ pub(crate) fn boot_id() -> Option<String> {
     Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
-/// Tries out what the commit protocol needs, in the folders of a store that is being made.
+/// Tries out what the commit protocol needs, in the directories of a store that is being made.
 ///
 /// # Errors
 /// `Unsupported` when the medium lacks something, unless `force` turns that into a warning.
 pub(crate) fn probe(fs: &dyn Fs, dir: &Path, force: bool) -> Result<ProbeReport> {
     let io = |error| Error::io(Operation::Probe, dir.display().to_string(), error);
-    let carrier = fs.carrier().map_err(io)?;
-    let mut medium = ProbeReport {
-        filesystem: carrier.filesystem.clone(),
-        free_bytes: carrier.free_bytes,
+    let info = fs.info().map_err(io)?;
+    let mut probe = ProbeReport {
+        filesystem: info.filesystem.clone(),
+        free_bytes: info.free_bytes,
         case_sensitive: true,
         replaces_open_files: false,
         creates_exclusively: false,
-        flushes_directories: false,
+        syncs_directories: false,
         lock_excludes: "nobody".into(),
-        warnings: warnings(&carrier),
+        warnings: warnings(&info),
     };
-    let tried = try_out(fs, &mut medium);
+    let tried = try_out(fs, &mut probe);
     let cleared = clear(fs);
     tried.and(cleared).map_err(io)?;
     let lacks = [
-        (medium.replaces_open_files, "an open file cannot be replaced by a rename"),
-        (medium.creates_exclusively, "a file cannot be made on the condition that it does not exist"),
-        (
-            medium.flushes_directories,
-            "a directory cannot be flushed, so a save may be gone after a power cut",
-        ),
-        (medium.lock_excludes != "nobody", "a lock that is held does not keep others out"),
+        (probe.replaces_open_files, "an open file cannot be replaced by a rename"),
+        (probe.creates_exclusively, "a file cannot be made on the condition that it does not exist"),
+        (probe.syncs_directories, "a directory cannot be fsynced, so a commit may be gone after a power cut"),
+        (probe.lock_excludes != "nobody", "a lock that is held does not keep others out"),
     ];
     for (_, reason) in lacks.iter().filter(|(has, _)| !has) {
         if !force {
-            return Err(refused(&carrier, reason));
+            return Err(refused(&info, reason));
         }
-        medium.warnings.push((*reason).into());
+        probe.warnings.push((*reason).into());
     }
-    Ok(medium)
+    Ok(probe)
 }
 
 /// Refuses the kinds of file system on which the promises do not hold. Asked before anything is made.
-pub(crate) fn check(carrier: &FsInfo, force: bool) -> Result<()> {
-    match carrier.verdict {
-        FsVerdict::Refused(reason) if !force => Err(refused(carrier, reason)),
+pub(crate) fn check(info: &FsInfo, force: bool) -> Result<()> {
+    match info.verdict {
+        FsVerdict::Refused(reason) if !force => Err(refused(info, reason)),
         _ => Ok(()),
     }
 }
 
-fn refused(carrier: &FsInfo, reason: &str) -> Error {
-    Problem::MediumRefused { filesystem: carrier.filesystem.clone(), reason: reason.into() }.into()
+fn refused(info: &FsInfo, reason: &str) -> Error {
+    ErrorRepr::FilesystemRefused { filesystem: info.filesystem.clone(), reason: reason.into() }.into()
 }
 
-fn warnings(carrier: &FsInfo) -> Vec<String> {
+fn warnings(info: &FsInfo) -> Vec<String> {
     let mut warnings = Vec::new();
-    if let FsVerdict::Weak(reason) | FsVerdict::Refused(reason) = carrier.verdict {
-        warnings.push(format!("{}: {reason}", carrier.filesystem));
+    if let FsVerdict::Weak(reason) | FsVerdict::Refused(reason) = info.verdict {
+        warnings.push(format!("{}: {reason}", info.filesystem));
     }
-    if carrier.fast_commit == Some(true) {
+    if info.fast_commit == Some(true) {
         warnings.push("ext4 with fast_commit: a power cut can leave a file system that cannot be mounted; turn it off with tune2fs -O ^fast_commit".into());
     }
-    if carrier.free_bytes < LITTLE_SPACE {
-        warnings.push(format!("only {} bytes are free", carrier.free_bytes));
+    if info.free_bytes < LITTLE_SPACE {
+        warnings.push(format!("only {} bytes are free", info.free_bytes));
     }
     warnings
 }
 
-fn try_out(fs: &dyn Fs, medium: &mut ProbeReport) -> io::Result<()> {
+fn try_out(fs: &dyn Fs, probe: &mut ProbeReport) -> io::Result<()> {
     clear(fs)?;
     write(fs, PROBE, b"old")?;
-    medium.creates_exclusively = match fs.create(PROBE, Access::ReadOnly) {
+    probe.creates_exclusively = match fs.create(PROBE, Access::ReadOnly) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => true,
         other => other.map(|_| false)?,
     };
-    medium.case_sensitive = fs.stat(PROBE_OTHER_CASE)?.is_none();
+    probe.case_sensitive = fs.stat(PROBE_OTHER_CASE)?.is_none();
     write(fs, PROBE_NEXT, b"new")?;
     let mut reader = fs.open(PROBE)?;
     let replaced = works(fs.rename(PROBE_NEXT, PROBE))?;
     let (mut old, mut new) = (Vec::new(), Vec::new());
     reader.read_to_end(&mut old)?;
     fs.open(PROBE)?.read_to_end(&mut new)?;
-    medium.replaces_open_files = replaced && old == b"old" && new == b"new";
-    medium.flushes_directories = works(fs.flush_dir("staging"))?;
+    probe.replaces_open_files = replaced && old == b"old" && new == b"new";
+    probe.syncs_directories = works(fs.sync_dir("staging"))?;
     // A lock belongs to the open file, not to the process. So a second process would learn no more than a second
     // descriptor does.
     if let Some(_held) = fs.try_lock(PROBE_LOCK, LockMode::Exclusive)?
         && fs.try_lock(PROBE_LOCK, LockMode::Exclusive)?.is_none()
     {
-        medium.lock_excludes = "second descriptor".into();
+        probe.lock_excludes = "second descriptor".into();
     }
     Ok(())
 }
@@ -261,7 +258,7 @@ fn works(tried: io::Result<()>) -> io::Result<bool> {
 fn write(fs: &dyn Fs, path: &str, bytes: &[u8]) -> io::Result<()> {
     let mut file = fs.create(path, Access::ReadOnly)?;
     file.write_all(bytes)?;
-    file.flush_durably()
+    file.sync()
 }
 
 fn clear(fs: &dyn Fs) -> io::Result<()> {
@@ -278,7 +275,7 @@ fn clear(fs: &dyn Fs) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn carrier(filesystem: &str, verdict: FsVerdict) -> FsInfo {
+    fn info(filesystem: &str, verdict: FsVerdict) -> FsInfo {
         FsInfo { filesystem: filesystem.into(), verdict, free_bytes: u64::MAX, fast_commit: Some(false) }
     }
 
@@ -286,12 +283,12 @@ mod tests {
     fn networks_are_refused_unless_forced_and_then_warned_of() {
         for magic in [0x6969, 0x517B, 0xFE53_4D42, 0xFF53_4D42, 0x0102_1997] {
             let (name, verdict) = classify(magic);
-            let carrier = carrier(&name, verdict);
-            let error = check(&carrier, false).unwrap_err();
+            let info = info(&name, verdict);
+            let error = check(&info, false).unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::Unsupported);
             assert!(error.to_string().contains(&name) && error.to_string().contains("locks"), "{error}");
-            check(&carrier, true).unwrap();
-            assert!(warnings(&carrier)[0].starts_with(&format!("{name}: over a network")));
+            check(&info, true).unwrap();
+            assert!(warnings(&info)[0].starts_with(&format!("{name}: over a network")));
         }
     }
 
@@ -299,13 +296,13 @@ mod tests {
     fn what_weakens_a_promise_is_warned_of() {
         for (magic, word) in [(0x0102_1994, "tmpfs"), (0x794C_7630, "overlay"), (0x1234, "0x1234")] {
             let (name, verdict) = classify(magic);
-            check(&carrier(&name, verdict), false).unwrap();
-            assert!(warnings(&carrier(&name, verdict))[0].starts_with(word));
+            check(&info(&name, verdict), false).unwrap();
+            assert!(warnings(&info(&name, verdict))[0].starts_with(word));
         }
-        assert_eq!(warnings(&carrier("ext4", classify(EXT4).1)), Vec::<String>::new());
-        let fast = FsInfo { fast_commit: Some(true), ..carrier("ext4", FsVerdict::Good) };
+        assert_eq!(warnings(&info("ext4", classify(EXT4).1)), Vec::<String>::new());
+        let fast = FsInfo { fast_commit: Some(true), ..info("ext4", FsVerdict::Good) };
         assert!(warnings(&fast)[0].contains("fast_commit"));
-        let full = FsInfo { free_bytes: 5, ..carrier("ext4", FsVerdict::Good) };
+        let full = FsInfo { free_bytes: 5, ..info("ext4", FsVerdict::Good) };
         assert_eq!(warnings(&full), ["only 5 bytes are free"]);
     }
 
@@ -313,11 +310,11 @@ mod tests {
     fn the_probe_finds_what_this_system_has_and_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let fs = super::super::real::RealFs::open(dir.path()).unwrap();
-        fs.make_dir("staging").unwrap();
-        fs.make_dir("locks").unwrap();
+        fs.create_dir("staging").unwrap();
+        fs.create_dir("locks").unwrap();
         let found = probe(&fs, dir.path(), false).unwrap();
         assert_eq!(found.lock_excludes, "second descriptor");
-        assert!(found.replaces_open_files && found.creates_exclusively && found.flushes_directories);
+        assert!(found.replaces_open_files && found.creates_exclusively && found.syncs_directories);
         assert_eq!(fs.list("staging").unwrap(), []);
         assert_eq!(fs.list("locks").unwrap(), []);
     }
