@@ -14,7 +14,7 @@ const SUM: u64 = 100;
 /// What an account holds; nothing before the first commit.
 fn balance(store: &Store, account: &str) -> Result<u64, Box<dyn std::error::Error>> {
     let snapshot = store.snapshot()?;
-    if snapshot.list(account).is_empty() {
+    if snapshot.list(account).next().is_none() {
         return Ok(0);
     }
     Ok(String::from_utf8(snapshot.get(account)?)?.parse()?)

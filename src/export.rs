@@ -11,6 +11,12 @@ use crate::snapshot::Snapshot;
 use crate::storage::export_dir::ExportDir;
 
 /// How a snapshot is exported.
+///
+/// ```
+/// # use genstore::{CancelFlag, ExportOptions};
+/// let stop = CancelFlag::new();
+/// let options = ExportOptions::new().prefix("stores/").skip_damaged(true).cancel(stop.clone());
+/// ```
 #[derive(Clone, Default)]
 #[must_use]
 pub struct ExportOptions {
@@ -78,6 +84,17 @@ impl Snapshot {
     /// All or nothing: the directory gets its name once everything in it is durable. It cannot be the directory that
     /// the process works in, as that one would be replaced under it.
     ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// store.update("open", |tx| tx.put("stores/downtown.json", "{}"))?;
+    /// let out = dir.path().join("out");
+    /// let report = store.snapshot()?.export(&out, &genstore::ExportOptions::new())?;
+    /// assert_eq!(report.files, 1);
+    /// assert!(out.join("stores/downtown.json").is_file());
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `Invalid` when the directory is not empty, or is the working directory; `Corrupt` when a file is damaged, unless
     /// those are to be left out; `Io`. Nothing is left behind then, but where the directory has already got its name: if
@@ -89,10 +106,10 @@ impl Snapshot {
 
     /// Writes the files into a directory that has begun, and finishes it.
     pub(crate) fn export_to(&self, mut target: ExportDir, options: &ExportOptions) -> Result<ExportReport> {
-        let entries = self.head.table.list(&options.prefix);
+        let entries = || self.head.table.list(&options.prefix);
         let mut report = ExportReport { files: 0, bytes: 0, damaged: Vec::new() };
-        let mut progress = Progress::of(entries.iter().map(|entry| entry.bytes));
-        for entry in entries {
+        let mut progress = Progress::of(entries().map(|entry| entry.bytes));
+        for entry in entries() {
             options.cancel.check()?;
             self.engine.check_cancel()?;
             let mut file = target.create(&entry.path)?;

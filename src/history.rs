@@ -179,6 +179,19 @@ pub struct Difference {
 impl Store {
     /// Every generation from the newest to the first.
     ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// store.update("open", |tx| tx.put("hours", "9-17"))?;
+    /// store.update("prices", |tx| tx.put("prices", "{}"))?;
+    /// let messages = |history: genstore::History| -> genstore::Result<Vec<String>> {
+    ///     history.map(|generation| Ok(generation?.message)).collect()
+    /// };
+    /// assert_eq!(messages(store.history()?)?, ["prices", "open", "create the store"]);
+    /// assert_eq!(messages(store.history_of("hours")?)?, ["open"]);
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`snapshot`](Store::snapshot); damage on the way is an item of the iterator.
     pub fn history(&self) -> Result<History> {
@@ -196,15 +209,36 @@ impl Store {
 
     /// What the history tells of one generation.
     ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// store.update("open", |tx| tx.put("hours", "9-17"))?;
+    /// let generation = store.show("latest")?;
+    /// assert_eq!((generation.message.as_str(), generation.put[0].as_str()), ("open", "hours"));
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`snapshot_at`](Store::snapshot_at).
-    pub fn entry(&self, revision: impl IntoRevision) -> Result<HistoryEntry> {
+    pub fn show(&self, revision: impl IntoRevision) -> Result<HistoryEntry> {
         let link = self.find(revision)?;
         let manifest = read::manifest(self.engine.storage(), link).map_err(LoadError::into_error)?;
         Ok(HistoryEntry::of(link, manifest))
     }
 
     /// The paths whose content differs between two generations, sorted. Reads no content.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// store.update("open", |tx| tx.put("hours", "9-17"))?;
+    /// store.update("prices", |tx| tx.put("prices", "{}"))?;
+    /// let differences = store.diff("latest~1", "latest")?;
+    /// assert_eq!(differences.len(), 1);
+    /// assert_eq!(differences[0].change, genstore::ChangeKind::Added);
+    /// assert_eq!(store.snapshot_at(2)?.diff(&store.snapshot()?), differences);
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`snapshot_at`](Store::snapshot_at).

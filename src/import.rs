@@ -18,6 +18,11 @@ use crate::transaction::Transaction;
 const TRIES: u32 = 3;
 
 /// How a directory is put into a transaction.
+///
+/// ```
+/// # use genstore::PutDirOptions;
+/// let options = PutDirOptions::new().into_dir("shops").prune(true).follow_links(true);
+/// ```
 #[derive(Clone, Default)]
 #[must_use]
 pub struct PutDirOptions {
@@ -91,6 +96,16 @@ impl Transaction {
     ///
     /// A file that changes while it is read is read again, and refused when it keeps changing.
     ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// let file = dir.path().join("hours.txt");
+    /// std::fs::write(&file, "9-17").unwrap();
+    /// store.update("open", |tx| tx.put_file("hours", &file))?;
+    /// assert_eq!(store.snapshot()?.get("hours")?, b"9-17");
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `Invalid` when it is no path, not a regular file or keeps changing; `Io` when it cannot be read or staged.
     pub fn put_file(&mut self, path: impl AsRef<str>, file: impl AsRef<Path>) -> Result<()> {
@@ -98,6 +113,22 @@ impl Transaction {
     }
 
     /// Puts every file below a directory, each under its name there.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// let source = dir.path().join("source");
+    /// std::fs::create_dir(&source).unwrap();
+    /// std::fs::write(source.join("hours"), "9-17").unwrap();
+    ///
+    /// let options = genstore::PutDirOptions::new().into_dir("shop").prune(true);
+    /// let mut tx = store.begin()?;
+    /// let read = tx.put_dir(&source, &options)?;
+    /// tx.commit("as in the directory")?;
+    /// assert_eq!(read.files, 1);
+    /// assert_eq!(store.snapshot()?.get("shop/hours")?, b"9-17");
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `Invalid`, naming the file, when something in it cannot be committed: a name that is no path of a store, a
@@ -123,9 +154,9 @@ impl Transaction {
                 let rule = "it holds no file, and pruning would remove everything".to_owned();
                 return Err(ErrorRepr::BadSource { file: dir.as_ref().into(), rule }.into());
             }
-            for path in self.list(&directory)? {
+            for path in self.list(&directory) {
                 if named.binary_search_by(|(named, _)| named.cmp(&path)).is_err() {
-                    self.remove(path.as_str())?;
+                    self.remove(&path)?;
                 }
             }
         }

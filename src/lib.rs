@@ -102,10 +102,10 @@ pub use import::{PutDirOptions, PutDirReport};
 pub use path::{PART_MAX, PATH_MAX, PathError, StorePath};
 pub use progress::Progress;
 pub use revision::{Generation, IntoRevision, Revision, RevisionError};
-pub use snapshot::{FileEntry, FileReader, Provenance, Snapshot};
+pub use snapshot::{FileEntry, FileReader, Files, Provenance, Snapshot};
 pub use store::{Health, OpenOptions, Status, Store};
 pub use time::{Timestamp, TimestampError};
-pub use transaction::{Commit, Transaction};
+pub use transaction::{Commit, Paths, Transaction};
 pub use verify::{VerifyOptions, VerifyReport, VerifyScope};
 
 /// The examples of the README, which are tested with those here.

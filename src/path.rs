@@ -1,5 +1,6 @@
 //! Logical paths: the names under which a store keeps files.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -149,6 +150,12 @@ impl fmt::Display for StorePath {
 impl fmt::Debug for StorePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Borrow<str> for StorePath {
+    fn borrow(&self) -> &str {
+        self.as_str()
     }
 }
 

@@ -17,6 +17,17 @@ impl Store {
     /// Brings the whole state of an earlier generation back, as a new generation of kind `rollback`. No bytes are
     /// copied. When that state holds already, no generation is made.
     ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// let good = store.update("open", |tx| tx.put("hours", "9-17"))?.generation;
+    /// store.update("a mistake", |tx| tx.put("hours", "9-71"))?;
+    /// let back = store.rollback(good, "the hours were wrong")?;
+    /// assert_eq!((back.generation.get(), back.bytes), (4, 0));
+    /// assert_eq!(store.snapshot()?.get("hours")?, b"9-17");
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`snapshot_at`](Store::snapshot_at), [`Transaction::restore`] and [`Transaction::commit`].
     pub fn rollback(&self, revision: impl IntoRevision, message: &str) -> Result<Commit> {
@@ -32,6 +43,20 @@ impl Transaction {
     ///
     /// Each pattern is a path, a directory, or a glob in which `*` stays within one part of a path and `**` does not.
     /// No pattern means everything. Every file that is brought back is read and checked first.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// let good = store.update("open", |tx| tx.put("stores/downtown.json", "{}"))?.generation;
+    /// store.update("a mistake", |tx| tx.remove("stores/downtown.json"))?;
+    /// store.update("prices", |tx| tx.put("prices", "{}"))?;
+    ///
+    /// let mut tx = store.begin()?;
+    /// tx.restore(&store.snapshot_at(good)?, &["stores"])?;
+    /// tx.commit("the stores as they were")?;
+    /// assert_eq!(store.snapshot()?.len(), 2);
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `Invalid` when a pattern is malformed or the snapshot is of another store; `NotFound` when a pattern matches

@@ -48,7 +48,7 @@
 //!     },
 //!     |left| {
 //!         let files = left.store.snapshot()?;
-//!         if files.list("").is_empty() {
+//!         if files.list("").next().is_none() {
 //!             // Nothing was committed, which is right as long as nobody was told of a commit.
 //!             return if left.reached.is_empty() { Ok(()) } else { Err("the schedule is gone".into()) };
 //!         }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::engine::content::{self, ReadError};
 use crate::engine::pins::SharedPin;
+use crate::engine::table::Listing;
 use crate::engine::{Engine, Head};
 use crate::error::{Error, ErrorRepr, Operation, Result};
 use crate::format::entry::Entry;
@@ -53,6 +54,21 @@ impl From<&Entry> for FileEntry {
     }
 }
 
+/// The files of a snapshot, sorted by path. See [`Snapshot::list`].
+///
+/// It borrows nothing, and holds a few hundred files at a time, however many there are.
+#[derive(Clone, Debug)]
+#[must_use = "iterators do nothing unless they are consumed"]
+pub struct Files(Listing);
+
+impl Iterator for Files {
+    type Item = FileEntry;
+
+    fn next(&mut self) -> Option<FileEntry> {
+        self.0.next().map(|entry| FileEntry::from(&entry))
+    }
+}
+
 /// Where recovered content comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -92,27 +108,57 @@ impl Snapshot {
 
     /// The number of files.
     #[must_use]
-    pub fn files(&self) -> u64 {
+    pub fn len(&self) -> u64 {
         self.head.table.files()
     }
 
-    /// The length of all files, in bytes.
+    /// Whether there are none.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The length of all files together, in bytes.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
         self.head.table.bytes()
     }
 
     /// What is known of a file without reading it; `None` when there is no such path.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// store.update("open", |tx| tx.put("hours", "9-17"))?;
+    /// let snapshot = store.snapshot()?;
+    /// let file = snapshot.metadata("hours").unwrap();
+    /// assert_eq!((file.bytes, file.generation), (4, snapshot.generation()));
+    /// assert_eq!((snapshot.len(), snapshot.total_bytes(), snapshot.is_empty()), (1, 4, false));
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     #[must_use]
-    pub fn entry(&self, path: impl AsRef<str>) -> Option<FileEntry> {
+    pub fn metadata(&self, path: impl AsRef<str>) -> Option<FileEntry> {
         let path = StorePath::new(path.as_ref()).ok()?;
         self.head.table.get(&path).map(FileEntry::from)
     }
 
     /// The files whose path begins with `prefix`, sorted by path. An empty prefix means all.
-    #[must_use]
-    pub fn list(&self, prefix: &str) -> Vec<FileEntry> {
-        self.head.table.list(prefix).into_iter().map(FileEntry::from).collect()
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// store.update("open", |tx| {
+    ///     tx.put("stores/harbour.json", "{}")?;
+    ///     tx.put("stores/downtown.json", "{}")?;
+    ///     tx.put("index.json", "[]")
+    /// })?;
+    /// let files = store.snapshot()?.list("stores/");
+    /// let paths: Vec<String> = files.map(|file| file.path.to_string()).collect();
+    /// assert_eq!(paths, ["stores/downtown.json", "stores/harbour.json"]);
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
+    pub fn list(&self, prefix: impl AsRef<str>) -> Files {
+        Files(Listing::new(&self.head.table, prefix.as_ref()))
     }
 
     pub(crate) fn find(&self, path: &str) -> Result<&Entry> {
@@ -120,7 +166,7 @@ impl Snapshot {
         let table = &self.head.table;
         table.get(&checked).ok_or_else(|| {
             let generation = self.generation();
-            if table.list(&format!("{checked}/")).is_empty() {
+            if table.list(&format!("{checked}/")).next().is_none() {
                 ErrorRepr::NoSuchPath { path: path.to_owned(), generation }.into()
             } else {
                 ErrorRepr::IsDirectory { path: checked, generation }.into()
@@ -134,6 +180,17 @@ impl Snapshot {
 
     /// The content of a file, all of it checked. A transaction does not know of it: to read, change and commit, read
     /// with [`Transaction::get`](crate::Transaction::get).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// store.update("open", |tx| tx.put("hours", r#"{"from":9,"to":17}"#))?;
+    /// let snapshot = store.snapshot()?;
+    /// assert_eq!(snapshot.get("hours")?.len(), 18);
+    /// let hours: std::collections::BTreeMap<String, u8> = snapshot.get_json("hours")?;
+    /// assert_eq!(hours["from"], 9);
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `NotFound`; `Corrupt` when the bytes are not the ones that were committed, with the newest intact version.
@@ -162,6 +219,16 @@ impl Snapshot {
     /// A reader of a file of any size. All of it has been read and checked once when this returns, and it is checked
     /// again on the way: the end is not reported if the bytes were not the ones that were committed.
     ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// store.update("open", |tx| tx.put("log", "first\nsecond\n"))?;
+    /// let reader = std::io::BufReader::new(store.snapshot()?.reader("log")?);
+    /// let lines: Result<Vec<String>, _> = std::io::BufRead::lines(reader).collect();
+    /// assert_eq!(lines.unwrap(), ["first", "second"]);
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`get`](Snapshot::get).
     pub fn reader(&self, path: impl AsRef<str>) -> Result<FileReader> {
@@ -177,6 +244,26 @@ impl Snapshot {
     /// The content of a file or, when that is damaged, of the newest older version that is intact and that the
     /// [validators](crate::OpenOptions::validate) accept, or `default` when there is no such path or no such
     /// version. Says which. Never writes.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// use genstore::Provenance;
+    ///
+    /// let good = store.update("open", |tx| tx.put_json("hours", &[9, 17]))?.generation;
+    /// let newest = store.update("longer", |tx| tx.put_json("hours", &[9, 20]))?.generation;
+    /// # let file = store.dir().join(format!("data/hours.g{newest}"));
+    /// # std::fs::remove_file(file).unwrap();
+    ///
+    /// // The file of the newest generation is damaged now.
+    /// let snapshot = store.snapshot()?;
+    /// assert!(snapshot.get("hours").is_err());
+    /// let (hours, from) = snapshot.get_json_or_recover("hours", Vec::<u8>::new)?;
+    /// assert_eq!((hours, from), (vec![9, 17], Provenance::Recovered { generation: good }));
+    /// let (prices, from) = snapshot.get_or_recover("prices", b"none")?;
+    /// assert_eq!((prices, from), (b"none".to_vec(), Provenance::Default));
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `Invalid` when it is no path; `Io` when the system cannot read just now.

@@ -27,7 +27,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(30);
 /// A handle on a store.
 ///
 /// A clone is cheap and is the same handle. Handles may be used from several threads, and a store may be open in
-/// several processes.
+/// several processes. Every call waits for the disk, so an asynchronous program makes it where blocking is allowed, such
+/// as in `spawn_blocking`.
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) engine: Arc<Engine>,
@@ -40,6 +41,15 @@ impl Store {
     /// Opening changes nothing on disk. When the pointer or the newest manifest is damaged, the newest generation
     /// whose chain verifies is served for reading, and [`recovery`](Store::recovery) says what was wrong.
     ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("store");
+    /// genstore::Store::create(&dir)?;
+    /// let store = genstore::Store::open(&dir)?;
+    /// assert!(store.snapshot()?.is_empty());
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `NotFound` when there is no store, `Unsupported` when it is in a newer format, `Corrupt` when no generation
     /// can be read.
@@ -49,6 +59,15 @@ impl Store {
 
     /// Makes a store in `dir`, which must not exist or be empty, and the directories above it that are missing. All of
     /// that is durable when this returns.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("store");
+    /// let store = genstore::Store::create(&dir)?;
+    /// assert_eq!((store.dir(), store.resolve("latest")?.get()), (dir.as_path(), 1));
+    /// assert!(genstore::Store::create(&dir).is_err());
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `Invalid` when the directory is not empty, `Unsupported` when the file system does not keep what a store needs:
@@ -60,6 +79,16 @@ impl Store {
     /// Opens the store in `dir`, or makes one there if the directory does not exist or is empty.
     ///
     /// Several processes may call this at once: one makes the store and all open it.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path().join("store");
+    /// let created = genstore::Store::open_or_create(&dir)?;
+    /// let opened = genstore::Store::open_or_create(&dir)?;
+    /// assert_eq!(created.id(), opened.id());
+    /// assert!(created.probe_report().is_some() && opened.probe_report().is_none());
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`open`](Store::open) and [`create`](Store::create).
@@ -92,15 +121,38 @@ impl Store {
     }
 
     /// What the last look at the store found damaged on the way to its newest generation. `None` when nothing was.
+    ///
+    /// This reads nothing from the disk. Opening is a look, and so is every call that takes the newest generation, such
+    /// as [`snapshot`](Store::snapshot), [`begin`](Store::begin) and [`status`](Store::status).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// let pointer = store.dir().join("CURRENT");
+    /// std::fs::write(pointer, "damaged").unwrap();
+    /// assert!(store.recovery().is_none()); // it has not looked since
+    /// let snapshot = store.snapshot()?;
+    /// let report = store.recovery().unwrap();
+    /// assert!(report.degraded && report.serving == snapshot.generation());
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     #[must_use]
     pub fn recovery(&self) -> Option<RecoveryReport> {
-        match self.engine.refresh() {
-            Ok(head) => head.recovery.clone(),
-            Err(_) => self.engine.known().recovery.clone(),
-        }
+        self.engine.recovery()
     }
 
     /// Begins a transaction on the newest generation. Nobody is kept from anything until it commits.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// let mut tx = store.begin()?;
+    /// tx.put("stores/downtown.json", "{}")?;
+    /// tx.put("index.json", r#"["downtown"]"#)?;
+    /// let commit = tx.commit("open Downtown")?;
+    /// assert_eq!((commit.generation.get(), commit.put), (2, 2));
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `Poisoned` after a commit with an unknown outcome, `Corrupt` when the store was replaced under this handle.
@@ -111,6 +163,20 @@ impl Store {
 
     /// Begins a transaction on an earlier generation, such as the one that an operator has looked at. A commit of it
     /// conflicts with whatever later generations changed of what it writes or reads.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// let shown = store.update("open", |tx| tx.put("hours", "9-17"))?.generation;
+    /// store.update("longer", |tx| tx.put("hours", "9-20"))?;
+    ///
+    /// // An operator edits what the screen has shown.
+    /// let mut tx = store.begin_at(shown)?;
+    /// tx.put("hours", "10-17")?;
+    /// let error = tx.commit("later").unwrap_err();
+    /// assert_eq!(error.kind(), genstore::ErrorKind::Conflict);
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`begin`](Store::begin) and [`snapshot_at`](Store::snapshot_at).
@@ -123,6 +189,16 @@ impl Store {
     ///
     /// It never waits for a writer. Another process may see a generation an instant before it is durable.
     ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// store.update("open", |tx| tx.put("hours", "9-17"))?;
+    /// let snapshot = store.snapshot()?;
+    /// store.update("longer", |tx| tx.put("hours", "9-20"))?;
+    /// assert_eq!(snapshot.get("hours")?, b"9-17");
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `Corrupt` when the store was replaced under this handle or nothing in it can be read.
     pub fn snapshot(&self) -> Result<Snapshot> {
@@ -130,6 +206,18 @@ impl Store {
     }
 
     /// A consistent view of an earlier generation, named by a number, `latest`, `latest~2`, a date or a time.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// store.update("open", |tx| tx.put("hours", "9-17"))?;
+    /// store.update("longer", |tx| tx.put("hours", "9-20"))?;
+    /// for revision in ["2", "latest~1"] {
+    ///     assert_eq!(store.snapshot_at(revision)?.get("hours")?, b"9-17");
+    /// }
+    /// assert!(store.snapshot_at(1)?.is_empty());
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `Invalid` when that is no revision, `NotFound` when there is no such generation, `Corrupt` when the way there
@@ -145,6 +233,15 @@ impl Store {
 
     /// The number of the generation that a revision names.
     ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// store.update("open", |tx| tx.put("hours", "9-17"))?;
+    /// assert_eq!(store.resolve("latest")?.get(), 2);
+    /// assert_eq!(store.resolve("2999-12-31")?.get(), 2);
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`snapshot_at`](Store::snapshot_at).
     pub fn resolve(&self, revision: impl IntoRevision) -> Result<Generation> {
@@ -159,6 +256,15 @@ impl Store {
     /// Where the store stands: its newest generation, its health, and the commits that were begun and never finished.
     ///
     /// Looks at the names of everything in the store and at the contents of nothing.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// let status = store.status()?;
+    /// assert_eq!((status.health, status.files), (genstore::Health::Ok, 0));
+    /// assert!(status.interrupted.is_empty() && status.interrupted_findings().is_empty());
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`snapshot`](Store::snapshot), and `Io`.
@@ -253,6 +359,23 @@ pub(crate) fn interrupted(generation: Generation) -> Finding {
 }
 
 /// How a store is opened or made.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let dir = dir.path().join("store");
+/// # use std::time::Duration;
+/// use genstore::Store;
+///
+/// let store = Store::options()
+///     .author("ann")
+///     .lock_wait(Duration::from_secs(5))
+///     .validate("**/*.json", genstore::json())?
+///     .open_or_create(&dir)?;
+/// assert!(store.update("no JSON", |tx| tx.put("index.json", "{")).is_err());
+/// store.update("open", |tx| tx.put("index.json", "{}"))?;
+/// assert_eq!(store.show("latest")?.author, "ann");
+/// # Ok::<(), genstore::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct OpenOptions {
     options: Options,

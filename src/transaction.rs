@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
+use std::iter::Peekable;
+use std::ops::Bound;
+use std::vec;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,6 +13,7 @@ use serde_json::Value;
 use crate::engine::changeset::{ChangeSet, CommitRequest, Content, PendingChange};
 use crate::engine::commit::Outcome;
 use crate::engine::content;
+use crate::engine::table::Listing;
 use crate::error::{Error, ErrorKind, ErrorRepr, Operation, Result};
 use crate::format::entry::Entry;
 use crate::format::manifest::GenerationKind;
@@ -44,6 +48,35 @@ pub struct Transaction {
     /// The content that is not in memory.
     staging: Option<Box<dyn WriteBatch>>,
     inline: usize,
+}
+
+/// The paths of a transaction, sorted. See [`Transaction::list`].
+#[derive(Clone, Debug)]
+#[must_use = "iterators do nothing unless they are consumed"]
+pub struct Paths {
+    base: Peekable<Listing>,
+    /// The paths that are changed, and whether each is there afterwards.
+    changes: Peekable<vec::IntoIter<(StorePath, bool)>>,
+}
+
+impl Iterator for Paths {
+    type Item = StorePath;
+
+    fn next(&mut self) -> Option<StorePath> {
+        loop {
+            let Some((changed, _)) = self.changes.peek() else {
+                return self.base.next().map(|entry| entry.path);
+            };
+            if let Some(entry) = self.base.next_if(|entry| entry.path <= *changed)
+                && entry.path < *changed
+            {
+                return Some(entry.path);
+            }
+            if let Some((path, true)) = self.changes.next() {
+                return Some(path);
+            }
+        }
+    }
 }
 
 /// What a commit did.
@@ -85,6 +118,18 @@ impl Transaction {
     }
 
     /// Says who commits.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// let mut tx = store.begin()?;
+    /// tx.put("hours", "9-17")?;
+    /// tx.author("ann").metadata("ticket", 17.into());
+    /// let commit = tx.commit("open")?;
+    /// let shown = store.show(commit.generation)?;
+    /// assert_eq!((shown.author.as_str(), &shown.metadata["ticket"]), ("ann", &17.into()));
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     pub fn author(&mut self, author: &str) -> &mut Self {
         self.author = Some(author.to_owned());
         self
@@ -97,12 +142,32 @@ impl Transaction {
     }
 
     /// Whether to win over what somebody else has committed under the same paths since the base. `false` unless set.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// let mut tx = store.begin()?;
+    /// store.update("theirs", |tx| tx.put("hours", "9-20"))?;
+    /// tx.put("hours", "9-17")?;
+    /// tx.overwrite(true);
+    /// tx.commit("whatever was there")?;
+    /// assert_eq!(store.snapshot()?.get("hours")?, b"9-17");
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     pub const fn overwrite(&mut self, yes: bool) -> &mut Self {
         self.overwrite = yes;
         self
     }
 
     /// Puts these bytes under a path.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// store.update("open", |tx| tx.put("hours", "9-17"))?;
+    /// assert!(store.update("bad path", |tx| tx.put("../hours", "9-17")).is_err());
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `Invalid` when it is no path; `Io` when the content could not be staged.
@@ -122,6 +187,18 @@ impl Transaction {
 
     /// Puts a value as JSON under a path: indented by two spaces, with a line feed at the end.
     ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// store.update("rates", |tx| tx.put_json("rates.json", &[0.5, 0.25]))?;
+    /// let rates: Vec<f64> = store.snapshot()?.get_json("rates.json")?;
+    /// assert_eq!(rates, [0.5, 0.25]);
+    ///
+    /// let refused = store.update("rates", |tx| tx.put_json("rates.json", &[f64::NAN]));
+    /// assert_eq!(refused.unwrap_err().kind(), genstore::ErrorKind::Invalid);
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`put`](Transaction::put); `Invalid` when the value cannot be written as JSON, or would not read back: NaN and
     /// the infinities have no form in JSON.
@@ -135,6 +212,16 @@ impl Transaction {
 
     /// Puts all that a reader gives under a path. The content goes through a staging file in the store and is never
     /// in memory as a whole.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// let mut tx = store.begin()?;
+    /// tx.put_reader("zeros", std::io::Read::take(std::io::repeat(0), 1_000_000))?;
+    /// tx.commit("a million zeros")?;
+    /// assert_eq!(store.snapshot()?.total_bytes(), 1_000_000);
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `Invalid` when it is no path; `Io` when the reader fails or the content could not be staged. The path is then
@@ -186,6 +273,15 @@ impl Transaction {
 
     /// Gives a file another path. Its bytes are not copied. Remembered like a read of the first path.
     ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// store.update("open", |tx| tx.put("downtown.json", "{}"))?;
+    /// let commit = store.update("move", |tx| tx.rename("downtown.json", "stores/downtown.json"))?;
+    /// assert_eq!((commit.put, commit.removed, commit.bytes), (1, 1, 0));
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `Invalid` when one of the two is no path; `NotFound` when there is nothing under the first.
     pub fn rename(&mut self, from: impl AsRef<str>, to: impl AsRef<str>) -> Result<()> {
@@ -212,6 +308,16 @@ impl Transaction {
 
     /// Removes a path. What earlier generations hold under it stays.
     ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// let open = store.update("open", |tx| tx.put("hours", "9-17"))?;
+    /// store.update("close", |tx| tx.remove("hours"))?;
+    /// assert!(store.snapshot()?.is_empty());
+    /// assert!(!store.snapshot_at(open.generation)?.is_empty());
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `Invalid` when it is no path; `NotFound` when there is nothing under it.
     pub fn remove(&mut self, path: impl AsRef<str>) -> Result<()> {
@@ -235,6 +341,17 @@ impl Transaction {
 
     /// The content of a path as this transaction leaves it. What is read from the base is remembered: if somebody
     /// else changes it first, the commit fails with `Conflict`.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// let mut tx = store.begin()?;
+    /// tx.put("hours", "9-17")?;
+    /// assert_eq!(tx.get("hours")?, b"9-17");
+    /// assert!(!tx.contains("prices")?);
+    /// assert!(tx.get_json::<u32>("hours").is_err());
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Snapshot::get`].
@@ -292,22 +409,42 @@ impl Transaction {
         }
     }
 
-    /// The paths that begin with `prefix` as this transaction leaves them, sorted. If somebody else adds or removes
-    /// one first, the commit fails with `Conflict`.
+    /// The paths that begin with `prefix` as this transaction leaves them now, sorted. If another commit adds or removes
+    /// one first, this one fails with `Conflict`.
     ///
-    /// # Errors
-    /// None so far.
-    pub fn list(&mut self, prefix: &str) -> Result<Vec<StorePath>> {
-        let mut paths: BTreeSet<StorePath> =
-            self.base.head.table.list(prefix).into_iter().map(|entry| entry.path.clone()).collect();
-        for (path, pending) in self.changes.iter().filter(|(path, _)| path.as_str().starts_with(prefix)) {
-            match pending {
-                PendingChange::Remove => paths.remove(path),
-                _ => paths.insert(path.clone()),
-            };
-        }
+    /// The iterator borrows nothing, so that the loop over it can go on to change the transaction.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// store.update("open", |tx| {
+    ///     tx.put("stores/downtown.json", "{}")?;
+    ///     tx.put("stores/harbour.json", "{}")
+    /// })?;
+    /// store.update("close all but Downtown", |tx| {
+    ///     for path in tx.list("stores/") {
+    ///         if path.as_str() != "stores/downtown.json" {
+    ///             tx.remove(path)?;
+    ///         }
+    ///     }
+    ///     Ok::<(), genstore::Error>(())
+    /// })?;
+    /// assert_eq!(store.snapshot()?.len(), 1);
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
+    pub fn list(&mut self, prefix: impl AsRef<str>) -> Paths {
+        let prefix = prefix.as_ref();
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let changes = self.changes.range::<str, _>(from);
+        let changes = changes.take_while(|(path, _)| path.as_str().starts_with(prefix));
+        let changes: Vec<(StorePath, bool)> = changes
+            .map(|(path, pending)| (path.clone(), !matches!(pending, PendingChange::Remove)))
+            .collect();
         self.scan_set.insert(prefix.to_owned());
-        Ok(paths.into_iter().collect())
+        Paths {
+            base: Listing::new(&self.base.head.table, prefix).peekable(),
+            changes: changes.into_iter().peekable(),
+        }
     }
 
     /// What the transaction takes over from the base or an earlier generation: nothing, or an entry.
@@ -320,6 +457,20 @@ impl Transaction {
     /// If the store has moved on since the base and nothing that this transaction wrote or read has changed, it is
     /// made on the newest generation instead. A path under which another commit wrote the same bytes, or which both
     /// removed, is no conflict. When nothing differs from the newest generation, no generation is made.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// let mut tx = store.begin()?;
+    /// tx.put("hours", "9-17")?;
+    /// let commit = tx.commit("open")?;
+    /// assert!(commit.changed);
+    ///
+    /// // What is there already makes no generation.
+    /// let again = store.update("open", |tx| tx.put("hours", "9-17"))?;
+    /// assert_eq!((again.changed, again.generation), (false, commit.generation));
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     ///
     /// # Errors
     /// * `Conflict`, with the paths, when another commit changed them first.

@@ -15,7 +15,7 @@ fn save(store: &Store, path: &str, content: &str) -> genstore::Result<()> {
 /// The content of a file, or nothing.
 fn read(left: &Left<'_>, path: &str) -> String {
     let snapshot = left.store.snapshot().unwrap();
-    if snapshot.list(path).is_empty() {
+    if snapshot.list(path).next().is_none() {
         return String::new();
     }
     String::from_utf8(snapshot.get(path).unwrap()).unwrap()

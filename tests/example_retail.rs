@@ -71,7 +71,7 @@ fn partitions_schedule_and_index_agree() -> Outcome {
 fn a_store_gives_back_every_byte() -> Outcome {
     let (_dir, snapshot) = committed()?;
     let shipped = shipped()?;
-    let listed: Vec<String> = snapshot.list("").iter().map(|file| file.path.to_string()).collect();
+    let listed: Vec<String> = snapshot.list("").map(|file| file.path.to_string()).collect();
     assert_eq!(listed, shipped.keys().cloned().collect::<Vec<_>>());
     for (path, bytes) in &shipped {
         assert_eq!(&snapshot.get(path)?, bytes, "{path}");

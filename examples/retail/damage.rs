@@ -12,7 +12,7 @@ const PATH: &str = "stores/downtown.json";
 pub fn damage_a_copy(store: &Store, copy: &Path) -> Outcome {
     // Nobody else writes to the store now; a plain copy of the directory is then a store as well.
     copy_tree(store.dir(), copy)?;
-    let written_by = store.snapshot()?.entry(PATH).ok_or("there is no such file")?.generation;
+    let written_by = store.snapshot()?.metadata(PATH).ok_or("there is no such file")?.generation;
     flip_a_byte(&copy.join("data").join(format!("{PATH}.g{written_by}")))?;
 
     let copied = Store::open(copy)?;

@@ -38,7 +38,7 @@ pub fn move_delivery(store: &Store, id: &str, to: Weekday) -> Outcome {
 /// Perfectly valid files, committed whole and durably, and wrong: the schedule still sends vans there.
 pub fn clear_delivery_days(store: &Store, region: &str) -> Outcome<Generation> {
     let mut tx = store.begin()?;
-    for path in tx.list("stores/")? {
+    for path in tx.list("stores/") {
         let mut shop: Shop = tx.get_json(&path)?;
         if shop.region == region {
             shop.delivery.weekday = None;
@@ -74,7 +74,7 @@ fn sunday_hours() -> Hours {
 ///
 /// `store.rollback(before, …)` would bring back the whole state, and lose what was committed since.
 pub fn take_back(store: &Store, bad: Generation, kept: &str) -> Outcome {
-    let entry = store.entry(bad)?;
+    let entry = store.show(bad)?;
     let before = store.snapshot_at(entry.parent.ok_or("nothing is before the bad edit")?)?;
     let paths: Vec<&str> = entry.put.iter().map(AsRef::as_ref).collect();
 

@@ -104,7 +104,7 @@ fn first_commit(dir: &Path) -> Outcome<(Store, Generation)> {
     }
     let found = store.snapshot()?;
     // The commit below prunes, so a store with something else in it is not ours to use.
-    if found.files() > 0 && found.entry(model::INDEX).is_none() {
+    if !found.is_empty() && found.metadata(model::INDEX).is_none() {
         return Err("this store holds other data; name another directory".into());
     }
 
@@ -116,7 +116,7 @@ fn first_commit(dir: &Path) -> Outcome<(Store, Generation)> {
     println!("Generation {} holds {} files, {} bytes.", commit.generation, read.files, read.bytes);
 
     let snapshot = store.snapshot()?;
-    expect(snapshot.files() == read.files, "the store holds what the directory holds")?;
+    expect(snapshot.len() == read.files, "the store holds what the directory holds")?;
     expect_healthy(&snapshot)?;
     Ok((store, commit.generation))
 }
@@ -126,7 +126,7 @@ fn history_and_diff(store: &Store, bad: Generation) -> Outcome {
     for entry in store.history()?.take(4) {
         println!("  {}", entry?);
     }
-    let culprit = store.entry(bad)?;
+    let culprit = store.show(bad)?;
     println!("Generation {bad} is by {}: \"{}\"", culprit.author, culprit.message);
 
     let before = culprit.parent.ok_or("the bad edit has nothing before it")?;

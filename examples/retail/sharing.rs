@@ -105,7 +105,7 @@ pub fn read_during_commits(store: &Store) -> Outcome {
 
 fn set_alert_level(store: &Store, percent: u32) -> Outcome {
     let mut tx = store.begin()?;
-    for path in tx.list("stores/")? {
+    for path in tx.list("stores/") {
         let mut shop: Shop = tx.get_json(&path)?;
         shop.settings.low_stock_alert_percent = percent;
         tx.put_json(path.as_str(), &shop)?;

@@ -6,8 +6,8 @@ use super::chain::Chain;
 use super::changeset::CommitRequest;
 use super::handle::Engine;
 use super::head::Head;
+use super::table::Table;
 use crate::error::{ConflictingPath, ErrorRepr, Result};
-use crate::format::entry::Entry;
 use crate::format::manifest::Change;
 use crate::path::StorePath;
 use crate::revision::Generation;
@@ -23,10 +23,12 @@ impl Engine {
         let mut paths: BTreeSet<StorePath> =
             touched.filter(|path| base.get(path) != now.get(path)).cloned().collect();
         for prefix in &request.scan_set {
-            let (before, after) = (base.list(prefix), now.list(prefix));
-            let set =
-                |entries: &[&Entry]| entries.iter().map(|entry| entry.path.clone()).collect::<BTreeSet<_>>();
-            paths.extend(set(&before).symmetric_difference(&set(&after)).cloned());
+            let missing = |one: &Table, two: &Table| -> Vec<StorePath> {
+                let missing = one.list(prefix).filter(|entry| two.get(&entry.path).is_none());
+                missing.map(|entry| entry.path.clone()).collect()
+            };
+            paths.extend(missing(base, now));
+            paths.extend(missing(now, base));
         }
         if paths.is_empty() {
             return Ok(());
@@ -40,7 +42,7 @@ impl Engine {
         let mut found: BTreeMap<StorePath, Generation> = BTreeMap::new();
         let since = Chain::new(self.storage(), self.id(), head.link).map_while(Result::ok);
         for (link, manifest) in since.take_while(|(link, _)| link.generation > base.link.generation) {
-            for path in manifest.changes.iter().map(Change::path).filter(|path| paths.contains(path)) {
+            for path in manifest.changes.iter().map(Change::path).filter(|path| paths.contains(*path)) {
                 found.entry(path.clone()).or_insert(link.generation);
             }
         }

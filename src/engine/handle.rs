@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::finding::RecoveryReport;
 use super::head::Head;
 use super::pins::{Pins, SharedPin};
 use super::poison::Poison;
@@ -53,6 +54,7 @@ pub(crate) struct Engine {
     poison: Poison,
     pins: Pins,
     head: RwLock<Arc<Head>>,
+    recovery: Mutex<Option<RecoveryReport>>,
     pub(super) checkpointer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -71,7 +73,8 @@ impl Engine {
         head: Head,
     ) -> Self {
         let (poison, pins, checkpointer) = (Poison::default(), Pins::default(), Mutex::new(None));
-        Self { storage, dir, id, options, poison, pins, head: RwLock::new(Arc::new(head)), checkpointer }
+        let (recovery, head) = (Mutex::new(head.recovery.clone()), RwLock::new(Arc::new(head)));
+        Self { storage, dir, id, options, poison, pins, head, recovery, checkpointer }
     }
 
     pub(crate) fn storage(&self) -> &dyn Storage {
@@ -132,6 +135,21 @@ impl Engine {
 
     /// Looks at the pointer and follows it if another writer has moved it. Never waits for a writer.
     pub(crate) fn refresh(&self) -> Result<Arc<Head>> {
+        let head = self.newest()?;
+        let mut recovery = self.recovery.lock().unwrap_or_else(PoisonError::into_inner);
+        if *recovery != head.recovery {
+            recovery.clone_from(&head.recovery);
+        }
+        drop(recovery);
+        Ok(head)
+    }
+
+    /// What the last look that found a state found damaged on the way to it.
+    pub(crate) fn recovery(&self) -> Option<RecoveryReport> {
+        self.recovery.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn newest(&self) -> Result<Arc<Head>> {
         let in_place = self.storage.is_same_dir();
         if !in_place.map_err(|error| Error::io(Operation::Read, self.dir.display().to_string(), error))? {
             return Err(ErrorRepr::DirectoryReplaced(self.dir.clone()).into());

@@ -1,7 +1,9 @@
 //! The file table: which bytes are live under which path.
 
+use std::iter;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::vec;
 
 use imbl::OrdMap;
 
@@ -9,7 +11,10 @@ use crate::error::{Error, ErrorRepr};
 use crate::format::FormatError;
 use crate::format::entry::Entry;
 use crate::format::manifest::Change;
-use crate::path::{StorePath, directories, fold};
+use crate::path::{StorePath, directories};
+
+/// How many entries a [`Listing`] reads at once.
+const BATCH: usize = 256;
 
 /// A file table. A clone is cheap and shares everything with the original.
 ///
@@ -18,6 +23,8 @@ use crate::path::{StorePath, directories, fold};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     entries: OrdMap<Arc<str>, Entry>,
+    /// Those of them whose path is not their key, by path: without them, the order of the keys is that of the paths.
+    cased: OrdMap<StorePath, Entry>,
     bytes: u64,
 }
 
@@ -43,20 +50,60 @@ impl Table {
     }
 
     /// The entries whose path begins with `prefix`, sorted by path.
-    pub(crate) fn list(&self, prefix: &str) -> Vec<&Entry> {
-        let key: Arc<str> = fold(prefix).into();
-        let from = (Bound::Included(Arc::clone(&key)), Bound::Unbounded);
-        let near = self.entries.range(from).take_while(|(found, _)| found.starts_with(&*key));
-        let mut entries: Vec<&Entry> =
-            near.map(|(_, entry)| entry).filter(|entry| entry.path.as_str().starts_with(prefix)).collect();
-        entries.sort_by(|one, two| one.path.cmp(&two.path));
-        entries
+    pub(crate) fn list<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a Entry> {
+        self.list_from(prefix, Bound::Included(prefix))
+    }
+
+    /// The same, from a path on that begins with `prefix`.
+    fn list_from<'a>(
+        &'a self,
+        prefix: &'a str,
+        from: Bound<&str>,
+    ) -> impl Iterator<Item = &'a Entry> + use<'a> {
+        let range = (from, Bound::Unbounded);
+        let mut plain = self
+            .entries
+            .range::<_, str>(range)
+            .take_while(move |(key, _)| key.starts_with(prefix))
+            .filter(|(key, entry)| entry.path.as_str() == &***key)
+            .map(|(_, entry)| entry)
+            .peekable();
+        let mut cased = self
+            .cased
+            .range::<_, str>(range)
+            .take_while(move |(path, _)| path.as_str().starts_with(prefix))
+            .map(|(_, entry)| entry)
+            .peekable();
+        iter::from_fn(move || match (plain.peek(), cased.peek()) {
+            (Some(one), Some(two)) if two.path < one.path => cased.next(),
+            (Some(_), _) => plain.next(),
+            (None, _) => cased.next(),
+        })
+    }
+
+    fn insert(&mut self, entry: Entry) -> Option<Entry> {
+        let key = entry.path.key();
+        if *key != *entry.path.as_str() {
+            self.cased.insert(entry.path.clone(), entry.clone());
+        }
+        let path = entry.path.clone();
+        let old = self.entries.insert(key, entry);
+        if let Some(twin) = old.as_ref().filter(|old| old.path != path) {
+            self.cased.remove(&twin.path);
+        }
+        old
+    }
+
+    fn remove(&mut self, path: &StorePath) -> Option<Entry> {
+        let old = self.entries.remove(&path.key())?;
+        self.cased.remove(&old.path);
+        Some(old)
     }
 
     /// Puts an entry that was read from a checkpoint.
     pub(crate) fn load(&mut self, entry: Entry) -> Result<(), FormatError> {
         self.bytes = self.bytes.checked_add(entry.bytes).ok_or_else(too_long)?;
-        match self.entries.insert(entry.path.key(), entry) {
+        match self.insert(entry) {
             None => Ok(()),
             Some(twin) => {
                 Err(FormatError::rule(format!("{} differs from another path only in case", twin.path)))
@@ -71,7 +118,7 @@ impl Table {
     ) -> Result<(), FormatError> {
         for change in changes.clone() {
             if let Change::Remove(path) = change {
-                match self.entries.remove(&path.key()) {
+                match self.remove(path) {
                     Some(entry) if entry.path == *path => self.bytes -= entry.bytes,
                     _ => return Err(FormatError::rule(format!("{path} is removed and was not there"))),
                 }
@@ -79,7 +126,7 @@ impl Table {
         }
         for change in changes {
             if let Change::Put(entry) = change {
-                let old = self.entries.insert(entry.path.key(), entry.clone());
+                let old = self.insert(entry.clone());
                 if let Some(twin) = old.as_ref().filter(|old| old.path != entry.path) {
                     return Err(FormatError::rule(format!(
                         "{} and {} differ only in case",
@@ -104,7 +151,7 @@ impl Table {
         let mut after = self.clone();
         for change in changes {
             if let Change::Remove(path) = change {
-                after.entries.remove(&path.key());
+                after.remove(path);
             }
         }
         for change in changes {
@@ -116,7 +163,7 @@ impl Table {
                     "paths that differ only in case are one file on many systems",
                 ));
             }
-            after.entries.insert(entry.path.key(), entry.clone());
+            after.insert(entry.clone());
         }
         for change in changes {
             if let Change::Put(entry) = change {
@@ -143,6 +190,52 @@ impl Table {
             Some((found, entry)) if found.starts_with(&*below) => Err(collide(path, &entry.path, rule)),
             _ => Ok(()),
         }
+    }
+}
+
+/// The entries of a table whose path begins with a prefix, sorted by path. It borrows nothing, and reads the table in
+/// batches.
+#[derive(Clone, Debug)]
+pub(crate) struct Listing {
+    table: Table,
+    prefix: String,
+    batch: vec::IntoIter<Entry>,
+    /// The last path of the batch.
+    last: Option<StorePath>,
+    is_last_batch: bool,
+}
+
+impl Listing {
+    pub(crate) fn new(table: &Table, prefix: &str) -> Self {
+        Self {
+            table: table.clone(),
+            prefix: prefix.to_owned(),
+            batch: Vec::new().into_iter(),
+            last: None,
+            is_last_batch: false,
+        }
+    }
+}
+
+impl Iterator for Listing {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        if let Some(entry) = self.batch.next() {
+            return Some(entry);
+        }
+        if self.is_last_batch {
+            return None;
+        }
+        let from = match &self.last {
+            Some(last) => Bound::Excluded(last.as_str()),
+            None => Bound::Included(self.prefix.as_str()),
+        };
+        let batch: Vec<Entry> = self.table.list_from(&self.prefix, from).take(BATCH).cloned().collect();
+        self.is_last_batch = batch.len() < BATCH;
+        self.last = batch.last().map(|entry| entry.path.clone());
+        self.batch = batch.into_iter();
+        self.batch.next()
     }
 }
 
@@ -202,7 +295,7 @@ mod tests {
     #[test]
     fn a_place_that_is_cleared_in_the_same_generation_is_free() {
         let after = table(&["a", "b/c"]).check(&[put("A"), put("b"), remove("a"), remove("b/c")]).unwrap();
-        let paths: Vec<String> = after.list("").iter().map(|entry| entry.path.to_string()).collect();
+        let paths: Vec<String> = after.list("").map(|entry| entry.path.to_string()).collect();
         assert_eq!(paths, ["A", "b"]);
         assert_eq!((after.files(), after.bytes()), (2, 4));
     }
@@ -210,13 +303,55 @@ mod tests {
     #[test]
     fn lists_are_sorted_by_path_and_exact_in_case() {
         let table = table(&["b", "B2", "a/x", "a/Y", "ab", "á"]);
-        let list =
-            |prefix: &str| table.list(prefix).iter().map(|entry| entry.path.to_string()).collect::<Vec<_>>();
+        let list = |prefix: &str| {
+            let found: Vec<String> = table.list(prefix).map(|entry| entry.path.to_string()).collect();
+            let batches: Vec<String> =
+                Listing::new(&table, prefix).map(|entry| entry.path.to_string()).collect();
+            assert_eq!(found, batches);
+            found
+        };
         assert_eq!(list(""), ["B2", "a/Y", "a/x", "ab", "b", "á"]);
         assert_eq!(list("a"), ["a/Y", "a/x", "ab"]);
         assert_eq!(list("a/"), ["a/Y", "a/x"]);
         assert_eq!(list("B"), ["B2"]);
         assert_eq!(list("c"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_listing_of_many_batches_is_sorted_whatever_the_case() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut table = Table::default();
+        let mut expected = std::collections::BTreeSet::new();
+        // Puts, removes and changes of case, so that everything moves between the two maps.
+        for _ in 0..8 * BATCH {
+            let text: String = (0..4).map(|_| *random.choice(b"abcABC__").unwrap() as char).collect();
+            let Ok(path) = StorePath::new(&text) else { continue };
+            let twin = expected.iter().find(|other: &&StorePath| other.key() == path.key()).cloned();
+            let mut changes = Vec::new();
+            if let Some(twin) = twin {
+                changes.push(Change::Remove(twin.clone()));
+                expected.remove(&twin);
+            }
+            if random.u8(..) < 200 {
+                changes.push(put(path.as_str()));
+                expected.insert(path);
+            }
+            table.apply(changes.iter()).unwrap();
+        }
+        assert!(expected.len() > 100);
+        for n in 0..3 * BATCH {
+            let path = format!("{}/{n}", if n % 3 == 0 { "Many" } else { "many" });
+            table.apply([put(&path)].iter()).unwrap();
+            expected.insert(StorePath::new(&path).unwrap());
+        }
+        for prefix in ["", "a", "A", "aB", "m", "M", "many/", "Many/1", "z", "\u{10FFFF}"] {
+            let wanted: Vec<&StorePath> =
+                expected.iter().filter(|path| path.as_str().starts_with(prefix)).collect();
+            let listing: Vec<Entry> = Listing::new(&table, prefix).collect();
+            assert_eq!(listing.iter().map(|entry| &entry.path).collect::<Vec<_>>(), wanted, "{prefix}");
+            assert!(table.list(prefix).eq(&listing), "{prefix}");
+        }
+        assert_eq!(table.list("").count() as u64, table.files());
     }
 
     #[test]

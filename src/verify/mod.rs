@@ -32,6 +32,13 @@ pub enum VerifyScope {
 }
 
 /// How a store is checked.
+///
+/// ```
+/// # use genstore::VerifyOptions;
+/// let quick = VerifyOptions::new()
+///     .quick(true)
+///     .progress(|progress| eprintln!("{} of {}", progress.files_done, progress.files_total));
+/// ```
 #[derive(Clone, Default)]
 #[must_use]
 pub struct VerifyOptions {
@@ -149,6 +156,18 @@ impl Store {
     /// Checks the store and changes nothing.
     ///
     /// Others may go on committing meanwhile: what is checked is the state at the beginning.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// use genstore::{VerifyOptions, VerifyScope};
+    ///
+    /// store.update("open", |tx| tx.put("hours", "9-17"))?;
+    /// let report = store.verify(&VerifyOptions::new().scope(VerifyScope::All).threads(1))?;
+    /// assert!(report.ok && report.findings.is_empty());
+    /// assert_eq!((report.generations, report.files), (2, 1));
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`snapshot`](Store::snapshot) and [`snapshot_at`](Store::snapshot_at), and `Io` when the system cannot

@@ -62,13 +62,13 @@ fn every_way_in_gives_the_bytes_back_and_leaves_them_plain_on_disk() {
         (g(2), true, 7, 0, bytes)
     );
     let snapshot = place.open().snapshot().unwrap();
-    assert_eq!((snapshot.generation(), snapshot.files(), snapshot.bytes()), (g(2), 7, bytes));
+    assert_eq!((snapshot.generation(), snapshot.len(), snapshot.total_bytes()), (g(2), 7, bytes));
     for (path, bytes) in &expected {
         assert_eq!(&snapshot.get(path).unwrap(), bytes, "{path}");
         let mut streamed = Vec::new();
         snapshot.reader(path).unwrap().read_to_end(&mut streamed).unwrap();
         assert_eq!(&streamed, bytes, "{path}");
-        let entry = snapshot.entry(path).unwrap();
+        let entry = snapshot.metadata(path).unwrap();
         assert_eq!((entry.bytes, entry.generation), (bytes.len() as u64, g(2)));
         assert_eq!(entry.blake3.to_string(), blake3::hash(bytes).to_hex().to_string());
         let stored = place.inside(&format!("data/{path}.g2"));
@@ -79,9 +79,9 @@ fn every_way_in_gives_the_bytes_back_and_leaves_them_plain_on_disk() {
             "{path} can be written to"
         );
     }
-    let listed: Vec<String> = snapshot.list("").iter().map(|file| file.path.to_string()).collect();
+    let listed: Vec<String> = snapshot.list("").map(|file| file.path.to_string()).collect();
     assert_eq!(listed, expected.iter().map(|(path, _)| (*path).to_owned()).collect::<Vec<_>>());
-    let listed: Vec<String> = snapshot.list("in/").iter().map(|file| file.path.to_string()).collect();
+    let listed: Vec<String> = snapshot.list("in/").map(|file| file.path.to_string()).collect();
     assert_eq!(listed, ["in/a/b.txt", "in/c.txt"]);
     let value: Value = snapshot.get_json("settings.json").unwrap();
     assert_eq!(value["day"], "Friday");
@@ -122,7 +122,7 @@ fn what_is_unchanged_is_left_out_of_a_generation_that_changes_something_else() {
     let commit = save(&store, &[("same", "1"), ("other", "2")]);
     assert_eq!((commit.put, commit.bytes), (1, 1));
     assert_eq!(names(&place.inside("data")), ["other.g2", "other.g3", "same.g2"]);
-    let entry = store.entry("latest").unwrap();
+    let entry = store.show("latest").unwrap();
     assert_eq!(entry.put.iter().map(ToString::to_string).collect::<Vec<_>>(), ["other"]);
 }
 
@@ -169,7 +169,7 @@ fn content_that_is_put_twice_leaves_one_file_and_no_staging() {
     tx.put("b", "small after all").unwrap();
     tx.commit("twice").unwrap();
     assert_eq!(names(&place.inside("data")), ["a.g2", "b.g2"]);
-    assert_eq!(store.snapshot().unwrap().entry("a").unwrap().bytes, LARGE + 5);
+    assert_eq!(store.snapshot().unwrap().metadata("a").unwrap().bytes, LARGE + 5);
     assert_eq!(text(&store, "b"), "small after all");
     assert_eq!(names(&place.inside("staging")), Vec::<String>::new());
 }
@@ -182,7 +182,7 @@ fn a_rename_copies_no_bytes() {
     assert_same(&tree(&place.inside("data")), &before);
     let snapshot = store.snapshot().unwrap();
     assert_eq!(snapshot.get("b/uno").unwrap(), b"1");
-    assert_eq!(snapshot.entry("b/uno").unwrap().generation, g(2));
+    assert_eq!(snapshot.metadata("b/uno").unwrap().generation, g(2));
     refused(snapshot.get("a/one"), ErrorKind::NotFound);
 
     // Onwards from there, over another file, by a handle that has to read it all from disk.
@@ -249,7 +249,7 @@ fn a_transaction_sees_its_own_changes() {
     tx.remove("f/b").unwrap();
     tx.put_json("f/j", &json!({"n": 1})).unwrap();
     tx.rename("z", "f/z").unwrap();
-    let listed: Vec<String> = tx.list("f/").unwrap().iter().map(ToString::to_string).collect();
+    let listed: Vec<String> = tx.list("f/").map(|path| path.to_string()).collect();
     assert_eq!(listed, ["f/a", "f/c", "f/j", "f/z"]);
     assert_eq!(tx.get("f/a").unwrap(), b"2");
     assert_eq!(tx.get("f/c").unwrap(), Noise::bytes(LARGE));

@@ -23,7 +23,7 @@ fn changes_that_have_nothing_to_do_with_each_other_are_both_committed() {
     save(&other, &[("b", "3")]);
     let commit = tx.commit("rebased").unwrap();
     assert_eq!((commit.generation, commit.put), (g(5), 1));
-    assert_eq!(store.entry("latest").unwrap().parent, Some(g(4)));
+    assert_eq!(store.show("latest").unwrap().parent, Some(g(4)));
     let expected = files(&[("a", "2"), ("b", "3"), ("c", "2"), ("read", "1")]);
     assert_eq!(state(&store), expected);
     assert_eq!(state(&other), expected);
@@ -134,7 +134,7 @@ fn what_was_read_conflicts_although_the_same_was_written_to_it() {
     assert_eq!(facts(&refused(tx.commit("late"), ErrorKind::Conflict)), [("old".to_owned(), at)]);
     // So is a list that gained a path, also one under which the same was put.
     let mut tx = store.begin().unwrap();
-    assert_eq!(tx.list("f/").unwrap(), []);
+    assert_eq!(tx.list("f/").count(), 0);
     tx.put("f/a", "1").unwrap();
     save(&other, &[("f/a", "1")]);
     refused(tx.commit("late"), ErrorKind::Conflict);
@@ -209,7 +209,7 @@ fn a_listed_directory_that_gained_or_lost_a_path_is_a_conflict() {
     let other = place.open();
     let listing = || {
         let mut tx = store.begin().unwrap();
-        assert!(!tx.list("f/").unwrap().is_empty());
+        assert!(tx.list("f/").next().is_some());
         tx.put("index", store.snapshot().unwrap().generation().to_string()).unwrap();
         tx
     };
@@ -230,7 +230,7 @@ fn whoever_means_it_overwrites() {
     let (place, store) = Place::with_commits(&[&[("a", "1"), ("b", "1"), ("c", "1")]]);
     let other = place.open();
     let mut tx = store.begin().unwrap();
-    tx.list("").unwrap();
+    let _ = tx.list("");
     tx.get("b").unwrap();
     tx.put("a", "mine").unwrap();
     tx.remove("c").unwrap();
@@ -315,7 +315,7 @@ fn threads_share_a_handle() {
         place.open().history().unwrap().map(|entry| entry.unwrap().generation).collect();
     assert_eq!(history.len(), 2 + 2 * THREADS * COMMITS, "one generation for every commit");
     assert!(history.is_sorted_by(|newer, older| newer > older));
-    assert_eq!(store.snapshot().unwrap().files(), 1 + THREADS as u64);
+    assert_eq!(store.snapshot().unwrap().len(), 1 + THREADS as u64);
 }
 
 #[test]

@@ -174,17 +174,20 @@ fn a_pointer_that_comes_back_ends_the_degradation_of_an_open_handle() {
     let opened_before = place.open();
     overwrite(&file, "torn");
     let opened_damaged = place.open();
+    assert_eq!(opened_before.recovery(), None, "it has not looked since");
+    assert!(opened_damaged.recovery().unwrap().degraded);
     for store in [&opened_before, &opened_damaged] {
-        assert!(store.recovery().unwrap().degraded);
         assert_eq!(state(store), expected(4));
+        assert!(store.recovery().unwrap().degraded);
         let mut tx = store.begin().unwrap();
         tx.put("x", "").unwrap();
         refused(tx.commit("refused"), ErrorKind::Corrupt);
     }
     overwrite(&file, good);
     for (store, path) in [(&opened_before, "x"), (&opened_damaged, "y")] {
-        assert_eq!(store.recovery(), None);
+        assert!(store.recovery().unwrap().degraded, "it has not looked since");
         assert!(save(store, &[(path, "1")]).changed);
+        assert_eq!(store.recovery(), None);
     }
     assert_eq!(place.open().recovery(), None);
 }

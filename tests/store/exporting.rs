@@ -15,7 +15,7 @@ fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn all(snapshot: &Snapshot) -> BTreeMap<String, Vec<u8>> {
-    snapshot.list("").iter().map(|file| (file.path.to_string(), snapshot.get(&file.path).unwrap())).collect()
+    snapshot.list("").map(|file| (file.path.to_string(), snapshot.get(&file.path).unwrap())).collect()
 }
 
 /// The names in the directory of the test, which must not gain one by a failure.
@@ -45,7 +45,7 @@ fn a_directory_comes_back_byte_for_byte() {
     let snapshot = store.snapshot().unwrap();
     let report = snapshot.export(place.path("out"), &ExportOptions::new()).unwrap();
     assert_same(&contents(&place.path("out")), &contents(&place.path("source")));
-    assert_eq!((report.files, report.bytes), (snapshot.files(), snapshot.bytes()));
+    assert_eq!((report.files, report.bytes), (snapshot.len(), snapshot.total_bytes()));
     assert!(report.damaged.is_empty());
     assert_eq!(beside(&place), ["out", "source", "store"]);
     // What comes out is the caller's own: it can be written to.
@@ -169,8 +169,8 @@ fn progress_is_told_and_a_cancelled_export_leaves_nothing() {
         told.is_sorted_by(|one, two| one.files_done < two.files_done && one.bytes_done <= two.bytes_done)
     );
     let last = told.last().unwrap();
-    assert_eq!((last.files_done, last.bytes_done), (snapshot.files(), snapshot.bytes()));
-    assert_eq!((last.files_total, last.bytes_total), (snapshot.files(), snapshot.bytes()));
+    assert_eq!((last.files_done, last.bytes_done), (snapshot.len(), snapshot.total_bytes()));
+    assert_eq!((last.files_total, last.bytes_total), (snapshot.len(), snapshot.total_bytes()));
 }
 
 #[test]

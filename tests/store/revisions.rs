@@ -42,12 +42,12 @@ fn numbers_and_steps_name_generations() {
     assert_eq!(store.snapshot_at(g(2)).unwrap().generation(), g(2));
     assert_eq!(store.snapshot_at(Revision::Back(2)).unwrap().generation(), g(2));
     assert_eq!(store.resolve(String::from("latest~1")).unwrap(), g(3));
-    assert_eq!(store.entry("3").unwrap().put.len(), 2);
+    assert_eq!(store.show("3").unwrap().put.len(), 2);
     for missing in ["5", "9999999999", "latest~4", "latest~18446744073709551615"] {
         let error = refused(store.snapshot_at(missing), ErrorKind::NotFound);
         assert!(error.to_string().contains(missing), "{error}");
         refused(store.resolve(missing), ErrorKind::NotFound);
-        refused(store.entry(missing), ErrorKind::NotFound);
+        refused(store.show(missing), ErrorKind::NotFound);
     }
     for wrong in ["", "0", "latest~", "10000000000", "yesterday", "-1"] {
         refused(store.snapshot_at(wrong), ErrorKind::Invalid);
@@ -227,7 +227,7 @@ fn an_interrupted_commit_is_kept_reported_and_never_served() {
     assert_eq!(save(&place.open(), &[("interrupted/b", "mine")]).generation, g(10));
     assert_same(&evidence(&place), &before);
     assert!(!place.inside("CURRENT.next").exists());
-    assert_eq!(store.entry("9").unwrap().parent, Some(g(3)));
+    assert_eq!(store.show("9").unwrap().parent, Some(g(3)));
 
     // Now they are gaps below the newest generation: still nothing to be read by number, and still reported.
     let store = place.open();

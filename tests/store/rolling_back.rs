@@ -34,14 +34,14 @@ fn a_whole_state_comes_back_without_a_copy_of_its_bytes() {
     let expected = files(&[("kept", "1"), ("changed", "1"), ("removed", "1"), ("from", "1")]);
     assert_eq!(state(&store), expected);
     assert_eq!(state(&place.open()), expected);
-    let entry = place.open().entry("latest").unwrap();
+    let entry = place.open().show("latest").unwrap();
     assert_eq!(
         (entry.kind, entry.restores, entry.message.as_str()),
         (GenerationKind::Rollback, Some(g(2)), "that was a mistake")
     );
     assert_eq!(entry.put.iter().map(ToString::to_string).collect::<Vec<_>>(), ["changed", "from", "removed"]);
     assert_eq!(entry.removed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["added", "to"]);
-    assert_eq!(store.snapshot().unwrap().entry("changed").unwrap().generation, g(2));
+    assert_eq!(store.snapshot().unwrap().metadata("changed").unwrap().generation, g(2));
     assert!(is_sound(&store));
 
     // A rollback is a generation like any other: it can be rolled back, and nothing is lost by it.
@@ -116,7 +116,7 @@ fn paths_directories_and_globs_bring_back_a_part() {
     ] {
         spoil();
         restore(&store, "2", patterns).unwrap();
-        let entry = store.entry("latest").unwrap();
+        let entry = store.show("latest").unwrap();
         let put = entry.put.iter().map(ToString::to_string);
         let changed: Vec<String> = put.chain(entry.removed.iter().map(|path| format!("-{path}"))).collect();
         assert_eq!(changed, expected, "{patterns:?}");
@@ -235,7 +235,7 @@ fn a_rollback_and_an_edit_are_one_generation() {
     let commit = tx.commit("both").unwrap();
     assert_eq!((commit.put, commit.bytes), (2, 1));
     assert_eq!(state(&store), files(&[("a", "1"), ("b", "2"), ("c", "3")]));
-    assert_eq!(store.entry("latest").unwrap().kind, GenerationKind::Rollback);
+    assert_eq!(store.show("latest").unwrap().kind, GenerationKind::Rollback);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What holds for the types of the library as they are, without a store.
 
 use genstore::{
-    Commit, Difference, Error, ErrorKind, ExportReport, FileEntry, FileReader, Finding, Generation, History,
-    HistoryEntry, OpenOptions, Progress, PutDirReport, RecoveryReport, Revision, Snapshot, Status, Store,
-    StorePath, Timestamp, Transaction, VerifyOptions, VerifyReport,
+    CancelFlag, Commit, Difference, Error, ErrorKind, ExportOptions, ExportReport, FileEntry, FileReader,
+    Files, Finding, Generation, GenerationKind, History, HistoryEntry, OpenOptions, Paths, ProbeReport,
+    Progress, PutDirOptions, PutDirReport, RecoveryReport, Revision, Snapshot, Status, Store, StorePath,
+    Timestamp, Transaction, VerifyOptions, VerifyReport,
 };
 
 /// A program passes each of them to other threads, and an asynchronous one holds them while it waits.
@@ -16,8 +17,11 @@ fn everything_can_be_shared_by_threads() {
     shared::<Error>();
     shared::<History>();
     shared::<FileReader>();
-    shared::<(OpenOptions, VerifyOptions)>();
-    shared::<(Commit, ExportReport, PutDirReport, VerifyReport, RecoveryReport, Status)>();
-    shared::<(Difference, ErrorKind, FileEntry, Finding, Generation, HistoryEntry)>();
+    shared::<Files>();
+    shared::<Paths>();
+    shared::<CancelFlag>();
+    shared::<(OpenOptions, ExportOptions, PutDirOptions, VerifyOptions)>();
+    shared::<(Commit, ExportReport, PutDirReport, VerifyReport, ProbeReport, RecoveryReport, Status)>();
+    shared::<(Difference, ErrorKind, FileEntry, Finding, Generation, GenerationKind, HistoryEntry)>();
     shared::<(Progress, Revision, StorePath, Timestamp)>();
 }

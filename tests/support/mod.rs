@@ -127,7 +127,7 @@ pub fn state(store: &Store) -> BTreeMap<String, String> {
 pub fn state_of(snapshot: &genstore::Snapshot) -> BTreeMap<String, String> {
     let read = |path: &str| String::from_utf8(snapshot.get(path).unwrap()).unwrap();
     let files = snapshot.list("");
-    files.iter().map(|file| (file.path.to_string(), read(file.path.as_str()))).collect()
+    files.map(|file| (file.path.to_string(), read(file.path.as_str()))).collect()
 }
 
 /// What [`state`] is expected to give.

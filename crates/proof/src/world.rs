@@ -243,8 +243,12 @@ impl World {
     pub(super) fn open(&mut self, way: Arc<dyn Fs>) -> Result<Store> {
         self.swaps.store(0, Ordering::Relaxed);
         let store = open(way)?;
-        // What `open` met may have passed: `recovery` looks again, and only what it still finds counts.
-        if store.engine.known().recovery.is_some() && store.recovery().is_some_and(|damage| damage.degraded) {
+        // What `open` met may have passed: only what another look still finds counts.
+        let is_degraded = || match store.engine.refresh() {
+            Ok(head) => head.is_degraded(),
+            Err(_) => store.engine.known().is_degraded(),
+        };
+        if store.recovery().is_some() && is_degraded() {
             return Err(self.refusal(&store)?);
         }
         let (generation, state) = contents(&store)?;

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &args::Cat, context: &Context, out: &mut Out) -> Result<
             "leave out --json to get its bytes",
         ));
     };
-    let entry = snapshot.entry(&args.path);
+    let entry = snapshot.metadata(&args.path);
     Ok(out.json(&json!({
         "path": args.path,
         "bytes": text.len(),

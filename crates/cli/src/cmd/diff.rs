@@ -24,7 +24,8 @@ pub(crate) fn run(args: args::Diff, context: &Context, out: &mut Out) -> Result<
     let mut differences = from.diff(&to);
     if let Some(path) = path {
         let directory = format!("{}/", path.trim_end_matches('/'));
-        let known = |side: &Snapshot| side.entry(&path).is_some() || !side.list(&directory).is_empty();
+        let known =
+            |side: &Snapshot| side.metadata(&path).is_some() || side.list(&directory).next().is_some();
         if !known(&from) && !known(&to) {
             return Err(CliError::not_found(
                 &path,

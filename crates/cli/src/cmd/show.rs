@@ -13,7 +13,7 @@ use crate::term::{bytes, clean, count, time};
 
 pub(crate) fn run(args: &args::Show, context: &Context, out: &mut Out) -> Result<(), CliError> {
     let store = context.open()?;
-    let entry = store.entry(args.revision.as_str())?;
+    let entry = store.show(args.revision.as_str())?;
     let names = |paths: &[StorePath]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
     if context.json {
         return Ok(out.json(&json!({

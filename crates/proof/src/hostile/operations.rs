@@ -270,8 +270,8 @@ impl Run {
             }
             Op::List { tx, prefix } => {
                 let (transaction, draft) = self.transaction(tx);
-                let found = transaction.list(prefix).unwrap();
-                let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+                let found = transaction.list(prefix);
+                let found: Vec<String> = found.map(|path| path.to_string()).collect();
                 assert_eq!(found, draft.list(prefix), "{what}");
             }
             Op::Overwrite { tx, yes } => {
@@ -375,7 +375,7 @@ impl Run {
                 files: expected.files.clone(),
             };
             assert_eq!(&found, expected, "{what}");
-            let entry = store.entry(expected.number).unwrap();
+            let entry = store.show(expected.number).unwrap();
             assert_eq!(
                 entry.parent.map(crate::revision::Generation::get),
                 parents.next().map(|made| made.number)
@@ -427,7 +427,6 @@ fn assert_is(snapshot: &Snapshot, expected: &Generation, what: &str) {
     assert_eq!(snapshot.generation().get(), expected.number, "{what}");
     let found: BTreeMap<Path, (Vec<u8>, u64)> = snapshot
         .list("")
-        .into_iter()
         .map(|entry| {
             let bytes = snapshot.get(entry.path.as_str()).unwrap();
             (entry.path.to_string(), (bytes, entry.generation.get()))

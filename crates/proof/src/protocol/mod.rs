@@ -85,9 +85,5 @@ impl Bed {
 /// Every file of the newest generation with its content.
 fn contents(store: &Store) -> BTreeMap<String, Vec<u8>> {
     let snapshot = store.snapshot().unwrap();
-    snapshot
-        .list("")
-        .iter()
-        .map(|entry| (entry.path.to_string(), snapshot.get(&entry.path).unwrap()))
-        .collect()
+    snapshot.list("").map(|entry| (entry.path.to_string(), snapshot.get(&entry.path).unwrap())).collect()
 }

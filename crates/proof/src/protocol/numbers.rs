@@ -247,7 +247,7 @@ fn a_clock_that_goes_backwards_makes_no_generation_older_than_its_parent() {
     ] {
         bed.fs.set_now(now);
         save(&store, now.split('T').next().unwrap());
-        assert_eq!(store.entry("latest").unwrap().time.to_string(), time, "{now}");
+        assert_eq!(store.show("latest").unwrap().time.to_string(), time, "{now}");
     }
 }
 
@@ -261,5 +261,5 @@ fn at_the_end_of_the_range_nothing_is_committed() {
     let error = tx.commit("too late").unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::Invalid);
     assert!(error.to_string().contains("generations end at 9999999999"), "{error}");
-    assert_eq!(store.snapshot().unwrap().files(), 0);
+    assert_eq!(store.snapshot().unwrap().len(), 0);
 }

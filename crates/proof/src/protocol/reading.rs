@@ -101,3 +101,26 @@ fn recovery_does_not_pass_over_the_newest() {
     fail(&bed, 0, true, reads_newest_file);
     assert_eq!(found(&bed.open().unwrap()), (2, true), "it cannot be seen to be whole");
 }
+
+/// What was found damaged is told without another look, and a look that fails changes nothing of it.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test puts something past the store")]
+fn what_was_found_damaged_is_told_without_reading() {
+    let bed = interrupted();
+    let pointer = fs::read(bed.path().join("CURRENT")).unwrap();
+    fs::write(bed.path().join("CURRENT"), "damaged").unwrap();
+    let store = bed.open().unwrap();
+    bed.fs.take_trace();
+    let told = store.recovery();
+    assert!(told.is_some());
+    assert_eq!(bed.fs.take_trace(), []);
+    fs::write(bed.path().join("CURRENT"), pointer).unwrap();
+    let errno = Errno::MFILE.raw_os_error();
+    let matches = |op: &Op| *op == Op::Open("CURRENT".into());
+    bed.fs.plan(Some(Plan { after: 0, becomes: Action::Fail(errno), for_ever: true, matches }));
+    assert_eq!(store.snapshot().unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(store.recovery(), told);
+    bed.fs.plan(None);
+    store.snapshot().unwrap();
+    assert_eq!(store.recovery(), None);
+}

@@ -126,7 +126,7 @@ fn a_change_that_fails_commits_nothing() {
     assert_eq!((failed.unwrap_err().kind(), tries), (ErrorKind::Conflict, 3));
     let snapshot = store.snapshot().unwrap();
     assert_eq!(snapshot.generation().get(), generation.get() + 1, "the one within");
-    assert_eq!(snapshot.list("").len(), 1);
+    assert_eq!(snapshot.list("").count(), 1);
     assert_eq!(store.engine.storage().scan("staging").unwrap(), [], "what was staged is gone");
 }
 

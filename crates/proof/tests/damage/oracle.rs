@@ -248,7 +248,6 @@ impl<'a> Look<'a> {
         let state = &self.model.states[&number];
         let listed: BTreeMap<String, (u64, u64)> = snapshot
             .list("")
-            .into_iter()
             .map(|file| (file.path.to_string(), (file.bytes, file.generation.get())))
             .collect();
         let committed =

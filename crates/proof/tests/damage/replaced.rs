@@ -20,7 +20,7 @@ fn never_wrong(store: &Store, models: &Models<'_>) -> Result<(), Error> {
     for number in model.states.keys() {
         let Ok(snapshot) = store.snapshot_at(g(*number)) else { continue };
         let state = &model.states[number];
-        let listed: Vec<String> = snapshot.list("").into_iter().map(|file| file.path.to_string()).collect();
+        let listed: Vec<String> = snapshot.list("").map(|file| file.path.to_string()).collect();
         assert!(listed.iter().eq(state.keys()), "{number}: {listed:?}");
         for (path, stored) in state {
             if let Ok(bytes) = snapshot.get(path) {

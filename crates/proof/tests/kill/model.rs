@@ -175,7 +175,7 @@ impl Model {
 fn assert_holds(snapshot: &Snapshot, expected: &State) {
     let files = snapshot.list("");
     let read = |path: &str| Arc::from(snapshot.get(path).unwrap());
-    let found: State = files.iter().map(|file| (file.path.to_string(), read(file.path.as_str()))).collect();
+    let found: State = files.map(|file| (file.path.to_string(), read(file.path.as_str()))).collect();
     assert_same_files(&found, expected, &format!("generation {}", snapshot.generation()));
 }
 
