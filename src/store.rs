@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::cancel::CancelFlag;
-use crate::engine::finding::{Finding, FindingKind, RecoveryReport, Severity};
+use crate::engine::finding::{Finding, RecoveryReport};
 use crate::engine::validate::Validator;
 use crate::engine::{Engine, Options, create, open, resolve};
 use crate::error::{Error, Operation, Result};
@@ -344,17 +344,7 @@ impl Status {
     /// The interrupted commits as findings.
     #[must_use]
     pub fn interrupted_findings(&self) -> Vec<Finding> {
-        self.interrupted.iter().map(|generation| interrupted(*generation)).collect()
-    }
-}
-
-pub(crate) fn interrupted(generation: Generation) -> Finding {
-    Finding {
-        severity: Severity::Note,
-        kind: FindingKind::InterruptedCommit,
-        path: None,
-        generation: Some(generation),
-        detail: "a commit was begun under this number and not committed; what it wrote is kept".into(),
+        self.interrupted.iter().map(|generation| Finding::interrupted(*generation)).collect()
     }
 }
 

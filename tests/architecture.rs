@@ -1,6 +1,12 @@
 //! The order of the modules of the library and of the command: each imports only from rows above its own. So there are no
 //! circles. A module that is in no row fails, as does a row that names no module.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,6 +21,7 @@ const LIBRARY: &str = "
     error::repr
     error::advice
     error
+    cancel progress
     format
     format::names format::checksum format::json format::entry
     format::pointer
@@ -45,12 +52,11 @@ const LIBRARY: &str = "
     engine
     json_value
     snapshot
-    verify::files
-    verify::whole
-    verify
     transaction
     store
-    update history import export rollback
+    verify::options verify::work
+    verify::files verify::whole
+    verify update history import export rollback
     sim
     lib";
 
@@ -241,4 +247,35 @@ fn the_library_keeps_its_order() {
 #[test]
 fn the_command_keeps_its_order() {
     check_crate("crates/cli/src", COMMAND);
+}
+
+#[test]
+fn what_is_against_the_order_is_named() {
+    let order = "path\nfs\nengine::read\nengine\nstore\nlib";
+    let said = |file: &str, text: &str| {
+        let modules =
+            ["path", "fs", "engine/read", "engine/mod", "store", "lib"].map(|name| format!("{name}.rs"));
+        let empty = modules.into_iter().filter(|name| name != file).map(|name| (name, String::new()));
+        let files: Vec<_> = empty.chain([(file.to_owned(), text.to_owned())]).collect();
+        check(&files, order)
+    };
+    for (file, text, wrong) in [
+        ("path.rs", "use crate::fs::Fs;", "path.rs:1: crate::fs::Fs is not above path"),
+        ("path.rs", "\nfn f() { crate::store::open(); }", "path.rs:2: crate::store::open is not above path"),
+        ("fs.rs", "use crate::{path, store::{A, B as C}};", "fs.rs:1: crate::store::A is not above fs"),
+        ("engine/read.rs", "use super::Engine;", "engine/read.rs:1: super::Engine is not above engine::read"),
+        ("fs.rs", "mod a { use super::super::store::*; }", "fs.rs:1: super::super::store is not above fs"),
+        ("store.rs", "fn f() { std::fs::read(); }", "store.rs:1: std::fs::read belongs into fs/"),
+        ("store.rs", "use std::sync::Mutex;", "store.rs:1: std::sync::Mutex belongs into sync"),
+        ("other.rs", "", "other.rs: other is in no row"),
+    ] {
+        assert!(said(file, text).contains(&wrong.to_owned()), "{file}: {:?}", said(file, text));
+    }
+    for (file, text) in [
+        ("engine/mod.rs", "mod read; use read::Pointer; use crate::path::Path;"),
+        ("path.rs", "#[cfg(test)] mod tests { use crate::store::Store; }"),
+        ("fs.rs", "use std::fs; use crate::path::*;"),
+    ] {
+        assert_eq!(said(file, text), Vec::<String>::new(), "{file}");
+    }
 }

@@ -103,6 +103,17 @@ display_as!(FindingKind {
 });
 
 impl Finding {
+    /// The names that a commit left under a number that it did not get to keep.
+    pub(crate) fn interrupted(generation: Generation) -> Self {
+        Self {
+            severity: Severity::Note,
+            kind: FindingKind::InterruptedCommit,
+            path: None,
+            generation: Some(generation),
+            detail: "a commit was begun under this number and not committed; what it wrote is kept".into(),
+        }
+    }
+
     pub(crate) fn new(severity: Severity, kind: FindingKind, name: &Name, detail: impl Into<String>) -> Self {
         Self {
             severity,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::VerifyOptions;
+use super::options::VerifyOptions;
 use crate::engine::content::{self, Check};
 use crate::engine::finding::{Finding, FindingKind, Severity};
 use crate::error::{Error, Operation, Result};

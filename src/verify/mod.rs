@@ -1,101 +1,19 @@
 //! Checking a store against its own record of itself.
 
 mod files;
+mod options;
 mod whole;
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod work;
 
 use serde::Serialize;
 
-use crate::cancel::CancelFlag;
 use crate::engine::finding::{Finding, FindingKind, Severity};
-use crate::engine::read::LoadError;
 use crate::error::Result;
-use crate::format::entry::Entry;
 use crate::format::names::Name;
-use crate::progress::{Progress, ProgressFn};
-use crate::revision::Generation;
+use crate::progress::Progress;
 use crate::store::Store;
-
-/// What is checked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub enum VerifyScope {
-    /// The newest generation.
-    #[default]
-    Head,
-    /// One generation.
-    Generation(Generation),
-    /// Every generation, every checkpoint, and every name that belongs to none.
-    All,
-}
-
-/// How a store is checked.
-///
-/// ```
-/// # use genstore::VerifyOptions;
-/// let quick = VerifyOptions::new()
-///     .quick(true)
-///     .progress(|progress| eprintln!("{} of {}", progress.files_done, progress.files_total));
-/// ```
-#[derive(Clone, Default)]
-#[must_use]
-pub struct VerifyOptions {
-    scope: VerifyScope,
-    quick: bool,
-    threads: usize,
-    progress: Option<ProgressFn>,
-    cancel: CancelFlag,
-}
-
-impl VerifyOptions {
-    /// The usual options: every byte of the newest generation.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// What is checked. The newest generation unless set.
-    pub const fn scope(mut self, scope: VerifyScope) -> Self {
-        self.scope = scope;
-        self
-    }
-
-    /// Whether only names, lengths and the chain are checked, instead of every byte. `false` unless set.
-    pub const fn quick(mut self, quick: bool) -> Self {
-        self.quick = quick;
-        self
-    }
-
-    /// The number of threads that read. One for each core unless set, and where 0 is set.
-    pub const fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
-        self
-    }
-
-    /// Tells this of every file that is done. See [`Progress`].
-    pub fn progress(mut self, tell: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
-        self.progress = Some(Arc::new(tell));
-        self
-    }
-
-    /// Ends the check between two files once this is cancelled. The store's own flag does so as well.
-    pub fn cancel(mut self, flag: CancelFlag) -> Self {
-        self.cancel = flag;
-        self
-    }
-}
-
-impl std::fmt::Debug for VerifyOptions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { scope, quick, threads, .. } = self;
-        f.debug_struct("VerifyOptions")
-            .field("scope", scope)
-            .field("quick", quick)
-            .field("threads", threads)
-            .finish_non_exhaustive()
-    }
-}
+pub use options::{VerifyOptions, VerifyScope};
+use work::Work;
 
 /// What a check has found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -111,45 +29,6 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// What was found, the worst first.
     pub findings: Vec<Finding>,
-}
-
-/// What is to be checked: every stored file once, and what was found on the way to them.
-#[derive(Debug, Default)]
-struct Work {
-    files: BTreeMap<Name, Entry>,
-    generations: u64,
-    findings: Vec<Finding>,
-}
-
-impl Work {
-    fn add(&mut self, entry: &Entry) {
-        let name = Name::Data(entry.stored_path().clone(), entry.generation);
-        match self.files.get(&name) {
-            None => {
-                self.files.insert(name, entry.clone());
-            }
-            Some(known) if (known.bytes, known.blake3) == (entry.bytes, entry.blake3) => {}
-            Some(_) => {
-                let detail = "two generations state different content for the same file";
-                self.findings.push(Finding::new(
-                    Severity::Error,
-                    FindingKind::ManifestDamaged,
-                    &name,
-                    detail,
-                ));
-            }
-        }
-    }
-
-    fn note(&mut self, fault: LoadError) -> Result<()> {
-        match fault {
-            LoadError::Fatal(error) => Err(error),
-            fault => {
-                self.findings.extend(Finding::of(&fault));
-                Ok(())
-            }
-        }
-    }
 }
 
 impl Store {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Work;
+use super::work::Work;
 use crate::engine::chain::Chain;
 use crate::engine::finding::{Finding, FindingKind, Severity};
 use crate::engine::read::{self, LoadError};
@@ -15,7 +15,7 @@ use crate::format::pointer::ManifestRef;
 use crate::revision::Generation;
 use crate::snapshot::Snapshot;
 use crate::storage::{FoundName, Storage};
-use crate::store::{Store, interrupted};
+use crate::store::Store;
 
 /// How many names of an interrupted commit are told.
 const NAMES_SHOWN: usize = 5;
@@ -209,7 +209,7 @@ fn unnamed(storage: &dyn Storage, followed: &Followed, work: &Work) -> Result<Ve
         findings.push(orphan(listed.name, None, detail));
     }
     for (generation, names) in unfinished {
-        let mut finding = interrupted(generation);
+        let mut finding = Finding::interrupted(generation);
         let more = names.len().saturating_sub(NAMES_SHOWN);
         let shown = names.iter().take(NAMES_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
