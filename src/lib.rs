@@ -40,6 +40,7 @@
 //! | see and compare what happened | [`HistoryEntry`], [`Difference`] |
 //! | undo | [`Store::rollback`], [`Transaction::restore`] |
 //! | check | [`Store::status`], [`Store::verify`], [`RecoveryReport`] |
+//! | stop what takes long, see how far it is | [`CancelFlag`], [`Progress`] |
 //! | react to a failure | [`Error`], [`ErrorKind`] |
 //! | cut the power in a test of your own | `genstore::sim` (feature `sim`) |
 //!

@@ -42,7 +42,7 @@ pub fn clear_delivery_days(store: &Store, region: &str) -> Outcome<Generation> {
         let mut shop: Shop = tx.get_json(&path)?;
         if shop.region == region {
             shop.delivery.weekday = None;
-            tx.put_json(path.as_str(), &shop)?;
+            tx.put_json(&path, &shop)?;
         }
     }
     tx.author("late shift");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use genstore::{Commit, ErrorKind, Snapshot, Store, Transaction};
+use genstore::{ErrorKind, Snapshot, Store, Transaction};
 
 use crate::model::{SCHEDULE, Schedule, Shop, Weekday};
 use crate::{Outcome, expect};
@@ -31,7 +31,9 @@ pub fn conflict_and_retry(store: &Store) -> Outcome {
         Ok(_) => return expect(false, "the second commit conflicts with the first"),
     }
 
-    let commit = save(store, "valley leaves earlier on Tuesdays", |tx| {
+    // `update` does an edit again for as long as another writer is faster. The edit reads through the transaction, so
+    // every try starts from fresh data.
+    let commit = store.update("valley leaves earlier on Tuesdays", |tx| {
         depart_at(tx, Weekday::Tuesday, "valley", "05:00")
     })?;
     println!("Done again on the newer schedule, it becomes generation {}.", commit.generation);
@@ -44,22 +46,6 @@ pub fn conflict_and_retry(store: &Store) -> Outcome {
         north.as_deref() == Some("04:15") && valley.as_deref() == Some("05:00"),
         "both edits are in the schedule",
     )
-}
-
-/// Does an edit again on the newest state for as long as somebody else is faster.
-///
-/// The edit reads through the transaction it is given, so every attempt starts from fresh data.
-fn save(store: &Store, message: &str, edit: impl Fn(&mut Transaction) -> Outcome) -> Outcome<Commit> {
-    const ATTEMPTS: u32 = 10;
-    for _ in 0..ATTEMPTS {
-        let mut tx = store.begin()?;
-        edit(&mut tx)?;
-        match tx.commit(message) {
-            Err(error) if error.kind() == ErrorKind::Conflict => {}
-            done => return Ok(done?),
-        }
-    }
-    Err(format!("no luck in {ATTEMPTS} attempts: {message}").into())
 }
 
 fn depart_at(tx: &mut Transaction, day: Weekday, region: &str, time: &str) -> Outcome {
@@ -108,7 +94,7 @@ fn set_alert_level(store: &Store, percent: u32) -> Outcome {
     for path in tx.list("stores/") {
         let mut shop: Shop = tx.get_json(&path)?;
         shop.settings.low_stock_alert_percent = percent;
-        tx.put_json(path.as_str(), &shop)?;
+        tx.put_json(&path, &shop)?;
     }
     tx.author("stock desk");
     tx.commit(&format!("alert all shops at {percent} percent of stock"))?;

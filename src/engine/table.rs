@@ -81,17 +81,13 @@ impl Table {
         })
     }
 
+    /// Puts an entry, and gives what had its key. If that is a twin, the table is of no more use.
     fn insert(&mut self, entry: Entry) -> Option<Entry> {
         let key = entry.path.key();
         if *key != *entry.path.as_str() {
             self.cased.insert(entry.path.clone(), entry.clone());
         }
-        let path = entry.path.clone();
-        let old = self.entries.insert(key, entry);
-        if let Some(twin) = old.as_ref().filter(|old| old.path != path) {
-            self.cased.remove(&twin.path);
-        }
-        old
+        self.entries.insert(key, entry)
     }
 
     fn remove(&mut self, path: &StorePath) -> Option<Entry> {
