@@ -1,8 +1,9 @@
-//! What the threads of a process share: locks, atomics and the threads themselves.
+//! What the threads of a process share: locks, atomics and threads.
 //!
-//! They are those of the standard library. With the feature `shuttle` of `crates/proof` they are those of `shuttle`, which
-//! runs one thread at a time and decides at every use of them which one goes on. So the proof can try the orders in which
-//! threads run, and repeat the one that went wrong. `Arc` is the standard library's in both cases.
+//! They come from the standard library. With the feature `shuttle` of `crates/proof` they come from
+//! `shuttle`, which runs one thread at a time. At every use it decides which thread goes on. So the
+//! proof can try the orders in which threads run, and repeat one that failed. `Arc` is the standard
+//! library's in both cases.
 
 #[cfg(not(feature = "shuttle"))]
 pub(crate) use std::sync::*;

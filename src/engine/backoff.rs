@@ -1,11 +1,12 @@
-//! Waits between tries, ever longer, and each of another length than that of others who try.
+//! Waits between tries. Each is about twice as long as the last, up to a limit, and half of it is
+//! random.
 
 use std::io;
 use std::time::Duration;
 
 use crate::fs::Fs;
 
-/// The next wait.
+/// The state of one series of waits.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     millis: u64,
@@ -13,13 +14,13 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// The first wait takes 1 ms. None takes more than `max` milliseconds, of which there can be 512.
+    /// The first wait takes 1 ms. No wait takes more than `max` milliseconds, which is at most 512.
     pub(crate) const fn new(max: u64) -> Self {
         Self { millis: 1, max }
     }
 
-    /// Waits, and not longer than `left`. Those that try at the same moments would get in each other's way for ever,
-    /// so half of the time is left to chance.
+    /// Waits, but not longer than `left`. Half of the time is random: processes that always try at
+    /// the same moments would keep colliding.
     pub(crate) fn wait(&mut self, system: &dyn Fs, left: Duration) -> io::Result<()> {
         let [chance, ..] = system.random()?;
         let millis = self.millis / 2 + u64::from(chance) % self.millis.div_ceil(2).max(1);

@@ -1,4 +1,4 @@
-//! The history of a store, from a generation back along the hashes of its parents.
+//! The history of a store: from one generation back along the hashes of the parents.
 
 use super::read::{self, LoadError};
 use crate::format::FormatError;
@@ -9,15 +9,15 @@ use crate::hash::StoreId;
 use crate::revision::Generation;
 use crate::storage::Storage;
 
-/// How many manifests above the head are looked at.
+/// How many numbers above the head are looked at.
 const ABOVE_MAX: usize = 1000;
-/// How many numbers in a row may be missing before nothing more is looked for: each failed commit leaves one.
+/// How many missing numbers in a row end the search. Each failed commit can leave one.
 const GAP_MAX: usize = 16;
 
-/// Goes back from a link, newest first.
+/// Walks back from a link, newest first.
 ///
-/// At a manifest that is damaged it gives the fault once and goes on at the newest intact checkpoint below it, which
-/// knows the hash of its own manifest. Generations in between cannot be reached.
+/// At a damaged manifest it yields the fault once. Then it goes on at the newest intact checkpoint
+/// below, which knows the hash of its own manifest. The generations in between cannot be reached.
 pub(crate) struct Chain<'a> {
     storage: &'a dyn Storage,
     store: StoreId,
@@ -26,7 +26,7 @@ pub(crate) struct Chain<'a> {
 
 enum Step {
     At(ManifestRef),
-    /// The chain is broken at this generation.
+    /// The chain is broken at this generation: look for a checkpoint below it.
     Below(Generation),
     End,
 }
@@ -42,7 +42,7 @@ impl<'a> Chain<'a> {
         Ok(manifest)
     }
 
-    /// The newest checkpoint below a generation that is intact and whose manifest is.
+    /// The newest intact checkpoint below a generation whose manifest is intact too.
     fn anchor(&self, below: Generation) -> Option<(ManifestRef, Manifest)> {
         let found = self.storage.scan(CHECKPOINTS).ok()?;
         let generations = found.iter().rev().filter_map(|scanned| match scanned.name {
@@ -91,8 +91,8 @@ impl Iterator for Chain<'_> {
     }
 }
 
-/// Fails when the pointer is an older copy of itself: a manifest above the head names another one above it as its
-/// parent, and only a committed generation gets a child.
+/// Fails when the pointer is an older copy of itself. Then a manifest above the head has a parent
+/// that is above the head too, and only a committed generation gets a child.
 pub(crate) fn check_not_behind(storage: &dyn Storage, head: ManifestRef) -> Result<(), LoadError> {
     let above = std::iter::successors(head.generation.next(), |generation| generation.next());
     let mut missing = 0;
@@ -108,7 +108,7 @@ pub(crate) fn check_not_behind(storage: &dyn Storage, head: ManifestRef) -> Resu
         let Some(parent) = manifest.parent.filter(|parent| parent.generation > head.generation) else {
             continue;
         };
-        // Another writer may have moved on since the pointer was read.
+        // Another writer may have swapped the pointer since it was read.
         if read::pointer(storage).is_ok_and(|now| now.head == head) {
             let rule = format!(
                 "it names generation {}, and generation {generation} follows {}: it is an older copy of itself",

@@ -1,4 +1,4 @@
-//! What is to become a generation.
+//! What a commit turns into a generation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,30 +13,30 @@ use crate::hash::Blake3;
 use crate::path::StorePath;
 use crate::revision::Generation;
 
-/// Where the bytes of a file are until it is committed.
+/// Where the bytes of a file are until they are committed.
 #[derive(Debug)]
 pub(crate) enum Content {
-    /// In memory: they are few.
+    /// In memory, for small content.
     Inline(Vec<u8>),
-    /// In a staging file that has been fsynced.
+    /// In a staging file that was fsynced.
     Staged(Name),
 }
 
-/// One change that is to be made.
+/// One change that is not committed yet.
 #[derive(Debug)]
 pub(crate) enum PendingChange {
-    /// New bytes.
+    /// Puts new bytes.
     Write {
         bytes: u64,
         blake3: Blake3,
         content: Content,
     },
-    /// Bytes that an earlier generation wrote.
+    /// Puts bytes that an earlier generation wrote.
     Link(Entry),
     Remove,
 }
 
-/// Everything about a generation but its number and its time.
+/// Everything about a generation except its number and its time.
 #[derive(Debug)]
 pub(crate) struct ChangeSet {
     pub(crate) kind: GenerationKind,
@@ -47,22 +47,22 @@ pub(crate) struct ChangeSet {
     pub(crate) changes: BTreeMap<StorePath, PendingChange>,
 }
 
-/// What a transaction wants to become a generation.
+/// What a transaction asks to commit.
 #[derive(Debug)]
 pub(crate) struct CommitRequest<'a> {
-    /// The state that it was made on.
+    /// The state on which the transaction began.
     pub(crate) base: &'a Head,
     pub(crate) change_set: ChangeSet,
-    /// The paths that were read through it.
+    /// The paths that the transaction read.
     pub(crate) read_set: BTreeSet<StorePath>,
-    /// The prefixes that were listed through it.
+    /// The prefixes that the transaction listed.
     pub(crate) scan_set: BTreeSet<String>,
-    /// Whether to win over what others have committed since the base.
+    /// Whether to overwrite what other writers committed since the base.
     pub(crate) overwrite: bool,
 }
 
 impl ChangeSet {
-    /// Its changes, as the manifest of this generation states them.
+    /// The changes as the manifest of this generation states them.
     pub(crate) fn changes(&self, generation: Generation) -> Vec<Change> {
         self.changes.iter().map(|(path, pending)| pending.change(path, generation)).collect()
     }
@@ -83,7 +83,7 @@ impl PendingChange {
         }
     }
 
-    /// Whether it makes a difference to a table.
+    /// Whether the change makes a difference to a table.
     pub(crate) fn makes_a_difference(&self, table: &Table, path: &StorePath) -> bool {
         let live = table.get(path);
         match self {

@@ -1,4 +1,4 @@
-//! When a checkpoint is written, and how.
+//! When and how a checkpoint is written.
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
@@ -17,20 +17,22 @@ use crate::revision::Generation;
 use crate::storage::Storage;
 use crate::sync::{PoisonError, thread};
 
-/// A table is always cheap enough to make from manifests of this cost. It also bounds what one damaged manifest can
-/// hide in a small store: everything since the last checkpoint, some 8 commits.
+/// Below this cost no checkpoint is due: the table is cheap enough to replay from manifests. The
+/// value also bounds what one damaged manifest can hide in a small store: everything since the last
+/// checkpoint, about 8 commits.
 const COST_MIN: u64 = 256;
 
-/// The size rule: a checkpoint is due when reading the manifests since the last one costs more than reading the
-/// table itself. So opening costs at most about twice what reading the table would, as long as manifests are in
-/// memory.
+/// The size rule: a checkpoint is due once reading the manifests since the last one costs as much
+/// as reading the table. So opening costs at most about twice as much as reading the table, as long
+/// as the manifests are in memory.
 fn is_due(cost: u64, files: u64) -> bool {
     cost >= COST_MIN.max(files)
 }
 
 impl Engine {
-    /// Writes a checkpoint of the head if one is due: after the commit is durable and the lock is free, in a thread
-    /// of its own. After a failure it is due again at the next commit.
+    /// Writes a checkpoint of the head if one is due, in a thread of its own. The commit is durable
+    /// by then and the lock is free. After a failure the checkpoint is due again at the next
+    /// commit.
     pub(crate) fn checkpoint_if_due(&self, mut head: Head) -> Head {
         if !is_due(head.cost, head.table.files()) {
             return head;
@@ -40,13 +42,16 @@ impl Engine {
             return head;
         }
         if let Some((newest, cost)) = written_since(self.storage(), self.id(), &head) {
-            (head.checkpoint, head.cost) = (Some(newest), cost);
+            head.checkpoint = Some(newest);
+            head.cost = cost;
             if !is_due(cost, head.table.files()) {
                 return head;
             }
         }
-        let (storage, store, link, table) =
-            (Arc::clone(&self.storage), self.id(), head.link, head.table.clone());
+        let storage = Arc::clone(&self.storage);
+        let store = self.id();
+        let link = head.link;
+        let table = head.table.clone();
         let work = move || {
             let _ = write(&*storage, store, link, &table);
         };
@@ -59,8 +64,8 @@ impl Engine {
     }
 }
 
-/// The newest intact checkpoint that this handle did not know of, its own or that of another process, and the cost
-/// since then.
+/// The newest checkpoint, if it is intact and this handle did not know it, and the cost of the
+/// manifests since then. This handle or another process may have written it.
 fn written_since(storage: &dyn Storage, store: StoreId, head: &Head) -> Option<(Generation, u64)> {
     let found = storage.scan(CHECKPOINTS).ok()?;
     let newest = found.iter().filter_map(|scanned| match scanned.name {
@@ -80,7 +85,8 @@ fn written_since(storage: &dyn Storage, store: StoreId, head: &Head) -> Option<(
     None
 }
 
-/// Writes the checkpoint of a table. It is fsynced before it gets its name, so that a crash leaves no torn one.
+/// Writes the checkpoint of a table. The file is fsynced before it gets its name, so that a crash
+/// leaves no torn checkpoint.
 pub(crate) fn write(
     storage: &dyn Storage,
     store: StoreId,

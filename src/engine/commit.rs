@@ -1,4 +1,5 @@
-//! From what a transaction wants to what is published: rebase, what really changes.
+//! From the request of a transaction to a published generation: validation, rebase, and which
+//! changes make a difference.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -15,30 +16,31 @@ use crate::format::names::Name;
 use crate::path::StorePath;
 use crate::revision::Generation;
 
-/// What became of a proposal.
+/// What became of a request.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// The generation that holds the wanted state now.
+    /// The generation that now holds the requested state.
     pub(crate) generation: Generation,
-    /// The changes of it; `None` when it was there already.
+    /// The size of its changes; `None` when the store was in that state already.
     pub(crate) made: Option<Made>,
 }
 
-/// The size of a generation that was made.
+/// The size of a new generation.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Made {
     pub(crate) put: u64,
     pub(crate) removed: u64,
-    /// The bytes of file content that were written.
+    /// The length of the file content that was written, in bytes.
     pub(crate) bytes: u64,
 }
 
 impl Engine {
-    /// Makes a proposal the next generation.
+    /// Commits a request as the next generation.
     ///
     /// # Errors
-    /// As [`publish()`]; `Conflict` when somebody else changed what it wrote or read; `Invalid` when a validator or a
-    /// rule refuses it; `Corrupt` when the store is damaged, as it must be repaired first.
+    /// Those of [`publish()`]; `Conflict` when another writer changed what the request wrote or
+    /// read; `Invalid` when a validator or a rule refuses it; `Corrupt` when the store is damaged
+    /// and has to be repaired first.
     pub(crate) fn commit(&self, mut request: CommitRequest<'_>) -> Result<Outcome> {
         self.poison().check()?;
         self.validate(&request.change_set)?;
@@ -48,8 +50,8 @@ impl Engine {
         self.poison().check()?;
         let head = self.refresh()?;
         check_healthy(&head)?;
-        // Nothing is acknowledged as being there, and nothing follows it, before it is durable: after a crash a
-        // generation whose parent is not to be found would look like damage.
+        // The head must be durable before a commit reports it as there or builds on it. Else a
+        // crash could leave a generation without its parent, which would look like damage.
         if !writer.is_head_synced(head.link.generation) {
             self.or_poison(publish::sync_head(self.storage(), self.options(), &writer, &head))?;
             writer.note_head_synced(self.storage(), head.link.generation);
@@ -72,10 +74,11 @@ impl Engine {
         Ok(Outcome { generation: self.remember(head).link.generation, made: Some(made) })
     }
 
-    /// The paths under which the proposal puts the content that they should have, in place of damaged bytes: that
-    /// makes a difference although the hash is the same. Found before the lock is taken, as the files are read.
+    /// The paths at which the request replaces damaged bytes with the content that they should
+    /// have. Such a change makes a difference although the hash is the same. This reads the files,
+    /// so it runs before the lock is taken.
     fn rewrites_damaged(&self, request: &CommitRequest<'_>) -> BTreeSet<StorePath> {
-        let is_mended = |(path, pending): (&StorePath, &PendingChange)| {
+        let rewritten = |(path, pending): (&StorePath, &PendingChange)| {
             let live = request.base.table.get(path)?;
             let is_candidate = match pending {
                 PendingChange::Write { blake3, .. } => *blake3 == live.blake3,
@@ -84,7 +87,7 @@ impl Engine {
             };
             (is_candidate && content::is_damaged(self.storage(), live)).then(|| path.clone())
         };
-        request.change_set.changes.iter().filter_map(is_mended).collect()
+        request.change_set.changes.iter().filter_map(rewritten).collect()
     }
 
     fn validate(&self, change_set: &ChangeSet) -> Result<()> {
@@ -112,7 +115,8 @@ impl Engine {
         }
     }
 
-    /// Checks every byte that a draft takes over from earlier generations: a damaged file is not made live again.
+    /// Checks every byte that a transaction takes over from earlier generations, so that no damaged
+    /// file becomes live again.
     pub(crate) fn check_links<'a>(&self, links: impl Iterator<Item = &'a Entry>) -> Result<()> {
         for entry in links {
             content::twice(|| content::copy(self.storage(), entry, &mut std::io::sink()))
@@ -123,7 +127,8 @@ impl Engine {
     }
 }
 
-/// Nothing is committed on top of a state that may be older than the last acknowledged one.
+/// Fails when the head may be older than the last acknowledged generation: nothing may be committed
+/// on top of it.
 fn check_healthy(head: &Head) -> Result<()> {
     match &head.recovery {
         Some(report) if report.degraded => {

@@ -1,4 +1,4 @@
-//! What others have committed since the base of a proposal, and whether it matters to it.
+//! Whether what other writers committed since the base of a request conflicts with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,11 @@ use crate::path::StorePath;
 use crate::revision::Generation;
 
 impl Engine {
-    /// Compares what the proposal wrote and read with what others have changed since its base.
+    /// Fails when other writers changed, since the base, what the request wrote or read.
     pub(crate) fn check_conflicts(&self, request: &CommitRequest<'_>, head: &Head) -> Result<()> {
-        let (base, now) = (&request.base.table, &head.table);
-        // Two that write the same leave the same: only a difference is a conflict.
+        let base = &request.base.table;
+        let now = &head.table;
+        // Two writers of the same bytes leave the same state, so only a difference is a conflict.
         let written =
             request.change_set.changes.iter().filter(|(path, pending)| pending.makes_a_difference(now, path));
         let touched = written.map(|(path, _)| path).chain(&request.read_set);
@@ -33,12 +34,12 @@ impl Engine {
         if paths.is_empty() {
             return Ok(());
         }
-        let paths = self.who_changed(paths, request.base, head);
+        let paths = self.last_changes(paths, request.base, head);
         Err(ErrorRepr::Conflict { base: request.base.link.generation, paths }.into())
     }
 
-    /// The newest generation since the base that changed each path.
-    fn who_changed(&self, paths: BTreeSet<StorePath>, base: &Head, head: &Head) -> Vec<ConflictingPath> {
+    /// For each path, the newest generation since the base that changed it.
+    fn last_changes(&self, paths: BTreeSet<StorePath>, base: &Head, head: &Head) -> Vec<ConflictingPath> {
         let mut found: BTreeMap<StorePath, Generation> = BTreeMap::new();
         let since = Chain::new(self.storage(), self.id(), head.link).map_while(Result::ok);
         for (link, manifest) in since.take_while(|(link, _)| link.generation > base.link.generation) {

@@ -1,4 +1,4 @@
-//! The bytes of committed files, read only together with the check of their hash.
+//! The bytes of committed files. Every full read checks the hash.
 
 use std::io::{self, Read, Write};
 
@@ -8,27 +8,27 @@ use crate::fs::{FsFile, is_transient, is_unreadable};
 use crate::hash::Blake3;
 use crate::storage::Storage;
 
-/// The largest and the smallest size of the pieces in which content is read, in bytes.
+/// The largest and the smallest read of content, in bytes.
 const PIECE: usize = 1 << 16;
 const PIECE_MIN: usize = 1 << 9;
 
-/// How a file is not what was committed.
+/// How a file differs from what was committed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Damage {
     pub(crate) is_missing: bool,
-    /// Whether the system said that it cannot read it.
+    /// Whether the system reported that it cannot read the file.
     is_unreadable: bool,
     pub(crate) detail: String,
     pub(crate) expected: String,
     pub(crate) found: String,
 }
 
-/// What a look at a file's bytes shows.
+/// The result of checking a file.
 #[derive(Debug)]
 pub(crate) enum Check {
     Intact,
     Damaged(Damage),
-    /// The system could not read it now, which says nothing about the bytes.
+    /// The system could not read the file now, which says nothing about its bytes.
     Unknown(io::Error),
 }
 
@@ -37,7 +37,7 @@ pub(crate) enum Check {
 pub(crate) enum ReadError {
     Damaged(Damage),
     Unknown(io::Error),
-    /// Whoever was to take the bytes failed.
+    /// The receiver of the bytes failed.
     Sink(io::Error),
 }
 
@@ -56,11 +56,16 @@ fn unreadable(entry: &Entry, error: io::Error) -> ReadError {
     }
     let is_unreadable = is_unreadable(&error);
     let detail = if is_unreadable { format!("it cannot be read: {error}") } else { "it is missing".into() };
-    let (expected, found) = (entry.blake3.to_string(), "nothing".into());
-    ReadError::Damaged(Damage { is_missing: !is_unreadable, is_unreadable, detail, expected, found })
+    ReadError::Damaged(Damage {
+        is_missing: !is_unreadable,
+        is_unreadable,
+        detail,
+        expected: entry.blake3.to_string(),
+        found: "nothing".into(),
+    })
 }
 
-/// Reads once more what the system said that it cannot read.
+/// Reads, and once more when the system reported that it cannot read the file.
 pub(crate) fn twice<T>(mut read: impl FnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {
     match read() {
         Err(ReadError::Damaged(damage)) if damage.is_unreadable => read(),
@@ -68,15 +73,16 @@ pub(crate) fn twice<T>(mut read: impl FnMut() -> Result<T, ReadError>) -> Result
     }
 }
 
-/// Reads to the end in pieces, hands each one on, and gives the length and the hash of all. `expected` is the length
-/// that is likely, so that little memory is asked for little content.
+/// Reads to the end in pieces, passes each piece on, and returns the length and the hash of the
+/// whole. `expected` is the likely length: small content gets a small buffer.
 pub(crate) fn drain<E>(
     reader: &mut dyn Read,
     expected: u64,
     mut unreadable: impl FnMut(io::Error) -> E,
     mut take: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(u64, Blake3), E> {
-    let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
+    let mut hasher = blake3::Hasher::new();
+    let mut length = 0;
     let mut piece = vec![0; usize::try_from(expected).unwrap_or(PIECE).clamp(PIECE_MIN, PIECE)];
     loop {
         let read = match reader.read(&mut piece) {
@@ -92,20 +98,28 @@ pub(crate) fn drain<E>(
     }
 }
 
-/// Opens the file of an entry and checks its length, so that nothing is ever sized by a damaged number alone.
+/// Opens the file of an entry and checks its length, so that no damaged number alone decides a
+/// size.
 pub(crate) fn open(storage: &dyn Storage, entry: &Entry) -> Result<Box<dyn FsFile>, ReadError> {
     let file = storage.open(&name(entry)).map_err(|error| unreadable(entry, error))?;
     let bytes = file.length().map_err(|error| unreadable(entry, error))?;
     if bytes != entry.bytes {
-        let (expected, found) = (format!("{} bytes", entry.bytes), format!("{bytes} bytes"));
+        let expected = format!("{} bytes", entry.bytes);
+        let found = format!("{bytes} bytes");
         let detail = format!("it has {found}, and {expected} were committed");
-        let (is_missing, is_unreadable) = (false, false);
-        return Err(ReadError::Damaged(Damage { is_missing, is_unreadable, detail, expected, found }));
+        return Err(ReadError::Damaged(Damage {
+            is_missing: false,
+            is_unreadable: false,
+            detail,
+            expected,
+            found,
+        }));
     }
     Ok(file)
 }
 
-/// Reads the file of an entry to its end, hands the bytes on, and succeeds only if they are what was committed.
+/// Reads the file of an entry to its end and passes the bytes on. Succeeds only if they are the
+/// committed bytes.
 pub(crate) fn copy(storage: &dyn Storage, entry: &Entry, sink: &mut dyn Write) -> Result<(), ReadError> {
     let mut file = open(storage, entry)?;
     let (_, found) = drain(
@@ -133,12 +147,12 @@ pub(crate) fn check(storage: &dyn Storage, entry: &Entry) -> Check {
     }
 }
 
-/// Whether the bytes of the file of an entry are known not to be what was committed.
+/// Whether the file of an entry is known to be damaged.
 pub(crate) fn is_damaged(storage: &dyn Storage, entry: &Entry) -> bool {
     matches!(check(storage, entry), Check::Damaged(_))
 }
 
-/// Checks that the file of an entry is there and has its length.
+/// Checks that the file of an entry is there and has the committed length.
 pub(crate) fn check_length(storage: &dyn Storage, entry: &Entry) -> Check {
     match twice(|| open(storage, entry)) {
         Ok(_) => Check::Intact,

@@ -1,4 +1,4 @@
-//! Making a store where there is none.
+//! Creating a store where there is none.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,12 +19,13 @@ use crate::hash::StoreId;
 use crate::storage::Storage;
 use crate::storage::directory::Directory;
 
-/// Makes a store in a directory of the operating system, which is missing, empty, or holds a store that was begun.
+/// Creates a store in a directory of the operating system. The directory is missing or empty, or
+/// holds an unfinished store.
 pub(crate) fn create(dir: &Path, options: Options) -> Result<(Engine, ProbeReport)> {
     if host_dirs::place(dir)? == Place::NotADirectory {
         return Err(ErrorRepr::NotADirectory(dir.into()).into());
     }
-    // A medium that is refused is left as it is.
+    // A refused medium stays as it is: nothing was created yet.
     let above = host_dirs::nearest(dir);
     let info = real(above)?.info().map_err(|error| cannot_open(above, error))?;
     probe::check(&info, options.allow_unsafe_filesystem)?;
@@ -32,10 +33,10 @@ pub(crate) fn create(dir: &Path, options: Options) -> Result<(Engine, ProbeRepor
     create_on(real(dir)?, dir, options)
 }
 
-/// Makes a store in a tree that is empty or holds a store that was begun.
+/// Creates a store in a tree that is empty or holds an unfinished store.
 ///
-/// The first generation is a commit like any other. Until its pointer is swapped in there is no store, and whoever
-/// calls this again completes it.
+/// The first generation is a commit like any other. Until its pointer is swapped in there is no
+/// store, and a second call completes it.
 pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<(Engine, ProbeReport)> {
     let storage: Arc<dyn Storage> = Arc::new(Directory::new(Arc::clone(&fs)));
     check_vacant(&*storage, dir)?;
@@ -43,9 +44,9 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
         fs.random().map_err(|error| Error::io(Operation::ChooseId, dir.display().to_string(), error))?;
     let id = StoreId::from_bytes(random);
     let writer = lock_writer(&*storage, &options)?;
-    // Another process may have made the store while this one waited.
+    // Another process may have created the store while this one waited.
     check_vacant(&*storage, dir)?;
-    make_directories(&*fs)?;
+    create_directories(&*fs)?;
     let probe = probe::probe(&*fs, dir, options.allow_unsafe_filesystem)?;
     let found = serde_json::to_value(&probe).unwrap_or_default();
     let change_set = ChangeSet {
@@ -62,7 +63,7 @@ pub(crate) fn create_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result
 }
 
 /// Creates the directories of a store, unless an interrupted attempt has left them.
-fn make_directories(fs: &dyn Fs) -> Result<()> {
+fn create_directories(fs: &dyn Fs) -> Result<()> {
     for directory in DIRECTORIES {
         fs.create_dir(directory).map_err(|error| Error::io(Operation::Create, directory, error))?;
     }

@@ -1,4 +1,4 @@
-//! What is found wrong with a store, as a person and a program can read it.
+//! What opening and verifying find wrong with a store, for people and for programs.
 
 use std::fmt;
 
@@ -13,71 +13,72 @@ use crate::revision::Generation;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Severity {
-    /// Nothing is wrong with what was committed.
+    /// No committed data is damaged.
     Note,
-    /// Something derived is damaged: it costs time, not data.
+    /// Something derived is damaged. That costs time, not data.
     Warning,
     /// Something that was committed is damaged.
     Error,
 }
 
-/// What kind of thing was found.
+/// The kind of a [`Finding`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FindingKind {
-    /// `CURRENT` is there and not what was written.
+    /// `CURRENT` is there, but not as it was written.
     PointerDamaged,
-    /// `CURRENT` is not there.
+    /// `CURRENT` is missing.
     PointerMissing,
-    /// A manifest is not what was written.
+    /// A manifest is there, but not as it was written.
     ManifestDamaged,
-    /// A manifest of the chain is not there.
+    /// A manifest of the chain is missing.
     ManifestMissing,
     /// Generations before a damaged manifest cannot be reached from the newest.
     ChainBroken,
-    /// A checkpoint is not what was written.
+    /// A checkpoint is not as it was written.
     CheckpointDamaged,
-    /// A file is not what was committed.
+    /// A file does not hold the bytes that were committed.
     FileDamaged,
-    /// A file that was committed is not there.
+    /// A committed file is missing.
     FileMissing,
-    /// A commit that was begun and never committed.
+    /// A commit that began and never finished.
     InterruptedCommit,
-    /// Something that no manifest names.
+    /// A file that no manifest names.
     Orphan,
 }
 
-/// One thing that was found.
+/// One thing that opening or verifying a store found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// How much it matters.
+    /// How much the finding matters.
     pub severity: Severity,
-    /// What kind of thing it is.
+    /// The kind of the finding.
     pub kind: FindingKind,
     /// The logical path of a committed file, or the path in the store of anything else.
     pub path: Option<String>,
-    /// The generation that wrote it.
+    /// The generation to which it belongs, where there is one.
     pub generation: Option<Generation>,
-    /// What exactly was found.
+    /// What exactly was found, as a clause for a person.
     pub detail: String,
 }
 
-/// What opening a store found damaged, and which generation it serves instead. Nothing on disk was changed.
+/// What opening or refreshing a store found damaged, and which generation it serves instead.
+/// Nothing on disk was changed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct RecoveryReport {
-    /// What was wrong, the worst first.
+    /// What is damaged, the worst first.
     pub findings: Vec<Finding>,
-    /// The generation that is served.
+    /// The generation that the store serves.
     pub serving: Generation,
-    /// Whether that may be older than the last one that was committed, so that nothing can be committed until the store is
-    /// repaired.
+    /// Whether [`serving`](Self::serving) may be older than the last committed generation. Then
+    /// nothing can be committed until the store is repaired.
     pub degraded: bool,
 }
 
-/// Declares how the members of an enum are printed: as serde writes them.
+/// Implements `Display` for an enum: each member prints as serde writes it.
 macro_rules! display_as {
     ($name:ident { $($member:ident => $text:literal),* $(,)? }) => {
         impl fmt::Display for $name {
@@ -103,14 +104,14 @@ display_as!(FindingKind {
 });
 
 impl Finding {
-    /// The names that a commit left under a number that it did not get to keep.
+    /// The finding for the files of an interrupted commit.
     pub(crate) fn interrupted(generation: Generation) -> Self {
         Self {
             severity: Severity::Note,
             kind: FindingKind::InterruptedCommit,
             path: None,
             generation: Some(generation),
-            detail: "a commit was begun under this number and not committed; what it wrote is kept".into(),
+            detail: "a commit began under this number and did not finish; what it wrote is kept".into(),
         }
     }
 
@@ -124,8 +125,8 @@ impl Finding {
         }
     }
 
-    /// The finding that a fault on the way from the pointer to the table is. `None` when it says nothing about the
-    /// store.
+    /// The finding for a fault met while loading a state. `None` when the fault says nothing about
+    /// the store.
     pub(crate) fn of(fault: &LoadError) -> Option<Self> {
         use FindingKind as K;
         let (name, missing, detail) = match fault {

@@ -1,4 +1,5 @@
-//! An open store: the newest state that was seen, and how the handle follows the pointer.
+//! An open store: the newest state that this handle has seen, and how the handle follows the
+//! pointer.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -22,7 +23,7 @@ use crate::storage::Storage;
 use crate::sync::thread::JoinHandle;
 use crate::sync::{Mutex, PoisonError, RwLock};
 
-/// Told how long a wait for the writer lock has lasted, says whether to go on.
+/// Decides whether to keep waiting for the writer lock, given how long the wait has lasted.
 pub(crate) type OnLockWait = dyn Fn(Duration) -> ControlFlow<()> + Send + Sync;
 
 /// How a handle behaves.
@@ -34,7 +35,7 @@ pub(crate) struct Options {
     pub(crate) validators: Validators,
     pub(crate) cancel: CancelFlag,
     pub(crate) allow_unsafe_filesystem: bool,
-    /// Whether checkpoints are written by a thread of their own.
+    /// Whether a thread of its own writes a checkpoint.
     pub(crate) checkpoint_thread: bool,
 }
 
@@ -72,9 +73,17 @@ impl Engine {
         options: Options,
         head: Head,
     ) -> Self {
-        let (poison, pins, checkpointer) = (Poison::default(), Pins::default(), Mutex::new(None));
-        let (recovery, head) = (Mutex::new(head.recovery.clone()), RwLock::new(Arc::new(head)));
-        Self { storage, dir, id, options, poison, pins, head, recovery, checkpointer }
+        Self {
+            storage,
+            dir,
+            id,
+            options,
+            poison: Poison::default(),
+            pins: Pins::default(),
+            recovery: Mutex::new(head.recovery.clone()),
+            head: RwLock::new(Arc::new(head)),
+            checkpointer: Mutex::new(None),
+        }
     }
 
     pub(crate) fn storage(&self) -> &dyn Storage {
@@ -97,18 +106,18 @@ impl Engine {
         &self.poison
     }
 
-    /// Holds the files of a generation, together with the other snapshots that this handle has of it. `None` where
-    /// nothing can be held.
+    /// Pins the files of a generation. Snapshots of one generation through this handle share a pin.
+    /// `None` where nothing can be pinned.
     pub(crate) fn pin(&self, generation: Generation) -> Result<Option<Arc<SharedPin>>> {
         self.pins.pin(self.storage(), generation)
     }
 
-    /// The newest state that this handle has seen, without looking at the disk.
+    /// The newest state that this handle has seen. Does not read the disk.
     pub(crate) fn known(&self) -> Arc<Head> {
         Arc::clone(&self.head.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Remembers a state, unless a newer one was remembered meanwhile by another thread.
+    /// Remembers a state, unless another thread has remembered a newer one meanwhile.
     pub(crate) fn remember(&self, head: Head) -> Arc<Head> {
         let head = Arc::new(head);
         let mut known = self.head.write().unwrap_or_else(PoisonError::into_inner);
@@ -133,7 +142,7 @@ impl Engine {
         committed
     }
 
-    /// Looks at the pointer and follows it if another writer has moved it. Never waits for a writer.
+    /// Reads the pointer and follows it if another writer has swapped it. Never waits for a writer.
     pub(crate) fn refresh(&self) -> Result<Arc<Head>> {
         let head = self.newest()?;
         let mut recovery = self.recovery.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,14 +153,14 @@ impl Engine {
         Ok(head)
     }
 
-    /// What the last look that found a state found damaged on the way to it.
+    /// What the last successful open or refresh found damaged.
     pub(crate) fn recovery(&self) -> Option<RecoveryReport> {
         self.recovery.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn newest(&self) -> Result<Arc<Head>> {
-        let in_place = self.storage.is_same_dir();
-        if !in_place.map_err(|error| Error::io(Operation::Read, self.dir.display().to_string(), error))? {
+        let cannot_read = |error| Error::io(Operation::Read, self.dir.display().to_string(), error);
+        if !self.storage.is_same_dir().map_err(cannot_read)? {
             return Err(ErrorRepr::DirectoryReplaced(self.dir.clone()).into());
         }
         let known = self.known();
@@ -170,7 +179,7 @@ impl Engine {
         }
     }
 
-    /// Fails when what was found is of another store.
+    /// Fails when the id is that of another store.
     fn check_id(&self, found: StoreId) -> Result<()> {
         if found == self.id {
             return Ok(());
@@ -178,7 +187,8 @@ impl Engine {
         Err(ErrorRepr::OtherStore { dir: self.dir.clone(), expected: self.id, found }.into())
     }
 
-    /// The generation that the pointer names, whether or not that can be read; `None` when the pointer cannot.
+    /// The generation that the pointer names, even if that generation cannot be read. `None` when
+    /// the pointer cannot be read.
     pub(crate) fn pointed_at(&self) -> Option<Generation> {
         read::pointer(self.storage()).ok().map(|pointer| pointer.head.generation)
     }
@@ -194,8 +204,8 @@ impl Engine {
         loaded().map_err(LoadError::into_error)
     }
 
-    /// The state that is served in place of one that cannot be read. It is not remembered: whoever mends the store
-    /// is to see it at once, and the newest intact state that was seen stays known.
+    /// The state to serve in place of one that cannot be read. The handle does not remember it: a
+    /// repair becomes visible at once, and the newest intact state stays known.
     fn recovered(&self, fault: LoadError) -> Result<Arc<Head>> {
         let (id, head) = recover::recover(self.storage(), &self.dir, fault)?;
         self.check_id(id)?;

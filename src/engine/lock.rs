@@ -1,4 +1,4 @@
-//! The writer lock: waiting for it, saying who has it, and the number that its next holder may use.
+//! The writer lock: waiting for it, noting who holds it, and the number of the next generation.
 
 use std::io;
 
@@ -15,26 +15,28 @@ use crate::time::Timestamp;
 
 /// The longest pause between two tries, in milliseconds.
 const PAUSE_MAX: u64 = 16;
-/// A note that skips more numbers than this is not believed.
+/// The most numbers that a note may skip. A note that skips more is ignored.
 const SKIP_MAX: u64 = 1_000_000;
 
-/// What a holder of the lock writes into the lock file. Nobody depends on it to be there, or to be right.
+/// What a holder of the lock writes into the lock file. Nothing relies on the note being there or
+/// being right.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct LockInfo {
     pid: u32,
     program: String,
     host: String,
     since: Timestamp,
-    /// Names that a crash of the machine left can be anywhere: they are looked for once after every start.
+    /// The start of the machine to which `known` belongs. A crash of the machine can leave files
+    /// under any number, so they are looked for once after every start.
     boot: Option<String>,
     #[serde(flatten)]
     known: Known,
 }
 
-/// What the holders since the start of the machine know.
+/// What the holders of the lock have learned since the machine started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 struct Known {
-    /// The lowest number that nobody has begun to use since then, once that is known.
+    /// The lowest number that no commit has begun to use since then, once that is known.
     next: Option<Generation>,
     /// The newest generation whose pointer is known to be durable.
     settled: Option<Generation>,
@@ -48,13 +50,13 @@ pub(crate) struct Writer {
 }
 
 impl Engine {
-    /// Waits for the writer lock, as long as the handle is willing to.
+    /// Waits for the writer lock, as long as the options of the handle allow.
     pub(crate) fn lock_writer(&self) -> Result<Writer> {
         lock_writer(self.storage(), self.options())
     }
 }
 
-/// Waits for the writer lock, as long as the options say.
+/// Waits for the writer lock, as long as the options allow.
 pub(crate) fn lock_writer(storage: &dyn Storage, options: &Options) -> Result<Writer> {
     let system = storage.system();
     let failed = |error| Error::io(Operation::Lock, Name::WriterLock.to_string(), error);
@@ -69,7 +71,8 @@ pub(crate) fn lock_writer(storage: &dyn Storage, options: &Options) -> Result<Wr
                 _ => Known::default(),
             };
             let writer = Writer { lock, known };
-            // For whoever waits meanwhile: without it they are told less, and nothing else.
+            // For the messages of those who wait meanwhile. Without the note they learn less,
+            // nothing more.
             let _ = writer.write_info(storage, known);
             return Ok(writer);
         }
@@ -93,11 +96,11 @@ fn holder(storage: &dyn Storage) -> Option<LockHolder> {
 }
 
 impl Writer {
-    /// The lowest number that was never seen on disk, given the head.
+    /// The lowest number that was never used, given the head.
     ///
-    /// While the machine runs, every writer leaves the number after its own in the note before it makes any name, and
-    /// takes the number by making the manifest's name first. What a crash of the machine or a failed commit left is found
-    /// by looking at every name, once after each start.
+    /// While the machine runs, every writer notes the number after its own before it creates any
+    /// file. It takes its number by creating the manifest first. Files that a crash of the machine
+    /// or a failed commit left are found by looking at every name, once after each start.
     pub(crate) fn next_number(&self, storage: &dyn Storage, head: Option<Generation>) -> Result<Generation> {
         let after_head = match head {
             None => Generation::FIRST,
@@ -113,27 +116,28 @@ impl Writer {
         Ok(failed.map(after).transpose()?.map_or(after_seen, |next| next.max(after_seen)))
     }
 
-    /// Notes down that `number` is being used.
+    /// Notes that `number` is in use.
     pub(crate) fn reserve(&self, storage: &dyn Storage, number: Generation) -> Result<()> {
         let next = number.next().ok_or_else(out_of_numbers)?;
         self.write_info(storage, Known { next: Some(next), ..self.known })
             .map_err(|error| Error::io(Operation::Write, Name::WriterLock.to_string(), error))
     }
 
-    /// Whether the pointer to this generation is known to be durable. Whoever swapped it in may have died, or met an
-    /// error, before it was.
+    /// Whether the pointer to this generation is known to be durable. Its writer may have died or
+    /// failed between the swap and the fsync.
     pub(crate) fn is_head_synced(&self, head: Generation) -> bool {
         self.known.settled == Some(head)
     }
 
-    /// Notes down that the pointer to the head is durable. Without the note it is only made so once more.
+    /// Notes that the pointer to the head is durable. Without the note, the next writer only fsyncs
+    /// it once more.
     ///
-    /// Which number is free is left as it was noted: the head says nothing of the names above it.
+    /// The next number stays as it was noted: the head says nothing about files above it.
     pub(crate) fn note_head_synced(&self, storage: &dyn Storage, head: Generation) {
         let _ = self.write_info(storage, Known { settled: Some(head), ..self.known });
     }
 
-    /// Notes down that the generation of a number that was taken is durable.
+    /// Notes that the generation with this number is durable.
     pub(crate) fn note_published(&self, storage: &dyn Storage, number: Generation) {
         let known = Known { next: number.next(), settled: Some(number) };
         let _ = self.write_info(storage, known);
@@ -156,12 +160,13 @@ fn highest(storage: &dyn Storage) -> Result<Option<Generation>> {
     Ok(highest)
 }
 
-/// Whether somebody may have begun to use a number, where all others say that `free` is the next one.
+/// Whether a number is plausible, given that everything else says `free` is the next one.
 fn is_believed(number: Generation, free: Generation) -> bool {
     number.get() <= free.get().saturating_add(SKIP_MAX)
 }
 
-/// The highest number of a failed commit of which nothing else is left. Names that say no more than the head are removed.
+/// The highest number of a failed commit that left nothing but its `locks/used-` file. Removes
+/// those files at or below the head, which say no more than the head does.
 fn highest_failed(
     storage: &dyn Storage,
     head: Option<Generation>,

@@ -1,15 +1,18 @@
-//! The protocol: how a store is opened, read, changed and recovered, in terms of [`Storage`](crate::storage::Storage).
+//! The protocol: how a store is opened, read, changed and recovered, on top of
+//! [`Storage`](crate::storage::Storage).
 //!
 //! Each module imports only modules of earlier lines:
 //!
-//! 1. `poison`, `pins`, `backoff`, `table`, `validate`, `content`: in memory, and the bytes of files
+//! 1. `poison`, `pins`, `backoff`, `table`, `validate`, `content`: in memory, and the bytes of
+//!    files
 //! 2. `read`, `finding`, `head`: one checked document, what is wrong with one, one committed state
-//! 3. `chain`, `replay`, `resolve`: back along the parents, the table at a generation, what a revision names
+//! 3. `chain`, `replay`, `resolve`: back along the parents, the table at a generation, what a
+//!    revision names
 //! 4. `recover`, `handle`, `versions`: the state to serve when something is damaged, the open store
 //! 5. `lock`, `changeset`, `conflict`, `checkpoint`, `publish`, `commit`: a new generation
 //! 6. `open`, `create`
 //!
-//! Within a line the order is that of the line.
+//! Within a line, a module imports only modules to its left.
 
 pub(crate) mod backoff;
 pub(crate) mod chain;

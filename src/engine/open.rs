@@ -1,4 +1,4 @@
-//! Opening what is there.
+//! Opening a store that is there.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub(crate) fn open_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<E
 
 /// What a tree without a pointer is.
 pub(super) enum NotAStore {
-    /// A store whose making was interrupted: nothing was ever committed in it.
+    /// A store whose creation was interrupted. Nothing was ever committed in it.
     Unfinished,
     /// Something else.
     Foreign,
@@ -62,13 +62,13 @@ pub(super) enum NotAStore {
     Damaged,
 }
 
-/// Tells a store that was never finished from one that lost its pointer: only the latter holds files, checkpoints,
-/// or a manifest that is not a first, empty one.
+/// Distinguishes an unfinished store from one that lost its pointer. Only the latter holds files,
+/// checkpoints, or a manifest other than a first, empty one.
 pub(super) fn classify(storage: &dyn Storage, dir: &Path) -> Result<NotAStore> {
     let list = |directory: &str| {
         storage.scan(directory).map_err(|error| Error::io(Operation::List, directory, error))
     };
-    // The pointer too: another process may have swapped it in since it was found missing.
+    // The pointer counts too: another process may have swapped it in since it was found missing.
     let is_ours = |name: &str| {
         DIRECTORIES.contains(&name)
             || [Name::Pointer, Name::NextPointer].iter().any(|ours| ours.to_string() == name)
@@ -76,7 +76,8 @@ pub(super) fn classify(storage: &dyn Storage, dir: &Path) -> Result<NotAStore> {
     let manifests: Vec<_> =
         list(MANIFESTS)?.into_iter().filter_map(|found| found.name?.generation()).collect();
     let holds_files = !list(DATA)?.is_empty() || !list(CHECKPOINTS)?.is_empty();
-    // Last: another process may be making the store just now, and what it has made by then is under one of these.
+    // Listed last: another process may be creating the store now, and all it has created is under
+    // one of these names.
     let names =
         storage.list_root().map_err(|error| Error::io(Operation::List, dir.display().to_string(), error))?;
     if holds_files {

@@ -1,4 +1,4 @@
-//! The pins of one handle: snapshots of the same generation share one.
+//! The pins of one handle. Snapshots of the same generation share one pin.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -10,16 +10,17 @@ use crate::sync::{Mutex, PoisonError};
 
 type Held = BTreeMap<Generation, Weak<SharedPin>>;
 
-/// What a handle holds now. It has an entry for each generation that a snapshot holds, and no others.
+/// The pins that a handle holds now: one entry for each generation that a snapshot holds, and no
+/// others.
 #[derive(Debug, Default)]
 pub(crate) struct Pins {
     held: Arc<Mutex<Held>>,
 }
 
-/// One pin, for all snapshots of a generation through one handle. The last of them to be dropped drops it.
+/// One pin for all snapshots of a generation through one handle. The last snapshot to go drops it.
 #[derive(Debug)]
 pub(crate) struct SharedPin {
-    /// Dropped after the entry is gone, see [`Drop`].
+    /// Dropped after the entry is removed, see [`Drop`].
     _pin: Box<dyn Pin>,
     generation: Generation,
     held: Arc<Mutex<Held>>,
@@ -32,7 +33,7 @@ impl Pins {
         storage: &dyn Storage,
         generation: Generation,
     ) -> Result<Option<Arc<SharedPin>>> {
-        // Locked until the pin is there, so that threads that come together take one.
+        // Locked until the pin is there, so that concurrent threads share one pin.
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pin) = held.get(&generation).and_then(Weak::upgrade) {
             return Ok(Some(pin));
@@ -50,7 +51,7 @@ impl Pins {
 
 #[cfg(test)]
 impl Pins {
-    /// The number of generations that are remembered.
+    /// The number of generations with an entry.
     pub(crate) fn len(&self) -> usize {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
@@ -59,7 +60,7 @@ impl Pins {
 impl Drop for SharedPin {
     fn drop(&mut self) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        // A snapshot that was taken meanwhile may have put its own there.
+        // A new snapshot may have put its own pin there meanwhile.
         if held.get(&self.generation).is_some_and(|pin| pin.strong_count() == 0) {
             held.remove(&self.generation);
         }

@@ -1,16 +1,16 @@
-//! What a handle remembers of a commit whose outcome nobody knows.
+//! Poisoning: a handle remembers a commit whose outcome is unknown.
 
 use crate::error::{ErrorRepr, Result};
 use crate::revision::Generation;
 use crate::sync::OnceLock;
 
-/// Set once, when something failed after the pointer may have been swapped; never cleared. Shared by all clones of
-/// a handle.
+/// Set once, when something fails after the pointer may have been swapped. Never cleared. All
+/// clones of a handle share it.
 #[derive(Debug, Default)]
 pub(crate) struct Poison(OnceLock<Generation>);
 
 impl Poison {
-    /// From now on nothing can be committed through this handle.
+    /// Poisons the handle: from now on it commits nothing.
     pub(crate) fn set(&self, generation: Generation) {
         let _ = self.0.set(generation);
     }

@@ -1,4 +1,5 @@
-//! The commit protocol: every barrier is in [`commit_batch`]. `docs/durability.md` says why each is there.
+//! The commit protocol. [`commit_batch`] holds every barrier; `docs/durability.md` says why each is
+//! there.
 
 use std::io;
 
@@ -19,24 +20,25 @@ use crate::hash::{Blake3, StoreId};
 use crate::revision::Generation;
 use crate::storage::{Storage, WriteBatch};
 
-/// The most numbers that one commit finds taken before it gives up.
+/// How many taken numbers one commit skips before it gives up.
 const NUMBERS_MAX: u32 = 10_000;
 
-/// How far an attempt came before it failed.
+/// How far an attempt got before it failed.
 enum PublishError {
-    /// A name of this number is taken: another number will do.
+    /// A file with this number exists already. Another number will do.
     Taken,
-    /// Nothing is visible, and what was written has been removed.
+    /// Nothing is visible, and what was written was removed.
     Before(Error),
-    /// The pointer may have been swapped, durably or not: nothing may be deleted.
+    /// The pointer may have been swapped, durably or not. Nothing may be deleted.
     After { step: &'static str, source: io::Error },
 }
 
-/// Makes `draft` the next generation after `head`, or the first generation of the store `id`.
+/// Publishes `change_set` as the next generation after `head`, or as the first generation of the
+/// store `id`. The generation is durable when this returns.
 ///
 /// # Errors
-/// Of kind `CommitOutcomeUnknown` once the pointer may have been swapped: a handle is to be poisoned then. Otherwise
-/// nothing was committed.
+/// `CommitOutcomeUnknown` once the pointer may have been swapped: the caller then poisons the
+/// handle. After every other error nothing was committed.
 pub(crate) fn publish(
     storage: &dyn Storage,
     options: &Options,
@@ -63,16 +65,13 @@ pub(crate) fn publish(
         match attempt {
             Ok(()) => {
                 writer.note_published(storage, number);
-                let cost = head.map_or(0, |head| head.cost) + cost(manifest.changes.len());
-                let checkpoint = head.and_then(|head| head.checkpoint);
-                let (time, message) = (manifest.time, manifest.message);
                 return Ok(Head {
                     link,
-                    time,
-                    message,
+                    time: manifest.time,
+                    message: manifest.message,
                     table,
-                    cost,
-                    checkpoint,
+                    cost: head.map_or(0, |head| head.cost) + cost(manifest.changes.len()),
+                    checkpoint: head.and_then(|head| head.checkpoint),
                     pointer_extra: pointer.extra,
                     recovery: None,
                 });
@@ -84,13 +83,14 @@ pub(crate) fn publish(
     Err(taken(number))
 }
 
-/// Makes the pointer to the head durable, so that what it names may be acknowledged and built on.
+/// Makes the pointer to the head durable, so that a commit may report the head as there and build
+/// on it.
 ///
-/// The pointer is written and swapped in once more. Only under the writer lock, as an older pointer must never replace
-/// a newer one.
+/// This writes the same pointer and swaps it in once more. It needs the writer lock: an older
+/// pointer must never replace a newer one.
 ///
 /// # Errors
-/// As [`publish`].
+/// Those of [`publish`]; `Corrupt` when the pointer no longer names the head.
 pub(crate) fn sync_head(storage: &dyn Storage, options: &Options, _: &Writer, head: &Head) -> Result<()> {
     let pointer = read::pointer(storage).map_err(LoadError::into_error)?;
     if pointer.head != head.link {
@@ -111,7 +111,15 @@ impl PublishError {
     }
 }
 
-/// Writes with `write`, and then replaces the pointer to `expected` with `pointer`. Every barrier is here.
+/// One commit: runs `write`, then replaces the pointer to `expected` with `pointer`. Every barrier
+/// is here.
+///
+/// 1. `write` writes the manifest, whose name takes the number, and the files. The next pointer is
+///    staged.
+/// 2. Barrier 1 makes all of that durable. Up to here, a failure or a cancellation removes what was
+///    written.
+/// 3. The swap makes the next pointer the pointer. From here on nothing is deleted.
+/// 4. Barrier 2 makes the swap durable. The commit is acknowledged only after it.
 fn commit_batch(
     storage: &dyn Storage,
     options: &Options,
@@ -120,7 +128,7 @@ fn commit_batch(
     write: impl FnOnce(&mut dyn WriteBatch) -> Result<(), PublishError>,
 ) -> Result<(), PublishError> {
     let mut batch = storage.begin_batch().map_err(|error| not_written(Operation::BeginWrite, error))?;
-    // Barrier 1: everything that the pointer will lead to, and what the swap needs of the pointer, is durable.
+    // Barrier 1: what the pointer will lead to is durable, and so is what the swap needs.
     let written = write(&mut *batch)
         .and_then(|()| stage_pointer(&mut *batch, pointer))
         .and_then(|bytes| batch.sync().map(|()| bytes).map_err(|error| not_written(Operation::Sync, error)))
@@ -128,12 +136,12 @@ fn commit_batch(
     let bytes = match written {
         Ok(bytes) => bytes,
         Err(failure) => {
-            // A number that is taken shows by the name that takes it.
+            // A taken number is marked by the file that takes it, so it needs no mark of its own.
             batch.discard(!matches!(failure, PublishError::Taken));
             return Err(failure);
         }
     };
-    // From here on nothing is deleted: what follows may have happened although it reports a failure.
+    // From here on nothing is deleted: a step may take effect although it reports a failure.
     storage
         .swap_pointer(expected, &bytes)
         .map_err(|source| PublishError::After { step: "the rename of the pointer", source })?;
@@ -143,7 +151,8 @@ fn commit_batch(
         .map_err(|source| PublishError::After { step: "the fsync after the rename of the pointer", source })
 }
 
-/// Writes everything that a generation consists of. The manifest comes first: its name takes the number.
+/// Writes everything that a generation consists of. The manifest comes first: its name takes the
+/// number.
 fn write(
     batch: &mut dyn WriteBatch,
     generation: Generation,
@@ -164,7 +173,7 @@ fn write(
     Ok(())
 }
 
-/// Adds to the batch what the swap of the pointer needs. Gives the bytes of the pointer.
+/// Adds to the batch what the swap of the pointer needs. Returns the bytes of the pointer.
 fn stage_pointer(batch: &mut dyn WriteBatch, pointer: &Pointer) -> Result<Vec<u8>, PublishError> {
     let bytes = pointer.encode().map_err(|error| PublishError::Before(unwritable(&error)))?;
     if Pointer::decode(&bytes).as_ref() != Ok(pointer) {
@@ -201,7 +210,7 @@ fn unwritable(error: &FormatError) -> Error {
     ErrorRepr::Limit { what: "this commit".into(), rule }.into()
 }
 
-/// The bytes of a manifest, once they are known to read back as what they were made from.
+/// The bytes of a manifest. They were read back and give the same manifest.
 fn encode(manifest: &Manifest) -> Result<Vec<u8>> {
     manifest.check().map_err(|error| unwritable(&error))?;
     let bytes = manifest.encode().map_err(|error| unwritable(&error))?;
@@ -212,7 +221,7 @@ fn encode(manifest: &Manifest) -> Result<Vec<u8>> {
     }
 }
 
-/// The manifest and the table of a generation under a number.
+/// The manifest of a generation with this number, and its table.
 fn manifest_of(
     change_set: &ChangeSet,
     generation: Generation,
@@ -222,7 +231,7 @@ fn manifest_of(
 ) -> Result<(Manifest, Table)> {
     let changes = change_set.changes(generation);
     let table = head.map_or_else(Table::default, |head| head.table.clone()).check(&changes)?;
-    // A clock that went backwards must not make a generation look older than the one before it.
+    // The clock may have gone backwards, but no generation may look older than its parent.
     let now = storage.system().now();
     let manifest = Manifest {
         store,

@@ -1,4 +1,4 @@
-//! One document read and checked: the pointer, a manifest, a checkpoint.
+//! Reading and checking one document: the pointer, a manifest, a checkpoint.
 
 use std::io::{self, BufReader, Read};
 
@@ -16,16 +16,16 @@ use crate::path::StorePath;
 use crate::revision::Generation;
 use crate::storage::Storage;
 
-/// One step of opening that found something else than it should.
+/// Why a document could not be loaded.
 #[derive(Debug)]
 pub(crate) enum LoadError {
-    /// The thing is not there.
+    /// The file is missing.
     Missing(Name),
-    /// The thing is there, and its bytes are not what was written.
+    /// The file is there, but its bytes are not as they were written.
     Damaged { name: Name, why: FormatError },
-    /// The hash of the manifest is not the one that the chain gives it.
+    /// The manifest has another hash than the chain gives it.
     OtherHash { generation: Generation, expected: Blake3, found: Blake3 },
-    /// The system could not do it now, or it is of no use to look further.
+    /// The system could not read now, or looking further makes no sense.
     Fatal(Error),
 }
 
@@ -36,7 +36,7 @@ impl From<Error> for LoadError {
 }
 
 impl LoadError {
-    /// The generation whose manifest it is about.
+    /// The generation whose manifest is at fault.
     pub(crate) fn generation(&self) -> Option<Generation> {
         match self {
             Self::Missing(name) | Self::Damaged { name, .. } => name.generation(),
@@ -45,7 +45,7 @@ impl LoadError {
         }
     }
 
-    /// Whether it is the pointer that is at fault.
+    /// Whether the pointer is at fault.
     pub(crate) const fn is_of_pointer(&self) -> bool {
         matches!(self, Self::Missing(Name::Pointer) | Self::Damaged { name: Name::Pointer, .. })
     }
@@ -75,7 +75,7 @@ impl LoadError {
     }
 }
 
-/// Sorts what the system said about reading `name` into missing, damaged and fatal.
+/// Sorts an error of reading `name` into missing, damaged and fatal.
 fn unreadable(name: &Name, error: io::Error) -> LoadError {
     if error.kind() == io::ErrorKind::NotFound {
         LoadError::Missing(name.clone())
@@ -89,7 +89,7 @@ fn unreadable(name: &Name, error: io::Error) -> LoadError {
     }
 }
 
-/// Reads a whole thing of bounded size.
+/// Reads a whole file of bounded size.
 fn read_all(storage: &dyn Storage, name: &Name, limit: u64) -> Result<Vec<u8>, LoadError> {
     let (found, bytes) =
         twice(|| read_at_most(storage, name, limit)).map_err(|error| unreadable(name, error))?;
@@ -99,10 +99,11 @@ fn read_all(storage: &dyn Storage, name: &Name, limit: u64) -> Result<Vec<u8>, L
     Ok(bytes)
 }
 
-/// The length of a thing, and its bytes where that is within the limit.
+/// The length of a file, and its bytes if the length is within the limit.
 fn read_at_most(storage: &dyn Storage, name: &Name, limit: u64) -> io::Result<(u64, Vec<u8>)> {
     let file = storage.open(name)?;
-    let (found, mut bytes) = (file.length()?, Vec::new());
+    let found = file.length()?;
+    let mut bytes = Vec::new();
     if found > limit {
         return Ok((found, bytes));
     }
@@ -126,7 +127,8 @@ fn refuse(name: Name, why: FormatError) -> LoadError {
     }
 }
 
-/// Reads a manifest by its number and checks everything that it can be checked by alone. Gives its hash too.
+/// Reads a manifest by its number and checks all that can be checked without its chain. Returns its
+/// hash too.
 pub(crate) fn manifest_alone(
     storage: &dyn Storage,
     generation: Generation,
@@ -145,8 +147,11 @@ pub(crate) fn manifest_alone(
 pub(crate) fn manifest(storage: &dyn Storage, link: ManifestRef) -> Result<Manifest, LoadError> {
     let (found, manifest) = manifest_alone(storage, link.generation)?;
     if found != link {
-        let (expected, found) = (link.manifest, found.manifest);
-        return Err(LoadError::OtherHash { generation: link.generation, expected, found });
+        return Err(LoadError::OtherHash {
+            generation: link.generation,
+            expected: link.manifest,
+            found: found.manifest,
+        });
     }
     Ok(manifest)
 }
@@ -177,7 +182,7 @@ pub(crate) fn checkpoint(
     Ok(Some(table))
 }
 
-/// A manifest of another store does not belong into the chain of this one.
+/// Fails when the manifest belongs to another store.
 pub(crate) fn check_store(manifest: &Manifest, store: StoreId) -> Result<(), LoadError> {
     if manifest.store == store {
         return Ok(());
@@ -186,7 +191,7 @@ pub(crate) fn check_store(manifest: &Manifest, store: StoreId) -> Result<(), Loa
     Err(LoadError::Damaged { name: Name::Manifest(manifest.generation), why })
 }
 
-/// The entries that a manifest put, with whether it wrote their bytes itself.
+/// The entries that a manifest put, each with whether this generation wrote the bytes.
 pub(crate) fn puts(manifest: &Manifest) -> impl Iterator<Item = (&Entry, bool)> {
     manifest.changes.iter().filter_map(|change| match change {
         Change::Put(entry) => Some((entry, entry.generation == manifest.generation)),

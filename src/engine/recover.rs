@@ -1,5 +1,5 @@
-//! Opening a store whose pointer or newest manifest is damaged: choose the newest generation whose chain verifies,
-//! say so, and change nothing.
+//! Opening a store whose pointer or newest manifest is damaged. Chooses the newest generation whose
+//! chain verifies, reports it, and changes nothing.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -19,17 +19,18 @@ use crate::hash::StoreId;
 use crate::revision::Generation;
 use crate::storage::Storage;
 
-/// Chooses the generation to serve after `fault` was met on the way from the pointer to its table.
+/// Chooses the generation to serve after loading the newest state failed with `fault`.
 pub(crate) fn recover(storage: &dyn Storage, dir: &Path, fault: LoadError) -> Result<(StoreId, Head)> {
     let scanned = match twice(|| storage.scan(MANIFESTS)) {
         Err(error) if is_transient(&error) => return Err(Error::io(Operation::List, MANIFESTS, error)),
-        // Something else stands where the manifests should be, which is damage like any other: none is left.
+        // If something other than a directory stands there, no manifest is left. That is damage
+        // like any other.
         scanned => scanned.unwrap_or_default(),
     };
     let mut numbers: Vec<Generation> =
         scanned.iter().filter_map(|found| found.name.as_ref()?.generation()).collect();
     numbers.sort_unstable();
-    // A pointer that is damaged, or older than the history, says nothing.
+    // A damaged pointer, or one that is older than the history, says nothing.
     let pointer = read::pointer(storage).ok().filter(|_| !fault.is_of_pointer());
     let mut search = Search {
         storage,
@@ -39,7 +40,8 @@ pub(crate) fn recover(storage: &dyn Storage, dir: &Path, fault: LoadError) -> Re
         broken_at: None,
     };
     search.parents.extend(pointer.iter().flat_map(|pointer| [Some(pointer.head), pointer.parent]).flatten());
-    // Nothing above what an intact pointer names was ever committed, and between that and its parent there is nothing.
+    // With an intact pointer, nothing above its head was committed, and nothing between the head
+    // and its parent.
     let may_be = |number: &Generation| match &pointer {
         None => true,
         Some(pointer) if *number == pointer.head.generation => true,
@@ -67,17 +69,18 @@ struct Candidate {
 struct Search<'a> {
     storage: &'a dyn Storage,
     findings: Vec<Finding>,
-    /// What the pointer names, and what intact manifests name as their parents: a generation has a child only if it
-    /// was committed.
+    /// What the pointer names, and the parents of intact manifests: only a committed generation has
+    /// a child.
     parents: HashSet<ManifestRef>,
-    /// The newest whose chain verifies although its own files do not.
+    /// The newest generation whose chain verifies although its own files do not.
     second_best: Option<Candidate>,
-    /// Where the way back from a candidate ended. Whatever lies between the two ends there as well.
+    /// Where the chain of a candidate broke. The chain of every generation between the two breaks
+    /// there too.
     broken_at: Option<Generation>,
 }
 
 impl Search<'_> {
-    /// Looks at one generation, the newest first. Gives it back when it is the one to serve.
+    /// Looks at one generation; called newest first. Returns it if it is the one to serve.
     fn consider(&mut self, number: Generation) -> Result<Option<Candidate>> {
         if self.broken_at.is_some_and(|broken| number > broken) {
             return Ok(None);
@@ -90,7 +93,7 @@ impl Search<'_> {
                 return Ok(None);
             }
         };
-        // A number that was committed under one hash is not to be had under another.
+        // A number that was committed under one hash is refused under another.
         if let Some(known) = self.parents.iter().find(|known| known.generation == number && **known != link) {
             self.note(&LoadError::OtherHash {
                 generation: number,
@@ -105,7 +108,8 @@ impl Search<'_> {
             Err(LoadError::Fatal(error)) => return Err(error),
             Err(fault) => {
                 if let LoadError::OtherHash { generation, expected, .. } = fault {
-                    // What the chain refutes here is not to be taken when its turn comes.
+                    // The chain says which hash this number has, so another one is refused when its
+                    // turn comes.
                     self.parents.insert(ManifestRef { generation, manifest: expected });
                 }
                 self.note(&fault);
@@ -118,12 +122,12 @@ impl Search<'_> {
         if was_committed || self.is_whole(&candidate.manifest)? {
             return Ok(Some(candidate));
         }
-        // It may be a commit that was interrupted: its files did not all get to the disk.
+        // It may be an interrupted commit, some of whose files never reached the disk.
         self.second_best.get_or_insert(candidate);
         Ok(None)
     }
 
-    /// Whether every file that the generation wrote is what its manifest says.
+    /// Whether every file that the generation wrote is intact.
     fn is_whole(&self, manifest: &Manifest) -> Result<bool> {
         for (entry, _) in read::puts(manifest).filter(|(_, own)| *own) {
             match content::check(self.storage, entry) {

@@ -1,4 +1,4 @@
-//! The file table at a generation, made from the last checkpoint and the manifests since.
+//! The file table at a generation, replayed from the last checkpoint and the manifests since.
 
 use super::chain::{Chain, check_not_behind};
 use super::finding::{Finding, RecoveryReport};
@@ -14,24 +14,25 @@ use crate::hash::StoreId;
 use crate::revision::Generation;
 use crate::storage::Storage;
 
-/// What reading one manifest costs beside its changes, in units of one entry. Measured as 12 to 26 when it is in
-/// memory and 80 to some hundreds when each is a read from the disk: see `benches/README.md`.
+/// What reading one manifest costs besides its changes, in units of one table entry. Measured: 12
+/// to 26 when manifests are in memory, 80 to some hundreds when each is read from the disk. See
+/// `benches/README.md`.
 const MANIFEST_COST: u64 = 32;
-/// How many manifests are held in memory on the way back to a known state.
+/// The most manifests that are kept in memory on the way back to a known state.
 const LAG_MAX: usize = 1024;
 
-/// The cost of reading a manifest with so many changes, in units of one entry of a table.
+/// The cost of reading a manifest with this many changes, in units of one table entry.
 pub(crate) const fn cost(changes: usize) -> u64 {
     MANIFEST_COST + changes as u64
 }
 
-/// A table, what it cost to make, and what was found damaged on the way without being needed.
+/// A table, the cost of its replay, and the damaged checkpoints that the replay did without.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) table: Table,
-    /// The cost of reading the manifests since the last checkpoint, in units of one entry of a table.
+    /// The cost of reading the manifests since the last checkpoint, in units of one table entry.
     pub(crate) cost: u64,
-    /// The checkpoint that it was made from.
+    /// The checkpoint at which the replay began.
     pub(crate) checkpoint: Option<Generation>,
     pub(crate) damaged_checkpoints: Vec<LoadError>,
 }
@@ -56,11 +57,12 @@ impl Loaded {
     }
 }
 
-/// The state that an intact pointer leads to: its manifest, that the pointer is not an older copy of itself, and the
-/// table.
+/// Loads the state that an intact pointer leads to: the manifest and the table. Also checks that
+/// the pointer is not an older copy of itself.
 ///
-/// `is_ours` judges the store that the manifest belongs to. `known` is the newest state that the caller has read; the
-/// pointer leads to another one, and what lies below that is another history.
+/// `is_ours` judges the store to which the manifest belongs. `known` is the newest state that the
+/// caller has read. The pointer names another state; if that one is not above `known`, the history
+/// was replaced.
 pub(crate) fn head(
     storage: &dyn Storage,
     pointer: Pointer,
@@ -80,7 +82,7 @@ pub(crate) fn head(
     let manifest = found?;
     check_not_behind(storage, link)?;
     let loaded = match table(storage, link, &manifest, known) {
-        // A manifest on the way to the known state is damaged: a checkpoint above it will do.
+        // A manifest on the way to the known state is damaged. A checkpoint above it may do.
         Err(fault) if known.is_some() && !matches!(fault, LoadError::Fatal(_)) => {
             table(storage, link, &manifest, None)
         }
@@ -90,10 +92,10 @@ pub(crate) fn head(
     Ok((store, loaded.into_head(pointer, manifest)))
 }
 
-/// Makes the table at `link`, whose manifest has been read: back along the chain to a table that is known or to a
-/// checkpoint, then forward again.
+/// Replays the table at `link`, whose manifest is `head`: back along the chain to a known table or
+/// a checkpoint, then forward again.
 ///
-/// `known` is an earlier state that the caller has already, and that must be a part of the same history.
+/// `known` is an earlier state that the caller already has. It must be part of the same history.
 pub(crate) fn table(
     storage: &dyn Storage,
     link: ManifestRef,
@@ -108,7 +110,8 @@ pub(crate) fn table(
         if let Some(known) = known {
             if known.link == at {
                 loaded.table = known.table.clone();
-                (loaded.cost, loaded.checkpoint) = (known.cost, known.checkpoint);
+                loaded.cost = known.cost;
+                loaded.checkpoint = known.checkpoint;
                 break;
             }
             if at.generation <= known.link.generation {
@@ -119,10 +122,12 @@ pub(crate) fn table(
                 return table(storage, link, head, None);
             }
         }
-        // On the way to a known state no checkpoint is a short cut: that the state is on the way is to be seen.
+        // On the way to a known state no checkpoint is a short cut: the chain has to show that it
+        // leads there.
         match if known.is_some() { Ok(None) } else { read::checkpoint(storage, head.store, at) } {
             Ok(Some(found)) => {
-                (loaded.table, loaded.checkpoint) = (found, Some(at.generation));
+                loaded.table = found;
+                loaded.checkpoint = Some(at.generation);
                 break;
             }
             Ok(None) => {}

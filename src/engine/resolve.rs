@@ -9,7 +9,7 @@ use crate::hash::StoreId;
 use crate::revision::{Generation, Revision};
 use crate::storage::Storage;
 
-/// Finds the generation that a revision names, in the history of `head`.
+/// Finds the generation that a revision names in the history of `head`.
 pub(crate) fn find(
     storage: &dyn Storage,
     store: StoreId,
@@ -43,7 +43,7 @@ pub(crate) fn find(
         let (link, manifest) = match found {
             Ok(found) => found,
             Err(LoadError::Fatal(error)) => return Err(error),
-            // Counting steps across a gap would name another generation than was meant.
+            // Counting steps across a gap would find the wrong generation.
             Err(fault) if matches!(revision, Revision::Back(_)) => return Err(fault.into_error()),
             Err(fault) => {
                 broken = Some(fault);
@@ -57,7 +57,7 @@ pub(crate) fn find(
             Revision::Latest => true,
         };
         if is_it {
-            // A newer one that is not later may lie in the gap.
+            // The gap may hide a newer generation that matches too.
             return match (revision, broken) {
                 (Revision::At(_), Some(fault)) => Err(fault.into_error()),
                 _ => Ok(link),
@@ -81,10 +81,10 @@ pub(crate) fn find(
     }))
 }
 
-/// Says so when the number is that of a commit that was begun and never committed.
+/// Adds to `detail` if the number is that of an interrupted commit.
 fn with_interrupted(storage: &dyn Storage, wanted: Generation, detail: String) -> String {
     match storage.bytes(&Name::Manifest(wanted)) {
-        Ok(Some(_)) => format!("it is an interrupted commit, which was never committed; {detail}"),
+        Ok(Some(_)) => format!("it is an interrupted commit, which never became a generation; {detail}"),
         _ => detail,
     }
 }

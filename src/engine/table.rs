@@ -1,4 +1,4 @@
-//! The file table: which bytes are live under which path.
+//! The file table: which bytes are live at which path.
 
 use std::iter;
 use std::ops::Bound;
@@ -13,17 +13,18 @@ use crate::format::entry::Entry;
 use crate::format::manifest::Change;
 use crate::path::{StorePath, directories};
 
-/// How many entries a [`Listing`] reads at once.
+/// How many entries a [`Listing`] reads in one batch.
 const BATCH: usize = 256;
 
-/// A file table. A clone is cheap and shares everything with the original.
+/// A file table. A clone is cheap and shares its entries with the original.
 ///
-/// The key is the path with its case folded away, so that a path that differs from a live one only in case is found
-/// as quickly as the path itself.
+/// The key is the path with its case folded. So a path that differs from a live one only in case is
+/// found as quickly as the path itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     entries: OrdMap<Arc<str>, Entry>,
-    /// Those of them whose path is not their key, by path: without them, the order of the keys is that of the paths.
+    /// The entries whose path is not their key, by path. Without them, the order of the keys is the
+    /// order of the paths.
     cased: OrdMap<StorePath, Entry>,
     bytes: u64,
 }
@@ -39,12 +40,12 @@ impl Table {
         self.bytes
     }
 
-    /// What is live under exactly this path.
+    /// The live entry at exactly this path.
     pub(crate) fn get(&self, path: &StorePath) -> Option<&Entry> {
         self.entries.get(&path.key()).filter(|entry| entry.path == *path)
     }
 
-    /// Every entry, in no promised order.
+    /// Every entry, in no particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()
     }
@@ -54,7 +55,7 @@ impl Table {
         self.list_from(prefix, Bound::Included(prefix))
     }
 
-    /// The same, from a path on that begins with `prefix`.
+    /// Like [`list`](Self::list), but starts at `from`, a path that begins with `prefix`.
     fn list_from<'a>(
         &'a self,
         prefix: &'a str,
@@ -96,7 +97,7 @@ impl Table {
         Some(old)
     }
 
-    /// Puts an entry that was read from a checkpoint.
+    /// Adds an entry that was read from a checkpoint.
     pub(crate) fn load(&mut self, entry: Entry) -> Result<(), FormatError> {
         self.bytes = self.bytes.checked_add(entry.bytes).ok_or_else(too_long)?;
         match self.insert(entry) {
@@ -107,7 +108,8 @@ impl Table {
         }
     }
 
-    /// Applies the changes of one generation: removals first, as a put may take the place of what was removed.
+    /// Applies the changes of one generation. Removals come first, as a put may take the place of a
+    /// removed file.
     pub(crate) fn apply<'a>(
         &mut self,
         changes: impl Iterator<Item = &'a Change> + Clone,
@@ -116,7 +118,7 @@ impl Table {
             if let Change::Remove(path) = change {
                 match self.remove(path) {
                     Some(entry) if entry.path == *path => self.bytes -= entry.bytes,
-                    _ => return Err(FormatError::rule(format!("{path} is removed and was not there"))),
+                    _ => return Err(FormatError::rule(format!("{path} is removed but was not there"))),
                 }
             }
         }
@@ -136,13 +138,13 @@ impl Table {
         Ok(())
     }
 
-    /// Fails when a file stands where a directory is: no table that was committed by this program has that.
+    /// Fails when a file stands where a directory is. This program commits no such table.
     pub(crate) fn check_all_directories(&self) -> Result<(), Error> {
         self.iter().try_for_each(|entry| self.check_directories(&entry.path))
     }
 
-    /// Checks that these changes may be made to this table: nothing that is put may stand for a path that differs
-    /// only in case from a live one, be a directory of one, or have one as a directory.
+    /// Checks that these changes may be applied, and returns the table after them. A new path must
+    /// not differ from a live one only in case. Neither may be a directory of the other.
     pub(crate) fn check(&self, changes: &[Change]) -> Result<Self, Error> {
         let mut after = self.clone();
         for change in changes {
@@ -189,8 +191,8 @@ impl Table {
     }
 }
 
-/// The entries of a table whose path begins with a prefix, sorted by path. It borrows nothing, and reads the table in
-/// batches.
+/// The entries of a table whose path begins with a prefix, sorted by path. Borrows nothing, and
+/// reads the table in batches.
 #[derive(Clone, Debug)]
 pub(crate) struct Listing {
     table: Table,
@@ -318,7 +320,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(7);
         let mut table = Table::default();
         let mut expected = std::collections::BTreeSet::new();
-        // Puts, removes and changes of case, so that everything moves between the two maps.
+        // Puts, removals and changes of case, so that everything moves between the two maps.
         for _ in 0..8 * BATCH {
             let text: String = (0..4).map(|_| *random.choice(b"abcABC__").unwrap() as char).collect();
             let Ok(path) = StorePath::new(&text) else { continue };

@@ -1,4 +1,4 @@
-//! What an application demands of its files before they are committed.
+//! What an application requires of its files before they are committed.
 
 use std::fmt;
 use std::io::Read;
@@ -11,13 +11,14 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use crate::error::{Error, ErrorRepr, Result};
 use crate::path::StorePath;
 
-/// What a [`Validator`] says of content that it refuses. `?` turns every error into it, and `into()` every text.
+/// Why a [`Validator`] refuses content. `?` converts every error into it, and `into()` every text.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Judges the content of a file before it is committed, and of an older version before it is served in place of a
-/// damaged one.
+/// Checks the content of a file before it is committed, and of an older version before it is served
+/// in place of a damaged one.
 ///
-/// Any closure of this shape is one, with the types of its arguments written out. See also [`json`] and [`json_as`].
+/// Any closure of this shape is a validator, if the types of its arguments are written out. See
+/// also [`json`] and [`json_as`].
 ///
 /// ```
 /// use std::io::Read;
@@ -36,12 +37,14 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// # }
 /// ```
 ///
-/// Validators belong to a handle, not to the store: the command has none, and another program has its own.
+/// Validators belong to a handle, not to the store. The command has none, and another program has
+/// its own.
 pub trait Validator: Send + Sync {
-    /// Reads as much of the content as it needs.
+    /// Checks the content of the file at `path`. Reads as much of it as the check needs.
     ///
     /// # Errors
-    /// What is wrong, as a clause for a person. It becomes the [source](std::error::Error::source) of the commit's error.
+    /// Why the content is refused, as a clause for a person. It becomes the
+    /// [source](std::error::Error::source) of the error of the commit.
     fn validate(&self, path: &StorePath, content: &mut dyn Read) -> Result<(), BoxError>;
 }
 
@@ -57,7 +60,7 @@ pub fn json() -> impl Validator {
     json_as::<IgnoredAny>()
 }
 
-/// Accepts JSON that `T` can be read from.
+/// Accepts JSON from which `T` can be deserialized.
 #[must_use]
 pub fn json_as<T: DeserializeOwned + 'static>() -> impl Validator {
     JsonAs::<T>(PhantomData)
@@ -72,7 +75,7 @@ impl<T: DeserializeOwned> Validator for JsonAs<T> {
     }
 }
 
-/// The validators of a handle, each for the paths that a glob matches.
+/// The validators of a handle, each with the glob of its paths.
 #[derive(Clone, Default)]
 pub(crate) struct Validators(Vec<(GlobMatcher, Arc<dyn Validator>)>);
 
@@ -88,12 +91,12 @@ impl Validators {
         Ok(())
     }
 
-    /// Whether any validator wants to see this path.
+    /// Whether any validator concerns this path.
     pub(crate) fn concern(&self, path: &StorePath) -> bool {
         self.0.iter().any(|(glob, _)| glob.is_match(path.as_str()))
     }
 
-    /// Shows the content to every validator that the path concerns. `open` is called once for each.
+    /// Runs every validator that concerns the path. Calls `open` once for each.
     pub(crate) fn check(
         &self,
         path: &StorePath,
@@ -109,7 +112,7 @@ impl Validators {
     }
 }
 
-/// Reads a glob in which `*` stays within one part of a path and `**` does not.
+/// Compiles a glob in which `*` stays within one part of a path and `**` crosses parts.
 pub(crate) fn compile(glob: &str) -> Result<Glob> {
     GlobBuilder::new(glob).literal_separator(true).build().map_err(|error| {
         ErrorRepr::BadPattern { pattern: glob.to_owned(), detail: error.kind().to_string() }.into()

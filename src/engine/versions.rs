@@ -1,4 +1,4 @@
-//! Other versions of a file, for when one is damaged.
+//! Other versions of a file, to offer when one is damaged.
 
 use super::chain::Chain;
 use super::content::{self, Check, ReadError};
@@ -10,8 +10,8 @@ use crate::format::pointer::ManifestRef;
 use crate::revision::Generation;
 
 impl Engine {
-    /// The public error for content of `entry` that could not be delivered, seen from the generation at `from`. A
-    /// later version is as good as an earlier one.
+    /// The public error for content of `entry` that could not be delivered. Names an intact
+    /// version, looked for from the known head backwards and then from the generation at `from`.
     pub(crate) fn failed(&self, entry: &Entry, from: ManifestRef, failed: ReadError) -> Error {
         let damage = match failed {
             ReadError::Sink(error) => {
@@ -38,8 +38,8 @@ impl Engine {
         .into()
     }
 
-    /// The versions of a path other than `entry` itself, from the generation at `from` backwards, each with a
-    /// generation in which it is live. Damage in the history is passed over.
+    /// The versions of a path other than `entry`, from the generation at `from` backwards, each
+    /// with the generation that put it. Skips damage in the history.
     pub(crate) fn versions<'a>(
         &'a self,
         entry: &'a Entry,

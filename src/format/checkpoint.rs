@@ -1,6 +1,7 @@
-//! A checkpoint: the whole file table at one generation, as sorted lines of JSON.
+//! A checkpoint: the whole file table at one generation, in sorted lines of JSON.
 //!
-//! It is derived from manifests and can be made again at any time, so a damaged one costs time and never data.
+//! It is derived from manifests and can be written again at any time. So a damaged checkpoint costs
+//! time, never data.
 
 use std::io::{self, BufRead, Read as _, Write};
 
@@ -13,10 +14,10 @@ use crate::hash::{Blake3, StoreId};
 use crate::path::PATH_MAX;
 use crate::revision::Generation;
 
-/// The longest line that is read, in bytes: two paths of which every byte is escaped, and the numbers.
+/// The longest line that is read, in bytes: two paths with every byte escaped, and the numbers.
 const LINE_MAX: u64 = 2 * 6 * PATH_MAX as u64 + 1024;
 
-/// The first line: which table this is.
+/// The first line: whose table this is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Header {
     format: u64,
@@ -27,7 +28,7 @@ pub(crate) struct Header {
     pub(crate) bytes: u64,
 }
 
-/// The header stands under this key, which sorts before that of every entry.
+/// The first line holds the header under this key, which sorts before the first key of every entry.
 #[derive(Serialize, Deserialize)]
 struct HeaderLine<T> {
     checkpoint: T,
@@ -39,7 +40,7 @@ impl Header {
         Self { format: FORMAT, store, generation: link.generation, manifest: link.manifest, files, bytes }
     }
 
-    /// The generation and manifest whose table this is.
+    /// The generation whose table this is, and its manifest.
     pub(crate) const fn link(&self) -> ManifestRef {
         ManifestRef { generation: self.generation, manifest: self.manifest }
     }
@@ -76,22 +77,26 @@ pub(crate) fn write<'a>(
     Ok(())
 }
 
-/// Lines are sorted by their bytes, as `LC_ALL=C sort` does, where the quote that ends a path counts: so `a b`
-/// comes before `a`, and `look` and binary search work.
+/// Lines are sorted by their bytes, as `LC_ALL=C sort` does, so `look` and binary search work. The
+/// quote that ends a path counts: `a b` comes before `a`.
 fn line_order(one: &str, two: &str) -> std::cmp::Ordering {
     one.bytes().chain([b'"']).cmp(two.bytes().chain([b'"']))
 }
 
-/// Reads a checkpoint and hands each entry to `take`; nothing of it counts until this returns `Ok`.
+/// Reads a checkpoint and passes each entry to `take`. The entries are valid only once this returns
+/// `Ok`.
 pub(crate) fn read(
     input: impl BufRead,
     mut take: impl FnMut(Entry) -> Result<(), FormatError>,
 ) -> Result<Header, ReadError> {
     let mut lines = Lines { input, crc: crc32fast::Hasher::new(), line: Vec::new() };
     let header = lines.next()?.ok_or(FormatError::NoChecksum).and_then(read_header)?;
-    let (mut files, mut bytes, mut last) = (0, 0_u64, None::<Entry>);
+    let mut files = 0;
+    let mut bytes = 0_u64;
+    let mut last = None::<Entry>;
     while let Some(text) = lines.next()? {
-        // That no unknown key stands twice is not worth the time here; of the known ones serde sees to it.
+        // serde refuses a known key that occurs twice. Checking the unknown keys too is not worth
+        // the time.
         let entry: Entry =
             serde_json::from_str(text).map_err(|error| FormatError::Json(error.to_string()))?;
         entry.check()?;
@@ -99,12 +104,12 @@ pub(crate) fn read(
             return Err(FormatError::rule(format!("{} was written after this checkpoint", entry.path)).into());
         }
         if last.is_some_and(|last| line_order(last.path.as_str(), entry.path.as_str()).is_ge()) {
-            return Err(FormatError::rule(format!("{} is not in its place in the order", entry.path)).into());
+            return Err(FormatError::rule(format!("{} is out of order", entry.path)).into());
         }
         files += 1;
         bytes = bytes
             .checked_add(entry.bytes)
-            .ok_or_else(|| FormatError::rule("the lengths add up to too much"))?;
+            .ok_or_else(|| FormatError::rule("the lengths of the files add up to more than 2^64 bytes"))?;
         last = Some(entry.clone());
         take(entry)?;
         if files > header.files {
@@ -139,7 +144,7 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The next line, or `None` after a right checksum line at the very end.
+    /// The next line, or `None` after a correct checksum line at the very end.
     fn next(&mut self) -> Result<Option<&str>, ReadError> {
         self.line.clear();
         (&mut self.input).take(LINE_MAX).read_until(b'\n', &mut self.line)?;

@@ -1,13 +1,14 @@
-//! The checksum line that ends the pointer, every manifest and every checkpoint.
+//! The checksum line: the last line of the pointer, of every manifest and of every checkpoint.
 //!
-//! It is a line of JSON, so that `jq` reads the whole file, and it sorts after every line of a checkpoint:
-//! `{"sum":"crc32:1a2b3c4d"}`. The CRC-32 (IEEE 802.3, as in zlib) covers every byte before that line.
+//! It is a line of JSON, so that `jq` reads the whole file, and it sorts after every line of a
+//! checkpoint: `{"sum":"crc32:1a2b3c4d"}`. The CRC-32 (IEEE 802.3, as in zlib) covers every byte
+//! before that line.
 
 use super::FormatError;
 
 const BEFORE: &[u8] = b"{\"sum\":\"crc32:";
 const AFTER: &[u8] = b"\"}\n";
-/// The length of the line with its line feed.
+/// The length of the line with its line feed, in bytes.
 pub(crate) const LINE: usize = BEFORE.len() + 8 + AFTER.len();
 
 /// The checksum line for bytes with this CRC-32.
@@ -15,7 +16,8 @@ pub(crate) fn line(crc: u32) -> String {
     format!("{{\"sum\":\"crc32:{crc:08x}\"}}\n")
 }
 
-/// The CRC-32 that a checksum line states, if it is one to the letter.
+/// The CRC-32 that a checksum line states. `None` unless the line is exactly one that [`line`]
+/// gives.
 pub(crate) fn parse(line: &[u8]) -> Option<u32> {
     let digits = line.strip_prefix(BEFORE)?.strip_suffix(AFTER)?;
     if digits.len() != 8 || !digits.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
@@ -26,13 +28,13 @@ pub(crate) fn parse(line: &[u8]) -> Option<u32> {
 
 /// Appends the checksum line to a body that ends in a line feed.
 pub(crate) fn seal(mut body: Vec<u8>) -> Vec<u8> {
-    debug_assert_eq!(body.last(), Some(&b'\n'), "a body is whole lines");
+    debug_assert_eq!(body.last(), Some(&b'\n'), "a body consists of whole lines");
     let crc = crc32fast::hash(&body);
     body.extend_from_slice(line(crc).as_bytes());
     body
 }
 
-/// The body of sealed bytes, once its checksum has been found right.
+/// The body of sealed bytes. Its checksum is correct.
 pub(crate) fn unseal(bytes: &[u8]) -> Result<&str, FormatError> {
     if bytes.is_empty() {
         return Err(FormatError::Empty);
@@ -47,7 +49,7 @@ pub(crate) fn unseal(bytes: &[u8]) -> Result<&str, FormatError> {
     std::str::from_utf8(body).map_err(|_| FormatError::NotUtf8)
 }
 
-/// Fails when a stated checksum is not the one that the bytes give.
+/// Fails when the stated checksum differs from that of the bytes.
 pub(crate) fn compare(expected: u32, found: u32) -> Result<(), FormatError> {
     if expected == found {
         return Ok(());

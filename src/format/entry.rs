@@ -1,4 +1,4 @@
-//! What the file table knows of one file.
+//! What the file table knows about one file.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,13 +7,13 @@ use crate::hash::Blake3;
 use crate::path::StorePath;
 use crate::revision::Generation;
 
-/// The longest file, in bytes: what a signed 64-bit offset can reach.
+/// The longest file, in bytes: as far as a signed 64-bit offset reaches.
 pub(crate) const FILE_MAX: u64 = i64::MAX.unsigned_abs();
 
 /// The most files in one store.
 pub(crate) const FILES_MAX: u64 = 10_000_000;
 
-/// One line of the file table: a path and the bytes that are live under it.
+/// One line of the file table: a path and the bytes that are live at it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Entry {
     /// The logical path.
@@ -24,13 +24,13 @@ pub(crate) struct Entry {
     pub(crate) bytes: u64,
     /// The hash of the bytes.
     pub(crate) blake3: Blake3,
-    /// The path under which the bytes were written, where a rename made that another one.
+    /// The path at which the bytes were written, if a rename changed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) stored_as: Option<StorePath>,
 }
 
 impl Entry {
-    /// The path under which the bytes lie in `data/`.
+    /// The path of the bytes in `data/`.
     pub(crate) fn stored_path(&self) -> &StorePath {
         self.stored_as.as_ref().unwrap_or(&self.path)
     }
@@ -40,13 +40,13 @@ impl Entry {
         self.generation == other.generation && self.stored_path() == other.stored_path()
     }
 
-    /// The same bytes under another path.
+    /// The same bytes at another path.
     pub(crate) fn renamed(&self, path: StorePath) -> Self {
         let stored_as = Some(self.stored_path()).filter(|stored| **stored != path).cloned();
         Self { path, stored_as, ..self.clone() }
     }
 
-    /// Checks what the types leave open.
+    /// Checks the rules that the types do not enforce.
     pub(crate) fn check(&self) -> Result<(), FormatError> {
         if self.bytes > FILE_MAX {
             return Err(FormatError::rule(format!(

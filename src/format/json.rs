@@ -1,4 +1,5 @@
-//! Reading JSON more strictly than serde does: no key twice, nothing after the end, unknown fields kept.
+//! Reads JSON more strictly than serde: no duplicate keys, nothing after the end, unknown fields
+//! kept.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -10,12 +11,12 @@ use serde_json::Value;
 
 use super::{FORMAT, FormatError};
 
-/// The fields that this version of the program does not know, kept as they were.
+/// The fields that this version of the program does not know, kept unchanged.
 pub(crate) type Extra = BTreeMap<String, Value>;
 
-/// Parses one JSON document, refusing duplicate keys at any depth.
+/// Parses one JSON document. Refuses duplicate keys at any depth.
 ///
-/// Depth is bounded by serde_json (128), size by the caller.
+/// serde_json bounds the depth (128), and the caller bounds the size.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, FormatError> {
     let mut document = serde_json::Deserializer::from_str(text);
     let values = Cell::new(0);
@@ -33,7 +34,7 @@ pub(crate) trait Versioned: DeserializeOwned {
 
 /// Parses one JSON document that states the version of its format.
 ///
-/// That it is in a later format is the first thing to say, as that may be another in every other field.
+/// A later format is reported first, as every other field may differ in it.
 pub(crate) fn read_versioned<T: Versioned>(text: &str) -> Result<T, FormatError> {
     #[derive(serde::Deserialize)]
     struct Version {
@@ -61,10 +62,11 @@ pub(crate) fn write<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, F
     serde_json::to_string(value).map_err(|e| FormatError::Json(e.to_string()))
 }
 
-/// The most values in one document: a manifest with as many changes as it may have has fewer.
+/// The most values in one document. A manifest with the most changes allowed has fewer.
 const VALUES_MAX: usize = 10_000_000;
 
-/// Walks a document, counts its values, and keeps nothing but the keys of the objects it is inside of.
+/// Walks a document and counts its values. Keeps only the keys of the objects that enclose the
+/// current value.
 #[derive(Clone, Copy)]
 struct UniqueKeys<'a>(&'a Cell<usize>);
 
@@ -132,7 +134,7 @@ impl<'de> Visitor<'de> for UniqueKeys<'_> {
     }
 }
 
-/// A key, which is copied only if it was written with escapes.
+/// A key. It is copied only if it contains escapes.
 struct Key;
 
 impl<'de> DeserializeSeed<'de> for Key {

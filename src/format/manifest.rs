@@ -1,4 +1,4 @@
-//! The manifest: what one generation changed, by whom, when and why.
+//! The manifest: what one generation changed, who committed it, when and why.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -23,29 +23,29 @@ pub(crate) const MANIFEST_MAX: u64 = 256 << 20;
 pub(crate) const CHANGES_MAX: usize = 1_000_000;
 /// The longest message, in bytes.
 pub(crate) const MESSAGE_MAX: usize = 64 << 10;
-/// The longest metadata and fields of later versions, as JSON, in bytes.
+/// The most metadata and fields of later versions together, as JSON, in bytes.
 pub(crate) const METADATA_MAX: usize = 1 << 20;
 /// The longest author, in bytes.
 pub(crate) const AUTHOR_MAX: usize = 1 << 10;
 
-/// Why a generation was made.
+/// The kind of a generation: what it was committed for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum GenerationKind {
     /// Files were committed.
     Commit,
-    /// An earlier state was brought back.
+    /// An earlier state was restored.
     Rollback,
     /// A generation was given a name.
     Tag,
-    /// A name was taken away.
+    /// A name was removed.
     Untag,
-    /// Generations were expired by a rule.
+    /// A rule expired generations.
     Retention,
-    /// Damage was mended.
+    /// Damage was repaired.
     Repair,
-    /// Files that were written past the store were taken in.
+    /// Files that were written without going through the store were taken in.
     Adopt,
 }
 
@@ -66,9 +66,9 @@ impl fmt::Display for GenerationKind {
 /// One change of the file table.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Change {
-    /// The path has these bytes from now on. They were written by this generation or by an earlier one.
+    /// The path has these bytes from now on. This generation or an earlier one wrote them.
     Put(Entry),
-    /// The path is gone.
+    /// The path is removed.
     Remove(StorePath),
 }
 
@@ -93,11 +93,11 @@ pub(crate) struct Manifest {
     pub(crate) author: String,
     pub(crate) message: String,
     pub(crate) metadata: BTreeMap<String, Value>,
-    /// The generation whose state a rollback brought back.
+    /// The generation whose state a rollback restored.
     pub(crate) restores: Option<Generation>,
     /// The number of live files after this generation.
     pub(crate) files: u64,
-    /// The length of all live files after this generation.
+    /// The length of all live files after this generation, in bytes.
     pub(crate) bytes: u64,
     /// Sorted by path, no path twice.
     pub(crate) changes: Vec<Change>,
@@ -132,7 +132,8 @@ impl json::Versioned for Document {
     }
 }
 
-/// One change as it stands in the file. Unknown fields of a change are skipped: a manifest is never written again.
+/// One change as it stands in the file. Unknown fields of a change are skipped: a manifest is never
+/// written again.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Line {
@@ -151,7 +152,8 @@ struct Line {
 }
 
 impl Manifest {
-    /// The bytes of the manifest file: every field and every change on a line of its own, for `grep`.
+    /// The bytes of the manifest file. Every field and every change has a line of its own, for
+    /// `grep`.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, FormatError> {
         let mut out = String::from("{\n");
         field(&mut out, "format", &FORMAT)?;
@@ -180,7 +182,7 @@ impl Manifest {
         Ok(checksum::seal(out.into_bytes()))
     }
 
-    /// The manifest that these bytes are, once every rule has been checked.
+    /// The manifest in these bytes. Every rule was checked.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         let found = bytes.len() as u64;
         if found > MANIFEST_MAX {
@@ -277,7 +279,7 @@ impl Line {
             } => {
                 if from.is_some_and(|from| from >= generation) {
                     return Err(FormatError::rule(format!(
-                        "{path} is taken from a generation that is not an earlier one"
+                        "{path} comes from a generation that is not an earlier one"
                     )));
                 }
                 if stored_as.is_some() && from.is_none() {
@@ -309,7 +311,7 @@ fn field<T: Serialize + ?Sized>(out: &mut String, name: &str, value: &T) -> Resu
         .map_err(|e| FormatError::Json(e.to_string()))
 }
 
-/// Reads a list and stops at the bound, so that a small file cannot make a large one in memory.
+/// Reads a list and stops at the bound, so that a small file cannot become a large list in memory.
 fn bounded_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     struct Bounded<T>(PhantomData<T>);
 
@@ -483,7 +485,8 @@ mod tests {
         #[test]
         fn any_text_survives(author in "\\PC{0,30}", message in any::<String>(), key in "\\PC{0,10}") {
             let mut manifest = manifest();
-            (manifest.author, manifest.message) = (author, message);
+            manifest.author = author;
+            manifest.message = message;
             manifest.metadata.insert(key, Value::from(1.5));
             prop_assert_eq!(Manifest::decode(&manifest.encode().unwrap()).unwrap(), manifest);
         }

@@ -1,7 +1,7 @@
-//! Bytes to types and back, without any I/O. `docs/format.md` is the specification.
+//! Conversion between bytes and types, without I/O. `docs/format.md` is the specification.
 //!
-//! Everything here reads bytes that may be hostile: sizes are bounded before anything is allocated, errors are
-//! typed, and nothing panics.
+//! The bytes may be hostile. So sizes are bounded before anything is allocated, errors are typed,
+//! and nothing panics.
 
 pub(crate) mod checkpoint;
 pub(crate) mod checksum;
@@ -14,12 +14,12 @@ pub(crate) mod pointer;
 /// The version of the format that this program writes, and the newest that it reads.
 pub(crate) const FORMAT: u64 = 1;
 
-/// Why bytes are not what they should be.
+/// Why bytes are not a valid document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FormatError {
     #[error("it is empty")]
     Empty,
-    #[error("it has {found} bytes, more than the {limit} that it may have")]
+    #[error("it has {found} bytes, more than the {limit} allowed")]
     TooLong { limit: u64, found: u64 },
     #[error("it does not end in a checksum line")]
     NoChecksum,
@@ -27,7 +27,7 @@ pub(crate) enum FormatError {
     Checksum { expected: String, found: String },
     #[error("it is not UTF-8")]
     NotUtf8,
-    #[error("it is not the JSON it should be: {0}")]
+    #[error("its JSON does not fit the format: {0}")]
     Json(String),
     #[error("it breaks a rule: {0}")]
     Rule(String),

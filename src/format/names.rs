@@ -1,4 +1,4 @@
-//! The names of everything a store holds, both ways. `docs/format.md` gives the grammar.
+//! The names of all files in a store, to text and back. `docs/format.md` gives the grammar.
 
 use std::fmt;
 
@@ -11,16 +11,16 @@ pub(crate) const MANIFESTS: &str = "manifests";
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
 /// The directory of file contents.
 pub(crate) const DATA: &str = "data";
-/// The directory of content that is being streamed in and has no generation yet.
+/// The directory of streamed content that has no generation yet.
 pub(crate) const STAGING: &str = "staging";
-/// The directory of evidence moved aside.
+/// The directory of evidence that was moved aside.
 pub(crate) const QUARANTINE: &str = "quarantine";
-/// The directory of the writer lock, the reader pins and the numbers of failed commits.
+/// The directory of the writer lock, the pins and the numbers of failed commits.
 pub(crate) const LOCKS: &str = "locks";
 /// Every directory that a new store gets.
 pub(crate) const DIRECTORIES: [&str; 6] = [CHECKPOINTS, DATA, LOCKS, MANIFESTS, QUARANTINE, STAGING];
 
-/// The name of one thing in a store.
+/// The name of one file in a store.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Name {
     /// `CURRENT`
@@ -39,7 +39,7 @@ pub(crate) enum Name {
     WriterLock,
     /// `locks/pin-42`
     Pin(Generation),
-    /// `locks/used-42`, empty: a commit under this number has failed, and nothing else is left of it.
+    /// `locks/used-42`, empty: a commit under this number failed and left nothing else.
     Used(Generation),
 }
 
@@ -60,9 +60,10 @@ impl fmt::Display for Name {
 }
 
 impl Name {
-    /// The thing that a path inside the store names, or `None` when it is nothing of ours.
+    /// What a path inside the store names. `None` when it is not a name of the store.
     ///
-    /// Exactly the texts that `Display` gives are read: no leading zeros more or fewer, no other case.
+    /// Accepts exactly the texts that `Display` gives: no other number of leading zeros, no other
+    /// case.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         Some(match text.split_once('/') {
             None if text == "CURRENT" => Self::Pointer,
@@ -88,7 +89,7 @@ impl Name {
         })
     }
 
-    /// The generation whose commit made this name, where one did.
+    /// The generation whose commit created the file: for manifests and data files.
     pub(crate) const fn generation(&self) -> Option<Generation> {
         match self {
             Self::Manifest(generation) | Self::Data(_, generation) => Some(*generation),

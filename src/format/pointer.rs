@@ -1,4 +1,4 @@
-//! The pointer: the file `CURRENT`, which says which generation the store is at.
+//! The pointer: the file `CURRENT`, which names the generation at the head.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,12 +10,12 @@ use crate::revision::Generation;
 /// The longest pointer that is read, in bytes.
 pub(crate) const POINTER_MAX: u64 = 4096;
 
-/// A generation and the hash of its manifest: one link of the chain.
+/// A generation and the hash of its manifest: one link of the chain of generations.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) struct ManifestRef {
     /// The generation.
     pub(crate) generation: Generation,
-    /// The BLAKE3 of the bytes of its manifest file.
+    /// The BLAKE3 hash of the bytes of its manifest file.
     pub(crate) manifest: Blake3,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Pointer {
     format: u64,
     #[serde(flatten)]
     pub(crate) head: ManifestRef,
-    /// The generation before the head: what to serve when the manifest of the head is damaged.
+    /// The parent of the head: what to serve when the manifest of the head is damaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) parent: Option<ManifestRef>,
     #[serde(flatten)]
@@ -39,7 +39,8 @@ impl json::Versioned for Pointer {
 }
 
 impl Pointer {
-    /// A pointer to `head`, which follows `parent`, with the unknown fields that an earlier pointer had.
+    /// A pointer to `head`, whose parent is `parent`, with the unknown fields of an earlier
+    /// pointer.
     pub(crate) const fn new(head: ManifestRef, parent: Option<ManifestRef>, extra: Extra) -> Self {
         Self { format: FORMAT, head, parent, extra }
     }
@@ -49,7 +50,7 @@ impl Pointer {
         Ok(checksum::seal(format!("{}\n", json::write(self)?).into_bytes()))
     }
 
-    /// The pointer that the bytes of `CURRENT` state.
+    /// The pointer in the bytes of `CURRENT`.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         let found = bytes.len() as u64;
         if found > POINTER_MAX {

@@ -1,4 +1,4 @@
-//! One durability round: write everything first, start writeback on every file, then wait.
+//! One write batch: write everything first, start writeback on every file, then wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
@@ -9,52 +9,62 @@ use crate::format::names::{LOCKS, Name, STAGING};
 use crate::fs::{Access, Fs, FsFile, SyncFs};
 use crate::revision::Generation;
 
-/// From this many files and directories on, one syncfs stands in for theirs, where the
-/// system allows it. Found by measurement: see `docs/durability.md`.
+/// From this many files and directories on, one syncfs replaces their fsyncs, where the system
+/// allows it. Found by measurement: see `docs/durability.md`.
 const SYNCFS_FROM: usize = 12;
-/// The most files that are held open until they are fsynced.
+/// The most files that stay open until they are fsynced.
 const OPEN_MAX: usize = 64;
 
-/// A round on a directory tree. `docs/durability.md` says why each fsync is there.
+/// A write batch on a directory tree. `docs/durability.md` says why each fsync is there.
 #[derive(Debug)]
 pub(crate) struct DirectoryBatch {
     fs: Arc<dyn Fs>,
-    /// Opened before the first write, so that it reports every error from then on.
-    whole: Option<Box<dyn SyncFs>>,
-    /// Written and not fsynced.
+    /// Opened before the first write, so that it reports every error since then.
+    syncfs: Option<Box<dyn SyncFs>>,
+    /// Files that were written but not fsynced.
     open: Vec<Box<dyn FsFile>>,
-    /// Files that were closed before they were fsynced, as the syncfs will cover them.
+    /// The number of files that were closed before an fsync: the syncfs will cover them.
     closed: usize,
-    /// Directories that gained a name, or that hold one that did, up to the root.
+    /// Directories to fsync: those that gained a name, and all above them up to the root.
     dirs: BTreeSet<String>,
-    made_dirs: Vec<String>,
-    made: Vec<String>,
+    created_dirs: Vec<String>,
+    created: Vec<String>,
+    /// New names of staging files, with the old ones.
     promoted: BTreeMap<String, String>,
 }
 
 impl DirectoryBatch {
     pub(crate) fn new(fs: Arc<dyn Fs>) -> io::Result<Self> {
-        let whole = fs.syncfs()?;
-        let (dirs, made_dirs, made, promoted) = Default::default();
-        Ok(Self { fs, whole, open: Vec::new(), closed: 0, dirs, made_dirs, made, promoted })
+        let syncfs = fs.syncfs()?;
+        Ok(Self {
+            fs,
+            syncfs,
+            open: Vec::new(),
+            closed: 0,
+            dirs: BTreeSet::new(),
+            created_dirs: Vec::new(),
+            created: Vec::new(),
+            promoted: BTreeMap::new(),
+        })
     }
 
-    /// Makes a new file with the directories above it, and writes it.
+    /// Creates a file and the missing directories above it. The caller writes it and gives it to
+    /// [`written`](Self::written).
     pub(crate) fn create(&mut self, path: &str, access: Access) -> io::Result<Box<dyn FsFile>> {
         self.directories(path)?;
         let file = self.fs.create(path, access)?;
-        self.made.push(path.to_owned());
+        self.created.push(path.to_owned());
         Ok(file)
     }
 
-    /// Takes a file that has been written to its end.
+    /// Takes a file that was written to its end.
     pub(crate) fn written(&mut self, file: Box<dyn FsFile>) -> io::Result<()> {
         file.start_writeback();
         self.open.push(file);
         if self.open.len() <= OPEN_MAX {
             return Ok(());
         }
-        if self.whole.is_some() {
+        if self.syncfs.is_some() {
             self.closed += self.open.len();
             self.open.clear();
             return Ok(());
@@ -66,11 +76,12 @@ impl DirectoryBatch {
         self.open.drain(..).try_for_each(|file| file.sync())
     }
 
-    /// Leaves a name that says that a number was used, durably: without it nobody could tell after the next start of the
-    /// machine. Of several numbers the highest says it of all.
+    /// Records durably, as an empty file, that a number was used. Without it the next start of the
+    /// machine could reuse the number. Only the highest of several such files is kept, as it covers
+    /// the lower ones.
     fn keep_used(&self, number: Generation) -> io::Result<()> {
         let mut batch = Self::new(Arc::clone(&self.fs))?;
-        // What an earlier try has left may have failed to be fsynced.
+        // An earlier attempt may have left the file, but failed to fsync it.
         let _ = self.fs.remove(&Name::Used(number).to_string());
         batch.put(&Name::Used(number), b"")?;
         batch.sync()?;
@@ -84,10 +95,10 @@ impl DirectoryBatch {
         Ok(())
     }
 
-    /// Makes the directories above a path, and remembers that all of them are to be fsynced.
+    /// Creates the directories above a path, and remembers all of them for the sync.
     ///
-    /// Also those that exist: another process may have made one and died before it fsynced it. A directory in
-    /// which nothing is new costs next to nothing to fsync.
+    /// That includes those that exist: another process may have created one and died before its
+    /// fsync. Fsyncing a directory in which nothing is new costs next to nothing.
     fn directories(&mut self, path: &str) -> io::Result<()> {
         let Some((dir, _)) = path.rsplit_once('/') else {
             self.dirs.insert(String::new());
@@ -102,7 +113,7 @@ impl DirectoryBatch {
                 continue;
             }
             if self.fs.create_dir(directory)? {
-                self.made_dirs.push(directory.to_owned());
+                self.created_dirs.push(directory.to_owned());
             }
             self.dirs.insert(directory.to_owned());
         }
@@ -121,10 +132,10 @@ impl WriteBatch for DirectoryBatch {
         let [a, b, c, d, e, f, g, h, ..] = self.fs.random()?;
         let name = Name::Staged(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
         let path = name.to_string();
-        // The name itself need not be durable: the file gets another one before anything refers to it.
+        // This name need not be durable: the file gets another name before anything refers to it.
         self.fs.create_dir(STAGING)?;
         let file = self.fs.create(&path, Access::ReadOnly)?;
-        self.made.push(path);
+        self.created.push(path);
         Ok((name, file))
     }
 
@@ -134,7 +145,7 @@ impl WriteBatch for DirectoryBatch {
 
     /// Writes `CURRENT.next`.
     fn stage_pointer(&mut self, pointer: &[u8]) -> io::Result<()> {
-        // A crash may have left one. The commit that it belonged to is known by its manifest.
+        // A crash may have left one. The manifest still shows the commit to which it belonged.
         match self.fs.remove(&Name::NextPointer.to_string()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => self.put(&Name::NextPointer, pointer),
@@ -152,10 +163,10 @@ impl WriteBatch for DirectoryBatch {
 
     fn sync(&mut self) -> io::Result<()> {
         let waiting = self.open.len() + self.dirs.len();
-        if let Some(whole) = &self.whole
+        if let Some(syncfs) = &self.syncfs
             && (self.closed > 0 || waiting >= SYNCFS_FROM)
         {
-            whole.sync()?;
+            syncfs.sync()?;
             self.open.clear();
         } else {
             self.sync_open()?;
@@ -168,22 +179,22 @@ impl WriteBatch for DirectoryBatch {
     fn discard(&mut self, keeps_number: bool) {
         self.open.clear();
         let number =
-            self.made.iter().find_map(|path| Name::parse(path)?.generation()).filter(|_| keeps_number);
+            self.created.iter().find_map(|path| Name::parse(path)?.generation()).filter(|_| keeps_number);
         let unkept = number.filter(|number| self.keep_used(*number).is_err());
         for (to, from) in std::mem::take(&mut self.promoted) {
-            // Even that may need space that is not there.
+            // Even this may need space that the disk does not have.
             if self.fs.rename_new(&to, &from).is_err() {
                 let _ = self.fs.remove(&to);
             }
         }
-        for path in self.made.drain(..) {
+        for path in self.created.drain(..) {
             let _ = self.fs.remove(&path);
         }
-        for dir in self.made_dirs.drain(..).rev() {
+        for dir in self.created_dirs.drain(..).rev() {
             let _ = self.fs.remove_dir(&dir);
         }
-        // What was removed may have made space for it. Where it fails again, only the note in the writer lock says it,
-        // until the machine stops.
+        // The removals may have made space for it. If it fails again, only the note in the writer
+        // lock knows the number, until the machine stops.
         if let Some(number) = unkept {
             let _ = self.keep_used(number);
         }

@@ -13,9 +13,9 @@ use crate::fs::{DirEntry, FileKind, Fs, FsFile, FsLock, not_a_file};
 use crate::path::PATH_MAX;
 use crate::revision::Generation;
 
-/// The longest path that is looked into when a directory is scanned, in bytes: no name of ours is longer.
+/// The longest directory path that a scan enters, in bytes. No name of the store is longer.
 const SCAN_PATH_MAX: usize = PATH_MAX + 32;
-/// How often a pin is tried while somebody is just removing it.
+/// How often a pin is tried while another process is removing it.
 const PIN_TRIES: u32 = 100;
 
 /// The directory tree of a store.
@@ -29,7 +29,8 @@ impl Directory {
         Self { fs }
     }
 
-    /// Takes a lock, and makes the directory of locks where a copy of the store has lost it: it is often empty.
+    /// Takes a lock. Creates the directory of locks if it is missing: it is often empty, so a copy
+    /// of the store may lack it.
     fn try_lock(&self, path: &str, mode: LockMode) -> io::Result<Option<Box<dyn FsLock>>> {
         match self.fs.try_lock(path, mode) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -55,7 +56,7 @@ impl Storage for Directory {
     }
 
     fn scan(&self, directory: &str) -> io::Result<Vec<FoundName>> {
-        let is_of_files = directory.split('/').next() == Some(DATA);
+        let is_in_data = directory.split('/').next() == Some(DATA);
         let mut found = Vec::new();
         let mut directories = vec![directory.to_owned()];
         while let Some(dir) = directories.pop() {
@@ -65,7 +66,7 @@ impl Storage for Directory {
             };
             for listed in names {
                 let path = format!("{dir}/{}", listed.name);
-                let goes_deeper = is_of_files && listed.is_utf8 && path.len() <= SCAN_PATH_MAX;
+                let goes_deeper = is_in_data && listed.is_utf8 && path.len() <= SCAN_PATH_MAX;
                 if listed.is_directory && goes_deeper {
                     directories.push(path);
                     continue;
@@ -90,7 +91,8 @@ impl Storage for Directory {
         Ok(Box::new(DirectoryBatch::new(Arc::clone(&self.fs))?))
     }
 
-    /// The holder of the writer lock has read the pointer that is replaced, and no one else swaps it.
+    /// Compares nothing: the holder of the writer lock has read the old pointer, and no other
+    /// process swaps it.
     fn swap_pointer(&self, _expected: Option<ManifestRef>, _new: &[u8]) -> io::Result<()> {
         self.fs.rename(&Name::NextPointer.to_string(), &Name::Pointer.to_string())
     }
@@ -101,7 +103,7 @@ impl Storage for Directory {
 
     fn replace_derived(&self, staged: &Name, derived: &Name) -> io::Result<()> {
         let derived = derived.to_string();
-        // A copy of the store may have lost the directory, which is often empty.
+        // The directory is often empty, so a copy of the store may lack it.
         if let Some((directory, _)) = derived.rsplit_once('/') {
             self.fs.create_dir(directory)?;
         }
@@ -131,7 +133,7 @@ impl Storage for Directory {
                 Err(error) => return Err(error),
             }
         }
-        Err(io::Error::new(io::ErrorKind::ResourceBusy, "somebody holds the pin alone"))
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process holds the pin exclusively"))
     }
 
     fn is_same_dir(&self) -> io::Result<bool> {
@@ -151,14 +153,14 @@ fn cannot_write(error: &io::Error) -> bool {
             | K::ReadOnlyFilesystem
             | K::StorageFull
             | K::QuotaExceeded
-            // Something else stands where the pins should be.
+            // Something other than a directory stands where the pins should be.
             | K::InvalidData
             | K::NotADirectory
     )
 }
 
-/// A lock that is shared by all who hold the generation. The system lets go of it with the process; the last holder to
-/// drop it removes the name.
+/// A lock that all holders of the generation share. The system releases it with the process. The
+/// last holder to drop it removes the file.
 #[derive(Debug)]
 struct LockedPin {
     fs: Arc<dyn Fs>,

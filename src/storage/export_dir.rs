@@ -1,4 +1,4 @@
-//! A directory of plain files outside a store. It gets its name once everything in it is durable.
+//! A directory of plain files outside the store. It gets its name once everything in it is durable.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::fs::real::RealFs;
 use crate::fs::{Access, Fs, FsFile};
 use crate::path::StorePath;
 
-/// What it is called in the unfinished directory until it gets its name.
+/// The name of the export inside the unfinished directory.
 const FILES: &str = "files";
 
-/// An export that has begun. Dropping it removes what it wrote.
+/// An export in progress. Dropping it removes what it wrote.
 #[derive(Debug)]
 pub(crate) struct ExportDir {
     to: PathBuf,
@@ -23,12 +23,13 @@ pub(crate) struct ExportDir {
     /// The unfinished directory as a tree.
     target: Arc<dyn Fs>,
     batch: DirectoryBatch,
-    /// Removes the unfinished directory with whatever is in it.
+    /// Removes the unfinished directory and everything in it.
     _cleanup: Option<tempfile::TempDir>,
 }
 
 impl ExportDir {
-    /// Begins a directory that is to become `to`, which must not exist or be empty, and must not lie in the store.
+    /// Begins an export to `to`, which must be missing or an empty directory, and must lie outside
+    /// the store.
     pub(crate) fn begin(to: &Path, store: &Path) -> Result<Self> {
         let to = host_dirs::resolve(to)?;
         if host_dirs::is_working_directory(&to) {
@@ -47,7 +48,8 @@ impl ExportDir {
         Ok(Self { _cleanup: Some(unfinished), ..begun })
     }
 
-    /// The same by way of an unfinished directory that is there, which is also the root of `target`.
+    /// Like [`begin`](Self::begin), but uses an existing unfinished directory, which is also the
+    /// root of `target`.
     pub(crate) fn begin_on(
         target: Arc<dyn Fs>,
         unfinished: PathBuf,
@@ -59,24 +61,25 @@ impl ExportDir {
         Ok(Self { to, unfinished, host_dirs, target, batch, _cleanup: None })
     }
 
-    /// Makes a file with the directories above it. It is to be given back to [`written`](Self::written) or
-    /// [`leave_out`](Self::leave_out).
+    /// Creates a file and the directories above it. The caller gives it back to
+    /// [`written`](Self::written) or [`leave_out`](Self::leave_out).
     pub(crate) fn create(&mut self, path: &StorePath) -> Result<Box<dyn FsFile>> {
         self.batch.create(&within(path), Access::Writable).map_err(|error| self.failed(error))
     }
 
-    /// Takes a file that has been written to its end.
+    /// Takes a file that was written to its end.
     pub(crate) fn written(&mut self, file: Box<dyn FsFile>) -> Result<()> {
         self.batch.written(file).map_err(|error| self.failed(error))
     }
 
-    /// Removes a file that has been begun.
+    /// Removes a file that was begun.
     pub(crate) fn leave_out(&mut self, path: &StorePath, file: Box<dyn FsFile>) -> Result<()> {
         drop(file);
         self.target.remove(&within(path)).map_err(|error| self.failed(error))
     }
 
-    /// Makes everything durable, then gives the directory its name, durably.
+    /// Makes everything durable, then gives the directory its name. The name is durable when this
+    /// returns.
     pub(crate) fn publish(mut self) -> Result<()> {
         self.batch.sync().map_err(|error| self.failed(error))?;
         host_dirs::publish(&*self.host_dirs, &self.unfinished, FILES, &self.to)
