@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{Sandbox, finish, quiet, tree};
+use crate::sandbox::{Sandbox, finish, quiet, tree};
 
 /// Generation 1 is empty, 2 has three files, 3 changes one and removes one.
 fn three_generations() -> Sandbox {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::{Sandbox, finish};
+use crate::sandbox::{Sandbox, finish};
 
 const DOCS: &str = include_str!("../../../../docs/cli.md");
 

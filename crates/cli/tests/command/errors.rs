@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::common::{Sandbox, assert_sentence, finish, flip, run_of, tree};
+use crate::sandbox::{Sandbox, assert_sentence, finish, flip, run_of, tree};
 
 #[test]
 fn usage_is_2() {
@@ -169,7 +169,7 @@ fn a_conflict_names_paths_and_generations_in_json() {
     sandbox.put("shared.txt", "quick");
     drop(input);
     let run = run_of(slow.wait_with_output().unwrap());
-    let error = &crate::common::json_lines(&run.stderr)[0]["error"];
+    let error = &crate::sandbox::json_lines(&run.stderr)[0]["error"];
     assert_eq!(error["kind"], "conflict");
     assert_eq!(error["conflicts"], serde_json::json!([{"path": "shared.txt", "generation": 2}]));
 }
@@ -253,7 +253,7 @@ fn a_degraded_store_is_read_with_a_warning_and_5() {
 
     let read = sandbox.run(&["--json", "ls"]);
     assert_eq!(read.code, 5);
-    let warning = &crate::common::json_lines(&read.stderr)[0]["warning"];
+    let warning = &crate::sandbox::json_lines(&read.stderr)[0]["warning"];
     assert_eq!(
         (&warning["serving"], &warning["findings"][0]["kind"]),
         (&3.into(), &"pointer_damaged".into())
@@ -327,7 +327,7 @@ fn too_many_open_files_commit_nothing_and_leave_nothing() {
     for limit in 6..30 {
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit.to_string()]);
-        command.arg(crate::common::program()).arg("--store").arg(sandbox.store());
+        command.arg(crate::sandbox::program()).arg("--store").arg(sandbox.store());
         let run = finish(command.args(["commit", "-m", "m"]).arg(sandbox.path("many")));
         assert_eq!(run.code, 1, "{limit}: {}", run.stderr);
         assert!(run.stderr.contains("raise the limit on open files"), "{limit}: {}", run.stderr);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{Sandbox, finish, flip, json_lines, keys};
+use crate::sandbox::{Sandbox, finish, flip, json_lines, keys};
 use serde_json::{Value, json};
 
 const SAVED: [&str; 5] = ["bytes", "changed", "generation", "put", "removed"];

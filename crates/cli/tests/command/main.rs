@@ -11,7 +11,7 @@
 )]
 
 #[path = "../sandbox/mod.rs"]
-mod common;
+mod sandbox;
 
 mod commands;
 mod diff;

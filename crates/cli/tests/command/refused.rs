@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 
-use crate::common::{Sandbox, assert_sentence, finish, tree};
+use crate::sandbox::{Sandbox, assert_sentence, finish, tree};
 
 /// A store with one file, and a directory `in` with another.
 fn ready() -> Sandbox {

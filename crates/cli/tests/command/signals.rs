@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::process::{Child, Stdio};
 
-use crate::common::{Sandbox, assert_sentence, finish, json_lines, run_of};
+use crate::sandbox::{Sandbox, assert_sentence, finish, json_lines, run_of};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn signal(child: &Child, signal: Signal) {
