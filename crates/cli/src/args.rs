@@ -36,7 +36,7 @@ pub(crate) struct Global {
     /// Print one JSON object a line; errors become JSON on standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Print no progress bars, no notes and no line that says what was done
+    /// No progress bars, no notes about the file system, no line that says what was done
     ///
     /// Results, errors and warnings about damage are still printed.
     #[arg(long, global = true)]
@@ -169,7 +169,7 @@ pub(crate) struct Writer {
     pub(crate) author: Option<String>,
     /// How long to wait for another writer, such as 5, 500ms or 2m; without it 30 s
     ///
-    /// A bare number counts seconds. 0 does not wait.
+    /// A number without a unit counts seconds. 0 does not wait.
     #[arg(long, value_name = "SECONDS", value_parser = duration)]
     pub(crate) lock_wait: Option<Duration>,
 }
@@ -331,7 +331,7 @@ pub(crate) struct Man {
     pub(crate) dir: Option<PathBuf>,
 }
 
-/// A bare number counts seconds. Anything else must have a unit.
+/// A number without a unit counts seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));

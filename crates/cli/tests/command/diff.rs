@@ -1,4 +1,4 @@
-//! What `diff` shows a person.
+//! The text that `diff` prints for people.
 
 use crate::sandbox::{Sandbox, flip};
 use serde_json::json;

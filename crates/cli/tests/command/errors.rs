@@ -1,4 +1,4 @@
-//! Exit codes and the sentence that goes with them.
+//! The exit codes and their sentences.
 
 use std::fs;
 use std::io::Write;
@@ -147,7 +147,7 @@ fn a_lost_race_is_a_conflict_4() {
     let sandbox = Sandbox::with_store();
     sandbox.put("shared.txt", "first");
     let mut slow = sandbox.spawn(&["put", "shared.txt", "-", "-m", "slow"]);
-    // More than a pipe holds: once it is written, the command is reading, and its base is fixed.
+    // This is more than a pipe holds: once it is written, the command reads, and its base is fixed.
     let mut input = slow.stdin.take().unwrap();
     input.write_all(&vec![b's'; 4 << 20]).unwrap();
     sandbox.put("shared.txt", "quick");
@@ -208,7 +208,7 @@ fn log_tells_of_a_damaged_manifest_and_shows_the_rest() {
     for number in 0..40 {
         sandbox.put("a.txt", number.to_string());
     }
-    // Damage below a checkpoint is not on the way to the latest state, but it is on the way back through history.
+    // The latest state does not need the manifests below a checkpoint. The history needs them.
     let checkpoints = fs::read_dir(sandbox.store().join("checkpoints")).unwrap();
     let newest = checkpoints.map(|entry| entry.unwrap().file_name().into_string().unwrap()).max().unwrap();
     let damaged = newest.trim_end_matches(".jsonl").parse::<u64>().unwrap() - 2;
@@ -224,7 +224,7 @@ fn log_tells_of_a_damaged_manifest_and_shows_the_rest() {
     assert_sentence(&run.stderr);
     assert!(run.stderr.contains(&format!("manifests/{damaged:010}.json")), "{}", run.stderr);
     assert!(run.stderr.contains("genstore verify --all shows what else is damaged"), "{}", run.stderr);
-    // What was asked for lies above the damage.
+    // These generations are above the damage.
     assert_eq!(sandbox.ok(&["log", "-n", "2"]).lines().count(), 2);
     assert_eq!(sandbox.ok(&["cat", "a.txt"]), "39");
     let verified = sandbox.run(&["verify", "--all"]);
