@@ -1,13 +1,14 @@
-//! Several people at one store: a conflict with its retry, and a reader beside a writer.
+//! Several writers of one store: a conflict with its retry, and a reader beside a writer.
 
 use std::collections::BTreeSet;
 
-use genstore::{Commit, ErrorKind, Snapshot, Store, Transaction};
+use genstore::{ErrorKind, Snapshot, Store, Transaction};
 
 use crate::model::{SCHEDULE, Schedule, Shop, Weekday};
 use crate::{Outcome, expect};
 
-/// Both operators start from the same generation and change the schedule; the second to commit is told.
+/// Both operators start from the same generation and change the schedule. The second commit is a
+/// conflict. `Store::update` does that edit again on the newest generation.
 pub fn conflict_and_retry(store: &Store) -> Outcome {
     let mut first = store.begin()?;
     let mut second = store.begin()?;
@@ -31,7 +32,7 @@ pub fn conflict_and_retry(store: &Store) -> Outcome {
         Ok(_) => return expect(false, "the second commit conflicts with the first"),
     }
 
-    let commit = save(store, "valley leaves earlier on Tuesdays", |tx| {
+    let commit = store.update("valley leaves earlier on Tuesdays", |tx| {
         depart_at(tx, Weekday::Tuesday, "valley", "05:00")
     })?;
     println!("Done again on the newer schedule, it becomes generation {}.", commit.generation);
@@ -46,22 +47,6 @@ pub fn conflict_and_retry(store: &Store) -> Outcome {
     )
 }
 
-/// Does an edit again on the newest state for as long as somebody else is faster.
-///
-/// The edit reads through the transaction it is given, so every attempt starts from fresh data.
-fn save(store: &Store, message: &str, edit: impl Fn(&mut Transaction) -> Outcome) -> Outcome<Commit> {
-    const ATTEMPTS: u32 = 10;
-    for _ in 0..ATTEMPTS {
-        let mut tx = store.begin()?;
-        edit(&mut tx)?;
-        match tx.commit(message) {
-            Err(error) if error.kind() == ErrorKind::Conflict => {}
-            done => return Ok(done?),
-        }
-    }
-    Err(format!("no luck in {ATTEMPTS} attempts: {message}").into())
-}
-
 fn depart_at(tx: &mut Transaction, day: Weekday, region: &str, time: &str) -> Outcome {
     let mut schedule: Schedule = tx.get_json(SCHEDULE)?;
     let route = schedule.route_mut(day, region).ok_or("no route serves the region on that day")?;
@@ -69,8 +54,8 @@ fn depart_at(tx: &mut Transaction, day: Weekday, region: &str, time: &str) -> Ou
     Ok(tx.put_json(SCHEDULE, &schedule)?)
 }
 
-/// While one thread changes all 60 shops again and again, this one reads: an old snapshot stays what it
-/// was, and a new one shows all shops before a commit or all of them after it, never some of each.
+/// One thread changes all 60 shops several times while this one reads. An old snapshot never
+/// changes. A new one shows all shops before a commit or all of them after it.
 pub fn read_during_commits(store: &Store) -> Outcome {
     let held = store.snapshot()?;
     let at_first = alert_levels(&held)?;
@@ -82,7 +67,7 @@ pub fn read_during_commits(store: &Store) -> Outcome {
             let last = writer.is_finished();
             expect(alert_levels(&held)? == at_first, "a held snapshot never changes")?;
             let levels = alert_levels(&store.snapshot()?)?;
-            expect(levels == at_first || levels.len() == 1, "a snapshot shows no half of a commit")?;
+            expect(levels == at_first || levels.len() == 1, "a snapshot never shows half of a commit")?;
             looks += 1;
             if last {
                 break;
