@@ -1,5 +1,5 @@
-//! A store of accounts whose sum must stay the same, replayed with power cuts: once as it should be written, and once
-//! with a mistake, which is found.
+//! A store of accounts whose sum must stay the same, replayed with power cuts. The correct program
+//! passes. The one with a mistake is found.
 //!
 //! `cargo run --example crash_kit --features sim`
 
@@ -11,7 +11,7 @@ use genstore::sim::{Left, Outcome, PowerCuts, Report, Violation};
 const ACCOUNTS: [&str; 2] = ["accounts/ann", "accounts/bob"];
 const SUM: u64 = 100;
 
-/// What an account holds; nothing before the first commit.
+/// The balance of an account. It is 0 before the first commit.
 fn balance(store: &Store, account: &str) -> Result<u64, Box<dyn std::error::Error>> {
     let snapshot = store.snapshot()?;
     if snapshot.list(account).next().is_none() {
@@ -20,7 +20,7 @@ fn balance(store: &Store, account: &str) -> Result<u64, Box<dyn std::error::Erro
     Ok(String::from_utf8(snapshot.get(account)?)?.parse()?)
 }
 
-/// Both accounts in one commit.
+/// Changes both accounts in one commit.
 fn transfer(store: &Store, [ann, bob]: [u64; 2]) -> Outcome {
     let mut tx = store.begin()?;
     tx.put(ACCOUNTS[0], ann.to_string())?;
@@ -29,7 +29,7 @@ fn transfer(store: &Store, [ann, bob]: [u64; 2]) -> Outcome {
     Ok(())
 }
 
-/// The mistake: two commits for what belongs together.
+/// The mistake: two commits for one transfer.
 fn transfer_in_two(store: &Store, balances: [u64; 2]) -> Outcome {
     for (account, balance) in ACCOUNTS.into_iter().zip(balances) {
         let mut tx = store.begin()?;
@@ -39,9 +39,10 @@ fn transfer_in_two(store: &Store, balances: [u64; 2]) -> Outcome {
     Ok(())
 }
 
-/// The sum is what it was, and a transfer that was confirmed is there.
+/// The sum is unchanged, and a confirmed transfer is present.
 fn check(left: &Left<'_>) -> Outcome {
-    let [ann, bob] = [balance(&left.store, ACCOUNTS[0])?, balance(&left.store, ACCOUNTS[1])?];
+    let ann = balance(&left.store, ACCOUNTS[0])?;
+    let bob = balance(&left.store, ACCOUNTS[1])?;
     if left.reached.is_empty() && ann + bob == 0 {
         return Ok(());
     }

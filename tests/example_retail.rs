@@ -1,9 +1,9 @@
-//! The data shipped with the retail example: consistent in itself, and the same after a trip through a store.
+//! The data of the retail example agrees with itself, and a store gives back every byte of it.
 
 // Tests look at the plain files as well.
 #![allow(clippy::disallowed_methods)]
 
-// The example's own types and check; the tests need only a part of them.
+// The types and the check of the example. The tests need a part of them.
 #[allow(dead_code, unreachable_pub)]
 #[path = "../examples/retail/check.rs"]
 mod check;
@@ -29,7 +29,8 @@ fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/retail/data")
 }
 
-/// The directory and a snapshot of a new store that holds it. The directory lives as long as it is kept.
+/// A snapshot of a new store with the data, and the store's directory, which is removed when
+/// dropped.
 fn committed() -> Outcome<(tempfile::TempDir, Snapshot)> {
     let dir = tempfile::tempdir()?;
     let store = Store::create(dir.path().join("store"))?;
@@ -40,7 +41,7 @@ fn committed() -> Outcome<(tempfile::TempDir, Snapshot)> {
     Ok((dir, snapshot))
 }
 
-/// Logical path -> bytes of every file under the data directory.
+/// Every file under the data directory: its path in the store and its bytes.
 fn shipped() -> Outcome<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     for (directory, prefix) in [(data(), ""), (data().join("stores"), "stores/")] {
@@ -107,7 +108,7 @@ fn rewritten<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Outcome<Vec<u8>> 
     Ok(again)
 }
 
-/// A check that finds nothing proves something only if it can find something.
+/// The check of the example can fail.
 #[test]
 fn the_check_finds_what_is_wrong() -> Outcome {
     let (_dir, snapshot) = committed()?;

@@ -1,4 +1,4 @@
-//! The consistency check: do the partitions, the schedule and the index tell the same story?
+//! The consistency check: do the partitions, the schedule and the index agree?
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use genstore::Snapshot;
 
 use crate::model::{Counts, INDEX, Index, Route, SCHEDULE, Schedule, Shop, Weekday};
 
-/// Everything the example keeps in its store, as it stood in one generation.
+/// All files of the example in one generation.
 pub struct Catalog {
     pub index: Index,
     pub schedule: Schedule,
@@ -15,8 +15,8 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// All files come from one snapshot. Reading them one by one from the newest state would report
-    /// contradictions that never existed, whenever a commit falls in between.
+    /// Reads all files from one snapshot. If each came from the newest state, a commit in between
+    /// would cause contradictions that never existed.
     pub fn load(snapshot: &Snapshot) -> genstore::Result<Self> {
         let mut shops = BTreeMap::new();
         for file in snapshot.list("stores/") {
@@ -27,7 +27,7 @@ impl Catalog {
         Ok(Self { index: snapshot.get_json(INDEX)?, schedule: snapshot.get_json(SCHEDULE)?, shops })
     }
 
-    /// One sentence for each contradiction; empty when all is well.
+    /// One sentence for each contradiction. The list is empty if there is none.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         self.check_index(&mut problems);
@@ -50,12 +50,14 @@ impl Catalog {
                 problems.push(format!("{path} is not in {INDEX} under {}", shop.id));
             }
         }
-        let (counts, counted) = (&self.index.counts, Counts::of(self.shops.values()));
+        let counts = &self.index.counts;
+        let counted = Counts::of(self.shops.values());
         if counts.stores != counted.stores || counts.by_region != counted.by_region {
             problems.push(format!("{INDEX} counts the shops wrongly"));
         }
         for day in self.schedule.days.keys() {
-            let (says, is) = (counts.by_weekday.get(day), counted.by_weekday.get(day));
+            let says = counts.by_weekday.get(day);
+            let is = counted.by_weekday.get(day);
             if says != is {
                 problems.push(format!(
                     "{INDEX} counts {} deliveries on {day}, the partitions have {}",

@@ -1,4 +1,4 @@
-//! What happens when a disk returns the wrong bytes. Tried on a copy, so that the real store stays whole.
+//! A disk returns wrong bytes. A copy is damaged, so that the real store stays whole.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,8 @@ use crate::{Outcome, expect};
 const PATH: &str = "stores/downtown.json";
 
 pub fn damage_a_copy(store: &Store, copy: &Path) -> Outcome {
-    // Nobody else writes to the store now; a plain copy of the directory is then a store as well.
+    // No other process writes to the store now, so a plain copy of the directory is a store as
+    // well.
     copy_tree(store.dir(), copy)?;
     let written_by = store.snapshot()?.metadata(PATH).ok_or("there is no such file")?.generation;
     flip_a_byte(&copy.join("data").join(format!("{PATH}.g{written_by}")))?;
@@ -44,17 +45,17 @@ pub fn damage_a_copy(store: &Store, copy: &Path) -> Outcome {
     expect_version(store, generation, &bytes)?;
     expect(error.intact() == Some(generation), "the error names the version that is recovered")?;
 
-    // The damaged bytes are evidence: recovering them for a reader writes nothing.
+    // The damaged bytes are evidence, so a recovery for a reader writes nothing.
     expect(snapshot.get(PATH).is_err(), "the damaged file is still there, and still damaged")
 }
 
-/// The original store is whole, so it can tell what the recovered bytes should be.
+/// Compares with the original store, which is whole.
 fn expect_version(original: &Store, generation: Generation, bytes: &[u8]) -> Outcome {
     let right = original.snapshot_at(generation)?.get(PATH)?;
     expect(right == bytes, "the recovered bytes are those of that generation")
 }
 
-/// Reads and writes instead of `fs::copy`, which would copy the read-only permission too.
+/// Reads and writes, because `fs::copy` would copy the read-only permission too.
 fn copy_tree(from: &Path, to: &Path) -> Outcome {
     fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {

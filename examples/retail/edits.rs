@@ -1,4 +1,4 @@
-//! The operator's edits: a good one, a bad one, taking it back, and one that is refused.
+//! The operator's edits: a good one, a bad one, its rollback, and one that is refused.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use genstore::{ErrorKind, Generation, Store, json_as};
 use crate::model::{Hours, INDEX, Index, SCHEDULE, Schedule, Shop, Weekday};
 use crate::{Outcome, expect};
 
-/// Three files change together: no reader will ever see one without the others.
+/// Changes three files together: no reader ever sees one without the others.
 pub fn move_delivery(store: &Store, id: &str, to: Weekday) -> Outcome {
     let mut tx = store.begin()?;
-    // Reads through the transaction are remembered: if somebody else changes one of these files before
-    // the commit, it reports a conflict instead of committing on top of them.
+    // The transaction remembers its reads. If another writer changes one of these files before the
+    // commit, the commit reports a conflict.
     let mut index: Index = tx.get_json(INDEX)?;
     let mut schedule: Schedule = tx.get_json(SCHEDULE)?;
     let path = index.stores.get(id).ok_or("the index knows no such shop")?.clone();
@@ -35,7 +35,7 @@ pub fn move_delivery(store: &Store, id: &str, to: Weekday) -> Outcome {
     expect(commit.put == 3, "partition, schedule and index are one generation")
 }
 
-/// Perfectly valid files, committed whole and durably, and wrong: the schedule still sends vans there.
+/// Commits valid files, whole and durable, that are wrong: the schedule still sends vans there.
 pub fn clear_delivery_days(store: &Store, region: &str) -> Outcome<Generation> {
     let mut tx = store.begin()?;
     for path in tx.list("stores/") {
@@ -70,9 +70,9 @@ fn sunday_hours() -> Hours {
     Hours { opens: "09:00".to_owned(), closes: "17:00".to_owned() }
 }
 
-/// Restores just the files that the bad generation changed, from the generation before it.
+/// Restores only the files that the bad generation changed, from the generation before it.
 ///
-/// `store.rollback(before, …)` would bring back the whole state, and lose what was committed since.
+/// `store.rollback(before, …)` would restore the whole state, and undo the later commits too.
 pub fn take_back(store: &Store, bad: Generation, kept: &str) -> Outcome {
     let entry = store.show(bad)?;
     let before = store.snapshot_at(entry.parent.ok_or("nothing is before the bad edit")?)?;
@@ -98,7 +98,7 @@ pub fn take_back(store: &Store, bad: Generation, kept: &str) -> Outcome {
     )
 }
 
-/// A store opened with validators commits nothing that they refuse.
+/// A store that is opened with validators commits nothing that they refuse.
 pub fn refuse_broken_json(dir: &Path) -> Outcome {
     let guarded = Store::options().validate("stores/*.json", json_as::<Shop>())?.open(dir)?;
     let before = guarded.snapshot()?;
@@ -106,7 +106,7 @@ pub fn refuse_broken_json(dir: &Path) -> Outcome {
     half.truncate(half.len() / 2);
 
     let mut tx = guarded.begin()?;
-    // What a program leaves that was stopped while it wrote, or an editor on a full disk.
+    // A program that crashed while it wrote leaves such a file, or an editor on a full disk.
     tx.put("stores/downtown.json", half)?;
     match tx.commit("commit Downtown") {
         Err(error) if error.kind() == ErrorKind::Invalid => println!("Refused: {error}."),
@@ -115,5 +115,5 @@ pub fn refuse_broken_json(dir: &Path) -> Outcome {
     }
     let now = guarded.snapshot()?;
     println!("The store is still at generation {}.", now.generation());
-    expect(now.generation() == before.generation(), "a refused commit makes no generation")
+    expect(now.generation() == before.generation(), "a refused commit creates no generation")
 }

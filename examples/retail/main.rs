@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! cargo run --example retail               # in a temporary directory
-//! cargo run --example retail -- my-store   # in a directory that stays, to look around in
+//! cargo run --example retail -- my-store   # in a directory that stays
 //! ```
 //!
-//! Every step also checks what it claims; the program fails if a claim does not hold.
+//! Each step checks its claims, and the program fails if a claim does not hold.
 
-// An example narrates, uses plain files as any program does, and has no callers to hide things from.
+// An example prints, uses plain files, and has no callers.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 #![allow(clippy::disallowed_methods, unreachable_pub)]
 
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Outcome {
-    // Held until the end: dropping it removes the directory.
+    // Dropping it removes the directory.
     let scratch = tempfile::tempdir()?;
     let dir = match std::env::args_os().nth(1) {
         Some(dir) => PathBuf::from(dir),
@@ -59,7 +59,7 @@ fn run() -> Outcome {
     let bad = edits::clear_delivery_days(&store, "harbour")?;
     edits::open_on_sunday(&store, "larkrise")?;
 
-    heading("Noticing it");
+    heading("The check notices it");
     let problems = Catalog::load(&store.snapshot()?)?.problems();
     println!(
         "The check of generation {} finds {} contradictions, such as:",
@@ -81,7 +81,7 @@ fn run() -> Outcome {
     heading("Two operators commit the same file");
     sharing::conflict_and_retry(&store)?;
 
-    heading("Reading while somebody commits");
+    heading("Reading during commits");
     sharing::read_during_commits(&store)?;
 
     heading("A guard against broken files");
@@ -103,7 +103,7 @@ fn first_commit(dir: &Path) -> Outcome<(Store, Generation)> {
         println!("  note: {warning}");
     }
     let found = store.snapshot()?;
-    // The commit below prunes, so a store with something else in it is not ours to use.
+    // The commit below prunes, so it must not run on a store with other data.
     if !found.is_empty() && found.metadata(model::INDEX).is_none() {
         return Err("this store holds other data; name another directory".into());
     }
@@ -144,11 +144,11 @@ fn end_of_day(store: &Store, start: Generation) -> Outcome {
         "Generation {} is generation {start} again; {} bytes were written for it.",
         commit.generation, commit.bytes
     );
-    expect(store.diff(start, commit.generation)?.is_empty(), "the rollback brought back the first state")?;
+    expect(store.diff(start, commit.generation)?.is_empty(), "the rollback restores the first state")?;
     expect_healthy(&store.snapshot()?)?;
 
     let again = store.rollback(start, "once more")?;
-    expect(!again.changed, "a rollback to the state that holds makes no generation")?;
+    expect(!again.changed, "a rollback to the present state creates no generation")?;
 
     let report = store.verify(&genstore::VerifyOptions::new().scope(genstore::VerifyScope::All))?;
     println!(
@@ -165,9 +165,9 @@ fn heading(title: &str) {
     println!("\n== {title}");
 }
 
-/// Turns a claim of the tour into an error when it does not hold.
+/// Returns an error if a claim of the tour does not hold.
 pub fn expect(holds: bool, claim: &str) -> Outcome {
-    if holds { Ok(()) } else { Err(format!("this should hold, and does not: {claim}").into()) }
+    if holds { Ok(()) } else { Err(format!("this should hold and does not: {claim}").into()) }
 }
 
 fn expect_healthy(snapshot: &Snapshot) -> Outcome {

@@ -1,7 +1,7 @@
-//! What the files of the retail example hold, as serde types.
+//! The files of the retail example as serde types.
 //!
-//! The field order is the order in the files, so that a program that reads a file and commits it again
-//! changes only the lines it meant to change.
+//! The fields have the order of the files. So a program that reads a file and commits it again
+//! changes only the lines that it means to change.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,7 +39,7 @@ impl fmt::Display for Weekday {
 
 /// One partition, `stores/<id>.json`.
 ///
-/// Unknown fields are refused here and below: committing a typed value would silently drop them.
+/// Unknown fields are refused here and below: a commit of a typed value would silently drop them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shop {
@@ -47,7 +47,7 @@ pub struct Shop {
     pub name: String,
     pub region: String,
     pub address: Address,
-    /// `None` is a day on which the shop stays closed.
+    /// `None` is a day on which the shop is closed.
     pub opening_hours: BTreeMap<Weekday, Option<Hours>>,
     pub delivery: Delivery,
     pub settings: Settings,
@@ -73,7 +73,7 @@ pub struct Hours {
 pub struct Delivery {
     /// `None`: nothing is delivered to this shop.
     pub weekday: Option<Weekday>,
-    /// Latest time of the day before at which an order still makes the delivery.
+    /// The latest time to order, on the day before the delivery.
     pub cutoff: String,
     pub bay: String,
     pub max_pallets: u32,
@@ -88,7 +88,7 @@ pub struct Settings {
     pub bakery: bool,
 }
 
-/// `schedule.json`: who is served on which day, and in which order.
+/// `schedule.json`: the shops served on each day, in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
@@ -112,7 +112,7 @@ impl Schedule {
         routes.iter_mut().find(|route| route.region == region)
     }
 
-    /// Takes the shop off the route it is on.
+    /// Removes the shop from its route.
     pub fn remove_stop(&mut self, id: &str) {
         for route in self.days.values_mut().flatten() {
             route.stops.retain(|stop| stop != id);
@@ -120,7 +120,7 @@ impl Schedule {
     }
 }
 
-/// `index.json`: where each shop's partition is, and how many there are.
+/// `index.json`: the partition of each shop, and counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Index {

@@ -1,4 +1,4 @@
-//! Several people at one store: a conflict with its retry, and a reader beside a writer.
+//! Several writers of one store: a conflict with its retry, and a reader beside a writer.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,8 @@ use genstore::{ErrorKind, Snapshot, Store, Transaction};
 use crate::model::{SCHEDULE, Schedule, Shop, Weekday};
 use crate::{Outcome, expect};
 
-/// Both operators start from the same generation and change the schedule; the second to commit is told.
+/// Both operators start from the same generation and change the schedule. The second commit is a
+/// conflict. `Store::update` does that edit again on the newest generation.
 pub fn conflict_and_retry(store: &Store) -> Outcome {
     let mut first = store.begin()?;
     let mut second = store.begin()?;
@@ -31,8 +32,6 @@ pub fn conflict_and_retry(store: &Store) -> Outcome {
         Ok(_) => return expect(false, "the second commit conflicts with the first"),
     }
 
-    // `update` does an edit again for as long as another writer is faster. The edit reads through the transaction, so
-    // every try starts from fresh data.
     let commit = store.update("valley leaves earlier on Tuesdays", |tx| {
         depart_at(tx, Weekday::Tuesday, "valley", "05:00")
     })?;
@@ -55,8 +54,8 @@ fn depart_at(tx: &mut Transaction, day: Weekday, region: &str, time: &str) -> Ou
     Ok(tx.put_json(SCHEDULE, &schedule)?)
 }
 
-/// While one thread changes all 60 shops again and again, this one reads: an old snapshot stays what it
-/// was, and a new one shows all shops before a commit or all of them after it, never some of each.
+/// One thread changes all 60 shops several times while this one reads. An old snapshot never
+/// changes. A new one shows all shops before a commit or all of them after it.
 pub fn read_during_commits(store: &Store) -> Outcome {
     let held = store.snapshot()?;
     let at_first = alert_levels(&held)?;
@@ -68,7 +67,7 @@ pub fn read_during_commits(store: &Store) -> Outcome {
             let last = writer.is_finished();
             expect(alert_levels(&held)? == at_first, "a held snapshot never changes")?;
             let levels = alert_levels(&store.snapshot()?)?;
-            expect(levels == at_first || levels.len() == 1, "a snapshot shows no half of a commit")?;
+            expect(levels == at_first || levels.len() == 1, "a snapshot never shows half of a commit")?;
             looks += 1;
             if last {
                 break;

@@ -9,8 +9,8 @@ use crate::exit;
 
 /// Commits plain files that must change together, as numbered generations.
 ///
-/// A store is a directory. Each commit becomes a generation of its own: all of its files become visible at
-/// once or not at all, every byte is checksummed, and every earlier generation can be read, compared and
+/// A store is a directory of plain files. Each commit is a numbered generation: it is durable as a
+/// whole or absent. Every byte is checksummed. Every earlier generation can be read, compared and
 /// rolled back to.
 #[derive(Parser)]
 #[command(
@@ -36,29 +36,35 @@ pub(crate) struct Global {
     /// Print one JSON object a line; errors become JSON on standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// No progress bars, no notes, no line that says what was done
+    /// No progress bars, no notes about the file system, no line that says what was done
+    ///
+    /// Results, errors and warnings about damage are still printed.
     #[arg(long, global = true)]
     pub(crate) quiet: bool,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make an empty store
+    /// Create an empty store
     ///
-    /// The directory must be missing or empty. The file system under it is probed: one that cannot keep
-    /// the store's promises is refused, one that weakens them is warned about.
+    /// The directory must be missing or empty. The file system under it is probed. A file system
+    /// that cannot keep the store's promises (NFS, SMB, 9p) is refused. One that weakens them is
+    /// accepted with a warning.
     #[command(after_long_help = "Example:\n  genstore init --store settings")]
     Init(Init),
     /// Commit a directory as one generation
     ///
-    /// Files that did not change are not written again. Where nothing changed, no generation is made.
+    /// Files that are in the store with the same bytes are not written again. If nothing differs,
+    /// no generation is created. Files of the store that DIR does not have stay, unless --prune is
+    /// given.
     #[command(
         after_long_help = "Example:\n  genstore commit ./settings --init --prune -m \"opening hours for winter\""
     )]
     Commit(Commit),
     /// Commit one file
     ///
-    /// FILE is the file to read; `-`, or no FILE, is standard input.
+    /// If another process commits the same path while the input is read, the command ends with exit
+    /// code 4 and overwrites nothing.
     #[command(
         after_long_help = "Example:\n  genstore put stores/downtown.json downtown.json -m \"Downtown opens on Friday\""
     )]
@@ -70,58 +76,67 @@ pub(crate) enum Command {
     Rm(Rm),
     /// Print a file
     ///
-    /// The whole file is checked against its hash before its first byte is printed.
+    /// The whole file is checked against its hash before the first byte is printed.
     #[command(after_long_help = "Example:\n  genstore cat stores/downtown.json --at latest~1")]
     Cat(Cat),
     /// List files
     ///
-    /// PREFIX is a plain string: `stores/` lists that directory, `stores/d` what begins so.
+    /// Each line shows the length in bytes, the generation that wrote the file, and the path.
+    ///
+    /// PREFIX is a plain string: `stores/` lists that directory, and `stores/d` lists every path
+    /// that begins so.
     #[command(after_long_help = "Example:\n  genstore ls stores/ --at 2026-11-22")]
     Ls(Ls),
-    /// Write a generation's files into a directory
+    /// Write the files of a generation into a directory
     ///
-    /// The directory must be missing or empty, and not the one that you are in. It appears whole or not at all.
+    /// DIR must be missing or empty, and must not be the directory that you are in. Each file is
+    /// checked while it is copied. DIR appears whole or not at all.
     #[command(after_long_help = "Example:\n  genstore export ./settings-yesterday --at 2026-11-21")]
     Export(Export),
     /// Show the history, newest first
     ///
-    /// With PATH, only the generations that changed that file.
+    /// Each line shows one generation: number, time in UTC, author, files put and removed, the kind
+    /// if it is not `commit`, and the first line of the message.
     #[command(after_long_help = "Example:\n  genstore log stores/downtown.json -n 5")]
     Log(Log),
     /// Show one generation: who, when, why and which files
     ///
-    /// REV is a number, `latest`, `latest~N`, a date or a time.
+    /// Lists every path that the generation put or removed.
     #[command(after_long_help = "Example:\n  genstore show latest")]
     Show(Show),
     /// Show what differs between two generations
     ///
-    /// The first REV is compared with the second, or with the latest generation where there is no second.
-    /// The second word is read as a revision; if it cannot be one, it is taken as PATH, a file or a
-    /// directory. To name a path that looks like a revision, give both revisions first.
+    /// The older generation comes first by custom. Without a second REV, the second is the latest.
     ///
-    /// JSON documents are compared by value and shown by JSON pointer, other text by lines, other bytes by
-    /// size and hash. Text above 1 MiB and JSON above 8 MiB is shown by size and hash as well.
+    /// In `diff A B`, B is read as a revision. If it cannot be a revision, it is taken as a path.
+    /// To name a path that looks like a revision, give both revisions: `diff 41 latest 2024`.
+    ///
+    /// JSON documents up to 8 MiB are shown by JSON pointer with old and new value. Other text up
+    /// to 1 MiB is shown by lines. Everything else is shown by length and hash.
     #[command(
         after_long_help = "Examples:\n  genstore diff latest~1\n  genstore diff 41 42 stores/downtown.json\n  genstore diff 41 stores --summary"
     )]
     Diff(Diff),
-    /// Bring back an earlier state, as a new generation
+    /// Make an earlier state the newest one again, as a new generation
     ///
-    /// With PATH (a file, a directory or a pattern such as `stores/*.json`), only that part. No bytes are
-    /// copied, and the generations in between stay in the history.
+    /// The history in between stays, and no bytes are copied. A rollback that changes nothing
+    /// creates no generation.
     #[command(
         after_long_help = "Example:\n  genstore rollback latest~1 stores/downtown.json -m \"Friday was a mistake\""
     )]
     Rollback(Rollback),
     /// Say where the store stands
     ///
-    /// Reads the pointer, the newest manifest and the names of interrupted commits. Whether the files are there and intact
-    /// is for verify to say.
+    /// Shows the latest generation, the health of the store and interrupted commits. It reads the
+    /// pointer, the newest manifest and names. It does not check that the files are there and
+    /// intact: genstore verify does.
     #[command(after_long_help = "Example:\n  genstore status")]
     Status,
     /// Check every byte
     ///
-    /// Reads only. Checks the latest generation, or the one named with --at, or all of them.
+    /// Checks the pointer, the manifests, the chain between them and every byte of the files: for
+    /// the latest generation, for that of --at, or with --all for every one. It changes nothing. If
+    /// it finds damage, the exit code is 5.
     #[command(after_long_help = "Example:\n  genstore verify --all")]
     Verify(Verify),
     /// Print a completion script for a shell
@@ -132,15 +147,15 @@ pub(crate) enum Command {
     Completions(Completions),
     /// Print the man page
     ///
-    /// With --dir, writes the page of the program and one page for each command into that directory.
+    /// With --dir, writes that page and one page for each command into DIR.
     #[command(after_long_help = "Example:\n  genstore man --dir ~/.local/share/man/man1")]
     Man(Man),
 }
 
-/// What every command that writes asks for.
+/// The arguments of every command that commits.
 #[derive(Args)]
-pub(crate) struct Save {
-    /// Why: kept with the generation and shown by log
+pub(crate) struct Change {
+    /// Why: kept with the generation and shown by log and show
     #[arg(short, long, value_name = "MSG")]
     pub(crate) message: String,
     #[command(flatten)]
@@ -152,7 +167,9 @@ pub(crate) struct Writer {
     /// Who: kept with the generation; without it $USER, or else `unknown`
     #[arg(long, value_name = "NAME")]
     pub(crate) author: Option<String>,
-    /// How long to wait for another writer, such as 5 or 500ms; without it 30 s
+    /// How long to wait for another writer, such as 5, 500ms or 2m; without it 30 s
+    ///
+    /// A number without a unit counts seconds. 0 does not wait.
     #[arg(long, value_name = "SECONDS", value_parser = duration)]
     pub(crate) lock_wait: Option<Duration>,
 }
@@ -166,7 +183,7 @@ pub(crate) struct At {
 
 #[derive(Args)]
 pub(crate) struct Init {
-    /// Make the store even on a file system that cannot keep its promises
+    /// Create the store even on a file system that cannot keep its promises
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
@@ -177,30 +194,30 @@ pub(crate) struct Init {
 pub(crate) struct Commit {
     /// The directory to commit
     pub(crate) dir: PathBuf,
-    /// Make the store first if there is none
+    /// Create the store first if there is none
     #[arg(long)]
     pub(crate) init: bool,
     /// Remove from the store what DIR no longer has
     #[arg(long)]
     pub(crate) prune: bool,
-    /// Commit under this directory of the store; --prune then looks at this directory only
+    /// Commit under this directory of the store; --prune then looks at that directory only
     #[arg(long, value_name = "PREFIX")]
     pub(crate) into: Option<String>,
-    /// Commit what symbolic links point to, instead of refusing them
+    /// Commit what symbolic links point to; without it a symbolic link is refused
     #[arg(long)]
     pub(crate) follow_links: bool,
     #[command(flatten)]
-    pub(crate) save: Save,
+    pub(crate) change: Change,
 }
 
 #[derive(Args)]
 pub(crate) struct Put {
     /// The path in the store
     pub(crate) path: String,
-    /// The file to read; `-` or nothing is standard input
+    /// The file to read; without it, or if it is `-`, standard input
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) save: Save,
+    pub(crate) change: Change,
 }
 
 #[derive(Args)]
@@ -209,7 +226,7 @@ pub(crate) struct Rm {
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<String>,
     #[command(flatten)]
-    pub(crate) save: Save,
+    pub(crate) change: Change,
 }
 
 #[derive(Args)]
@@ -222,7 +239,7 @@ pub(crate) struct Cat {
 
 #[derive(Args)]
 pub(crate) struct Ls {
-    /// List only paths that begin with this
+    /// List only the paths that begin with this string
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) prefix: String,
     #[command(flatten)]
@@ -231,9 +248,12 @@ pub(crate) struct Ls {
 
 #[derive(Args)]
 pub(crate) struct Export {
-    /// The directory to write into; missing or empty
+    /// The directory to write into
     pub(crate) dir: PathBuf,
-    /// Leave damaged files out instead of writing nothing; they are named, and the exit code is 5
+    /// Leave out damaged files, and write all others
+    ///
+    /// They are named on standard error, and the exit code is 5. Without this flag, a damaged file
+    /// ends the export with exit code 5, and nothing is written.
     #[arg(long)]
     pub(crate) skip_damaged: bool,
     #[command(flatten)]
@@ -242,46 +262,46 @@ pub(crate) struct Export {
 
 #[derive(Args)]
 pub(crate) struct Log {
-    /// Only the generations that changed this file
+    /// Show only the generations that changed this file
     pub(crate) path: Option<String>,
-    /// Show at most this many
+    /// Show at most N generations
     #[arg(short = 'n', value_name = "N")]
     pub(crate) limit: Option<usize>,
 }
 
 #[derive(Args)]
 pub(crate) struct Show {
-    /// The generation
+    /// The generation to show: a number, `latest`, `latest~N`, a date or a time
     #[arg(value_name = "REV")]
     pub(crate) revision: String,
 }
 
 #[derive(Args)]
 pub(crate) struct Diff {
-    /// The generation to compare from
+    /// The generation to compare: a number, `latest`, `latest~N`, a date or a time
     #[arg(value_name = "REV")]
     pub(crate) from: String,
-    /// The generation to compare with, or PATH; without it, the latest generation
-    #[arg(value_name = "REV or PATH")]
+    /// The generation to compare with; or a path, if it cannot be a revision
+    #[arg(value_name = "REV|PATH")]
     pub(crate) second: Option<String>,
-    /// Only this file or directory
+    /// Compare only this file or directory
     #[arg(value_name = "PATH")]
     pub(crate) path: Option<String>,
-    /// Only the list of files
+    /// List the files, and leave out their contents
     #[arg(long)]
     pub(crate) summary: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct Rollback {
-    /// The generation whose state comes back
+    /// The generation to roll back to: a number, `latest`, `latest~N`, a date or a time
     #[arg(value_name = "REV")]
     pub(crate) revision: String,
-    /// Only these files, directories or patterns
+    /// Roll back only these: files, directories or patterns such as `stores/*.json`
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<String>,
     #[command(flatten)]
-    pub(crate) save: Save,
+    pub(crate) change: Change,
 }
 
 #[derive(Args)]
@@ -289,10 +309,10 @@ pub(crate) struct Verify {
     /// Check every generation
     #[arg(long, conflicts_with = "at")]
     pub(crate) all: bool,
-    /// Check names, lengths and the chain of manifests, but do not read the files
+    /// Check names, lengths and the chain only. The files are not read
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Check this generation
+    /// Check this generation: a number, `latest`, `latest~N`, a date or a time
     #[arg(long, value_name = "REV")]
     pub(crate) at: Option<String>,
 }
@@ -311,14 +331,15 @@ pub(crate) struct Man {
     pub(crate) dir: Option<PathBuf>,
 }
 
-/// A bare number is seconds; anything else must carry its unit.
+/// A number without a unit counts seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
-    text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok()).ok_or_else(
-        || "a number of seconds is wanted, or a length of time with its unit, such as 30s or 2m".to_owned(),
-    )
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|span| Duration::try_from(span).ok())
+        .ok_or_else(|| "give a number of seconds, or a time with its unit, such as 500ms or 2m".to_owned())
 }
 
 #[cfg(test)]
@@ -333,11 +354,12 @@ mod tests {
 
     #[test]
     fn every_command_has_a_line_a_long_help_and_an_example() {
-        for verb in Cli::command().get_subcommands() {
-            assert!(verb.get_about().is_some(), "{}", verb.get_name());
-            assert!(verb.get_long_about().is_some(), "{}", verb.get_name());
-            let example = verb.get_after_long_help().map(ToString::to_string).unwrap_or_default();
-            assert!(example.contains(&format!("genstore {}", verb.get_name())), "{}", verb.get_name());
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name}");
+            assert!(command.get_long_about().is_some(), "{name}");
+            let example = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            assert!(example.contains(&format!("genstore {name}")), "{name}");
         }
     }
 

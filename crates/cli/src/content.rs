@@ -1,4 +1,4 @@
-//! What differs inside one file, and how a person is shown it.
+//! The differences inside one file, and how they are printed for people.
 
 use std::io::{self, Write};
 
@@ -10,22 +10,22 @@ use crate::jsondiff::{self, PATIENCE};
 use crate::output::{MARK, MINUS, Out, PLUS};
 use crate::term::{clean, count};
 
-/// Aligning lines takes memory and patience; above this, size and hash say enough.
+/// Aligning lines takes memory and time. Longer text is shown by length and hash.
 const TEXT_LIMIT: u64 = 1 << 20;
-/// A parsed document is many times its text.
+/// A parsed document takes many times the memory of its text.
 const JSON_LIMIT: u64 = 8 << 20;
-/// One changed value on one line; --json has it in full.
+/// The characters of a changed value that fit on its line. --json prints the whole value.
 const VALUE_LIMIT: usize = 160;
 
 pub(crate) enum Content {
-    /// Both sides are JSON. The texts are there for when the values turn out equal.
+    /// Both sides are JSON. If the values are equal, the texts are compared.
     Json {
         from: Value,
         to: Value,
         texts: Option<(String, String)>,
     },
     Text(String, String),
-    /// Nothing but size and hash, and why.
+    /// Only length and hash are shown. The text says why.
     Opaque(&'static str),
 }
 
@@ -66,7 +66,7 @@ impl Content {
     }
 }
 
-/// Bare numbers and strings are left to the line diff: a file that says `42` need not be JSON.
+/// Only objects and arrays count as JSON: a file that says `42` may be plain text.
 fn document(bytes: &[u8]) -> Option<Value> {
     serde_json::from_slice(bytes).ok().filter(|value: &Value| value.is_object() || value.is_array())
 }
@@ -121,7 +121,7 @@ fn lines(out: &mut Out, from: &str, to: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Tabs are part of ordinary text; any other control character is spelled out, `\r` above all.
+/// Tabs are part of ordinary text. Every other control character is spelled out, such as `\r`.
 fn clean_line(line: &str) -> String {
     line.split('\t').map(clean).collect::<Vec<_>>().join("\t")
 }

@@ -1,4 +1,5 @@
-//! What every command needs: which store, how to speak, and whether somebody asked to stop.
+//! The state that every command shares: the store, the form of the output, and the flag that stops
+//! the work.
 
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -41,7 +42,8 @@ impl Context {
         })
     }
 
-    /// To read. A store that had to be recovered is read all the same, with a warning and its own exit code.
+    /// Opens the store to read. A degraded store is read all the same, with a warning, and the exit
+    /// code says so.
     pub(crate) fn open(&self) -> Result<Store, CliError> {
         let store = Store::options().open(self.dir()?)?;
         self.tell_recovery(store.recovery());
@@ -54,7 +56,7 @@ impl Context {
         Ok(store)
     }
 
-    /// From here on a signal stops the work cleanly instead of ending the program.
+    /// From this call on, a signal stops the work cleanly instead of ending the program.
     pub(crate) fn options(&self, writer: &Writer) -> OpenOptions {
         self.watch_signals();
         let options = Store::options().author(&author(writer)).cancel(self.stop.clone());
@@ -85,7 +87,7 @@ impl Context {
         self.damage.get()
     }
 
-    /// Under --json the warnings are part of what `init` prints.
+    /// With --json the warnings are part of the object that `init` prints.
     pub(crate) fn tell_probe(&self, report: Option<&ProbeReport>) {
         if self.quiet || self.json {
             return;
@@ -95,7 +97,7 @@ impl Context {
         }
     }
 
-    /// Said even under --quiet: what is read now may be older than the last commit.
+    /// Prints the warning even with --quiet: the generation read may be older than the last commit.
     fn tell_recovery(&self, report: Option<RecoveryReport>) {
         let Some(report) = report else { return };
         if report.degraded {
@@ -111,9 +113,9 @@ impl Context {
         if report.degraded {
             let serving = report.serving;
             note(&format!(
-                "genstore: warning: this is generation {serving}, the newest that is intact; a later commit may be \
-                 hidden, and nothing on disk was changed: what it wrote is in data/, where names end in .g and a \
-                 number above {serving}; genstore verify --all shows what is damaged."
+                "genstore: warning: this is generation {serving}, the newest that is intact; a later commit may \
+                 be hidden; nothing on disk was changed: the files of a later commit are in data/, and their \
+                 names end in .g and a number above {serving}; genstore verify --all shows what is damaged."
             ));
         }
     }
@@ -124,7 +126,7 @@ fn author(writer: &Writer) -> String {
     writer.author.clone().or_else(user).unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// Set but empty is as good as not set.
+/// An empty variable counts as not set.
 fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Everything that ends a command early, as one sentence or one JSON object.
+//! The errors that end a command early, printed as one sentence or one JSON object.
 
 use std::io;
 
@@ -9,9 +9,9 @@ use crate::exit;
 use crate::term::{clean, note};
 
 pub(crate) enum CliError {
-    /// The library refused or failed, and knows why.
+    /// The library refused or failed.
     Store(Box<genstore::Error>),
-    /// The command itself did.
+    /// The command itself refused or failed.
     Own(Own),
     /// The result could not be printed.
     Output(io::Error),
@@ -32,7 +32,7 @@ impl From<genstore::Error> for CliError {
     }
 }
 
-/// `?` on an I/O error means output, as the command does no other I/O without naming the file.
+/// `?` on an I/O error means a failed output. All other I/O of the command names its file.
 impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
@@ -74,20 +74,21 @@ impl CliError {
         })
     }
 
-    /// The reader checks the bytes once more on the way, and says `InvalidData` when they are others by then.
+    /// The reader checks the bytes again while they are read. `InvalidData` means that they
+    /// changed.
     pub(crate) fn reading(path: &str, error: &io::Error) -> Self {
         let damaged = error.kind() == io::ErrorKind::InvalidData;
         Self::Own(Own {
             kind: if damaged { "corrupt" } else { "io" },
             code: if damaged { exit::DAMAGE } else { exit::FAILED },
             message: format!("reading {path} failed: {error}"),
-            consequence: "what was printed is not the whole file",
+            consequence: "the output is not the whole file",
             advice: "run genstore verify".to_owned(),
             path: Some(path.to_owned()),
         })
     }
 
-    /// clap answers in paragraphs: what is wrong, perhaps a tip, the usage, a pointer to the help.
+    /// clap's text has paragraphs: the error, perhaps a tip, the usage, and a pointer to the help.
     pub(crate) fn from_usage(stop: &clap::Error) -> Self {
         let text = stop.to_string();
         let mut message = Vec::new();
@@ -109,24 +110,24 @@ impl CliError {
         Self::usage(message.join(" "), advice)
     }
 
-    /// By a second signal, wherever the work was.
+    /// A second signal ended the program, and the command may or may not have been done.
     pub(crate) fn stopped_at_once() -> Self {
         Self::Own(Own {
             kind: "interrupted",
             code: exit::INTERRUPTED,
             message: "stopped at once by a second signal".to_owned(),
-            consequence: "whether the command was done by then is not known",
+            consequence: "it is not known whether the command was done by then",
             advice: "run genstore status to see where the store stands".to_owned(),
             path: None,
         })
     }
 
-    /// The reader of our output has gone, as `head` does: that is no failure of ours.
+    /// The reader of the output has gone, as `head` does. That is no failure of the command.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// After a signal, an operation that failed with nothing worse than I/O failed because of it.
+    /// After a signal, an I/O error is a consequence of the signal.
     pub(crate) fn seen_with(self, interrupted: bool) -> Self {
         match &self {
             Self::Store(error)
@@ -166,7 +167,7 @@ impl CliError {
         note(&format!("genstore: {}.", clean(&parts.join("; "))));
     }
 
-    /// Every key is always there, so that a script need not ask first.
+    /// Every key is always present, so that a script need not ask first.
     pub(crate) fn facts(&self) -> Value {
         let own = |kind: &str, message: &str, consequence: &str, advice: &str, path: Option<&str>| {
             json!({
@@ -182,7 +183,7 @@ impl CliError {
                 "io",
                 &format!("the result could not be printed: {error}"),
                 "what the command did in the store stays done",
-                "see where standard output goes, and run genstore status to see where the store stands",
+                "check where standard output goes, and run genstore status to see where the store stands",
                 None,
             ),
         }
@@ -216,7 +217,7 @@ fn store_facts(error: &genstore::Error) -> Value {
     })
 }
 
-/// What the library advises, in the words of the command line.
+/// The library's advice, in the words of the command line.
 fn advice(error: &genstore::Error) -> String {
     let at = error.generation().map_or_else(String::new, |generation| format!(" --at {generation}"));
     match (error.kind(), error.subject()) {
@@ -257,7 +258,8 @@ fn advice(error: &genstore::Error) -> String {
     }
 }
 
-/// With the causes that the message does not name yet, such as what the operating system said.
+/// The message, with the causes that it does not name yet, such as an error of the operating
+/// system.
 fn whole_message(error: &genstore::Error) -> String {
     let mut message = error.to_string();
     let mut cause = std::error::Error::source(error);

@@ -1,4 +1,4 @@
-//! What the exit code says: the only place that turns a kind of error into a number.
+//! The exit codes. Only this module turns a kind of error into a number.
 
 use genstore::ErrorKind;
 
@@ -14,8 +14,12 @@ pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Shown by `genstore --help` and in the man page; a test compares it with `docs/cli.md`.
 pub(crate) const HELP: &str = "\
-A revision REV is a generation (41), latest, latest~2, a date (2026-11-22: the last generation of that day in
-UTC) or a time (2026-11-22T10:00:00Z: the last generation not later than that second).
+REV names a generation:
+  41                    the one with this number
+  latest                the newest
+  latest~2              two generations before the newest
+  2026-11-22            the last one of that day or before, in UTC
+  2026-11-22T10:00:00Z  the last one that is not later
 
 Exit codes:
     0  done
@@ -35,7 +39,7 @@ pub(crate) fn code(kind: ErrorKind) -> u8 {
         ErrorKind::Conflict => CONFLICT,
         ErrorKind::Busy => BUSY,
         ErrorKind::Corrupt => DAMAGE,
-        // SnapshotExpired, CommitOutcomeUnknown, Poisoned, Unsupported, Io, and kinds yet to come.
+        // SnapshotExpired, CommitOutcomeUnknown, Poisoned, Unsupported, Io, and kinds added later.
         _ => FAILED,
     }
 }

@@ -1,4 +1,4 @@
-//! What differs between two JSON documents, by JSON pointer.
+//! The differences between two JSON documents, by JSON pointer.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use similar::{Algorithm, DiffTag, capture_diff_slices_deadline};
 
-/// A key that is missing on one side is absent, which is not the same as `null`.
+/// One changed value. A side without the value is `None`, which is not the same as `null`.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Change<'a> {
-    /// RFC 6901. An array index counts in the new document, or in the old one for what was removed.
+    /// RFC 6901. An array index counts in the new document. For a removed element it counts in the
+    /// old one.
     pub(crate) pointer: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) from: Option<&'a Value>,
@@ -17,14 +18,14 @@ pub(crate) struct Change<'a> {
     pub(crate) to: Option<&'a Value>,
 }
 
-/// Empty where the values are equal, however they are written.
+/// All changed values. The list is empty if the values are equal, even if their texts differ.
 pub(crate) fn changes<'a>(from: &'a Value, to: &'a Value) -> Vec<Change<'a>> {
     let mut found = Vec::new();
     value("", Some(from), Some(to), &mut found);
     found
 }
 
-/// The parser's limit on nesting bounds the recursion.
+/// Compares two values. The parser's limit on nesting bounds the recursion.
 fn value<'a>(pointer: &str, from: Option<&'a Value>, to: Option<&'a Value>, found: &mut Vec<Change<'a>>) {
     match (from, to) {
         (Some(Value::Object(from)), Some(Value::Object(to))) => object(pointer, from, to, found),
@@ -49,14 +50,16 @@ fn object<'a>(
     }
 }
 
-/// Aligned first, so that one inserted element does not make every later one look changed.
+/// Aligns the elements first. Without that, one insertion would make every later element look
+/// changed.
 fn array<'a>(pointer: &str, from: &'a [Value], to: &'a [Value], found: &mut Vec<Change<'a>>) {
     for step in capture_diff_slices_deadline(Algorithm::Myers, from, to, deadline()) {
         let (tag, old, new) = step.as_tag_tuple();
         if tag == DiffTag::Equal {
             continue;
         }
-        // What was replaced is compared pair by pair; what one side has over was removed or added.
+        // Replaced elements are compared pair by pair. The rest of the longer side was removed or
+        // added.
         let pairs = old.len().max(new.len());
         for (old, new) in over(old).zip(over(new)).take(pairs) {
             let index = new.or(old).unwrap_or_default();
@@ -66,13 +69,11 @@ fn array<'a>(pointer: &str, from: &'a [Value], to: &'a [Value], found: &mut Vec<
     }
 }
 
-/// How long the smallest difference is looked for. After that any difference will do: it is right, only longer.
+/// The time limit of the search for the smallest difference. After it the search settles for a
+/// longer one, which is correct as well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the command bounds its own work; the library has no clock of its own"
-)]
+#[expect(clippy::disallowed_methods, reason = "the command limits the time of its own work")]
 fn deadline() -> Option<Instant> {
     Instant::now().checked_add(PATIENCE)
 }
@@ -86,7 +87,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// One line a change: `pointer: from -> to`, with `-` for what is absent.
+    /// One line for each change: `pointer: from -> to`. An absent value is `-`.
     fn lines(from: &Value, to: &Value) -> Vec<String> {
         let show = |value: Option<&Value>| value.map_or_else(|| "-".to_owned(), Value::to_string);
         changes(from, to)

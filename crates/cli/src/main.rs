@@ -1,6 +1,7 @@
-//! The command `genstore`: every verb of the library that a person or a script needs, and nothing else.
+//! The command `genstore`: the operations of the library for people and scripts.
 //!
-//! Each verb is one file in `cmd/`. This file parses, runs and turns the result into an exit code.
+//! Each command is one file in `cmd/`. This file parses the arguments, runs the command and turns
+//! the result into an exit code.
 
 #![forbid(unsafe_code)]
 #![deny(
@@ -13,7 +14,7 @@
 )]
 #![allow(
     clippy::disallowed_methods,
-    reason = "the library keeps to its own file system, clock and environment; a command line is where those come from"
+    reason = "the library takes its disk, clock and environment from `fs`; the command uses the real ones"
 )]
 
 mod args;
@@ -46,9 +47,9 @@ fn main() -> ExitCode {
     let context = Context::new(cli.global);
     let mut out = Out::new(context.json);
     let result = cmd::run(cli.command, &context, &mut out);
-    // What was printed before a failure is still worth reading, so it goes out first.
-    let synced = out.finish().map_err(CliError::from);
-    match result.and(synced) {
+    // The output printed before a failure is still useful, so it is written first.
+    let written = out.finish().map_err(CliError::from);
+    match result.and(written) {
         Ok(()) if context.found_damage() => ExitCode::from(exit::DAMAGE),
         Ok(()) => ExitCode::from(exit::DONE),
         Err(error) if error.is_closed_pipe() => ExitCode::from(exit::DONE),
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Help and version are answers, not errors; everything else that clap refuses is a usage error.
+/// Help and version are answers. Everything else that ends the parsing is a usage error.
 fn refuse(stop: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
     if matches!(stop.kind(), DisplayHelp | DisplayVersion) {
@@ -69,7 +70,7 @@ fn refuse(stop: &clap::Error) -> ExitCode {
             _ => ExitCode::from(exit::DONE),
         };
     }
-    // clap could not tell us whether --json was given, because it did not finish.
+    // clap did not finish, so it cannot tell whether --json was given.
     let json = std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json");
     let error = CliError::from_usage(stop);
     error.print(json);

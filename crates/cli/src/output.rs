@@ -1,4 +1,4 @@
-//! Standard output: the only place that writes to it.
+//! Standard output. Only this module writes to it.
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, Write};
@@ -12,7 +12,7 @@ pub(crate) const MINUS: Style = AnsiColor::Red.on_default();
 pub(crate) const MARK: Style = AnsiColor::Cyan.on_default();
 pub(crate) const STRONG: Style = Style::new().bold();
 
-/// Buffered standard output. Errors of writing come back to the caller; none may panic.
+/// Buffered standard output. A failed write returns an error to the caller and never panics.
 pub(crate) struct Out {
     writer: Box<dyn Write>,
     color: bool,
@@ -23,7 +23,7 @@ impl Out {
         let stdout = io::stdout();
         let choice = if json { ColorChoice::Never } else { AutoStream::choice(&stdout) };
         if choice == ColorChoice::Never {
-            // Not through `AutoStream`: it would strip escape sequences out of a file's own bytes.
+            // `AutoStream` would strip escape sequences from a file's own bytes.
             return Self { writer: Box::new(BufWriter::new(stdout.lock())), color: false };
         }
         Self { writer: Box::new(BufWriter::new(AutoStream::new(stdout.lock(), choice))), color: true }
@@ -33,7 +33,7 @@ impl Out {
         if self.color { format!("{style}{text}{style:#}") } else { text.to_string() }
     }
 
-    /// One object a line.
+    /// Writes one object and ends its line.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.writer, value)?;
         self.writer.write_all(b"\n")

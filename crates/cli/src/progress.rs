@@ -1,4 +1,4 @@
-//! A bar on standard error for work that takes long.
+//! A progress bar on standard error for work that takes long.
 
 use std::io::{IsTerminal, stderr};
 
@@ -7,17 +7,17 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::context::Context;
 
-/// Cleared when dropped, so that it never mixes with the result.
+/// The bar is cleared when it is dropped, so that it never mixes with the result.
 pub(crate) struct Bar(Option<ProgressBar>);
 
 impl Bar {
-    /// Nothing is drawn under --quiet or --json, nor where standard error is not a terminal.
+    /// Draws nothing with --quiet or --json, or if standard error is not a terminal.
     pub(crate) fn new(context: &Context, doing: &'static str) -> Self {
         if context.quiet || context.json || !stderr().is_terminal() {
             return Self(None);
         }
         let bar = ProgressBar::new(0).with_message(doing);
-        // Only a wrong template fails here; the bar then keeps its plain look.
+        // Only a wrong template fails here. The bar then keeps its plain look.
         if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent:>3}%  {prefix}") {
             bar.set_style(style);
         }
@@ -28,7 +28,7 @@ impl Bar {
         let bar = self.0.clone();
         move |step| {
             let Some(bar) = &bar else { return };
-            // Bytes tell more about the time left; a store of empty files has only its files to count.
+            // Bytes tell more about the time left. If all files are empty, the files are counted.
             let (done, total) = match step.bytes_total {
                 0 => (step.files_done, step.files_total),
                 bytes => (step.bytes_done, bytes),

@@ -1,4 +1,6 @@
-//! Standard input that can be interrupted: a read that waits for a pipe cannot be woken by a flag.
+//! Standard input that a signal can interrupt.
+//!
+//! A flag cannot wake a read that waits for a pipe. So another thread reads, and this one polls.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -8,10 +10,10 @@ use std::time::Duration;
 use genstore::CancelFlag;
 
 const CHUNK: usize = 256 * 1024;
-/// How late a signal may be noticed.
+/// The longest delay before a signal is noticed.
 const POLL: Duration = Duration::from_millis(50);
 
-/// A chunk; an empty one is the end of the input.
+/// A chunk of the input. An empty chunk is the end.
 type Piece = io::Result<Vec<u8>>;
 
 pub(crate) struct Stdin {
@@ -35,7 +37,7 @@ fn feed(sender: &SyncSender<Piece>) {
         let mut piece = Vec::new();
         let read = stdin.by_ref().take(CHUNK as u64).read_to_end(&mut piece);
         let last = !matches!(read, Ok(length) if length > 0);
-        // A receiver that is gone has its reasons; there is nobody left to tell.
+        // The receiver is gone if the command has stopped reading: then this thread ends too.
         if sender.send(read.map(|_| piece)).is_err() || last {
             return;
         }
@@ -46,7 +48,7 @@ impl Read for Stdin {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if self.stop.is_cancelled() {
-                // Not `Interrupted`: callers answer that by trying again.
+                // The kind is not `Interrupted`, after which callers retry.
                 return Err(io::Error::other("stopped by a signal"));
             }
             let copied = self.current.read(buffer)?;
@@ -60,7 +62,8 @@ impl Read for Stdin {
                 }
                 Ok(Err(error)) => return Err(error),
                 Err(RecvTimeoutError::Timeout) => {}
-                // The reading thread died without an end: half an input must not pass for a whole one.
+                // The reading thread died before the end. Half an input must not pass for the
+                // whole.
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(io::Error::other("standard input ended without notice"));
                 }

@@ -1,4 +1,4 @@
-//! What every writing command says at its end.
+//! The last line of every command that commits.
 
 use std::io::{self, Write};
 

@@ -1,16 +1,16 @@
-//! Text for people: a line on standard error, what fits a terminal, and how sizes and times are written.
+//! Text for people: lines on standard error, the width of a terminal, sizes and times.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use genstore::Timestamp;
 
-/// A line on standard error. If that is closed too, there is nobody left to tell.
+/// Prints a line on standard error. If standard error is closed, the line is lost.
 pub(crate) fn note(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// How wide a line may be: the terminal's width, or else 80.
+/// The longest line in columns: the terminal's width, or else 80.
 pub(crate) fn columns() -> usize {
     const USUAL: usize = 80;
     let stdout = io::stdout();
@@ -23,7 +23,8 @@ pub(crate) fn columns() -> usize {
     }
 }
 
-/// Cut at `width` columns. Letters that may be two columns wide are counted as two: better short than wrapped.
+/// Cuts a text at `width` columns. A letter that may be two columns wide counts as two, so that no
+/// line wraps.
 pub(crate) fn fit(text: &str, width: usize) -> Cow<'_, str> {
     let wide = |letter: char| match letter {
         '\0'..'\u{1100}' | '\u{1e00}'..='\u{206f}' => 1,
@@ -44,7 +45,8 @@ pub(crate) fn fit(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{kept}…"))
 }
 
-/// Text from a store or from the command line, on one line and unable to steer the terminal.
+/// Text from a store or from the command line, on one line, with its control characters spelled
+/// out.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     let steers = |letter: char| {
         letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

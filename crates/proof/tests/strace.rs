@@ -9,14 +9,14 @@
 )]
 
 #[path = "../../cli/tests/sandbox/mod.rs"]
-mod common;
+mod sandbox;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::Sandbox;
+use sandbox::Sandbox;
 
 /// Everything that makes, writes, names, fsyncs or removes. Not every processor has those with a question mark.
 const CALLS: &str = "trace=openat,openat2,mkdirat,write,fsync,fdatasync,syncfs,renameat,renameat2,unlinkat,linkat,close,\
@@ -373,7 +373,7 @@ fn trace(sandbox: &Sandbox, words: &[&str]) -> Vec<Call> {
             None => command.env_remove(name),
         };
     }
-    let run = common::finish(&mut command);
+    let run = sandbox::finish(&mut command);
     let text = fs::read_to_string(&log).unwrap();
     fs::remove_file(&log).unwrap();
     assert_eq!(run.code, 0, "{words:?}: {}", run.stderr);

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &args::Cat, context: &Context, out: &mut Out) -> Result<
     }))?)
 }
 
-/// Unlike `io::copy`, tells a failing store from a failing output.
+/// Unlike `io::copy`, this tells a failed read of the store from a failed output.
 fn copy(reader: &mut impl io::Read, out: &mut Out, path: &str) -> Result<(), CliError> {
     let mut buffer = vec![0; 64 * 1024];
     loop {

@@ -10,11 +10,11 @@ use crate::progress::Bar;
 
 pub(crate) fn run(args: args::Commit, context: &Context, out: &mut Out) -> Result<(), CliError> {
     let store = if args.init {
-        let store = context.options(&args.save.writer).open_or_create(context.dir()?)?;
+        let store = context.options(&args.change.writer).open_or_create(context.dir()?)?;
         context.tell_probe(store.probe_report());
         store
     } else {
-        context.open_to_write(&args.save.writer)?
+        context.open_to_write(&args.change.writer)?
     };
     let mut transaction = store.begin()?;
     let bar = Bar::new(context, "reading");
@@ -24,7 +24,7 @@ pub(crate) fn run(args: args::Commit, context: &Context, out: &mut Out) -> Resul
         .follow_links(args.follow_links)
         .progress(bar.callback());
     transaction.put_dir(&args.dir, &options)?;
-    let commit = transaction.commit(&args.save.message)?;
+    let commit = transaction.commit(&args.change.message)?;
     drop(bar);
     Ok(crate::summary::print(&commit, context, out)?)
 }

@@ -9,7 +9,7 @@ use crate::error::CliError;
 use crate::output::Out;
 
 pub(crate) fn run(args: &args::Completions, out: &mut Out) -> Result<(), CliError> {
-    // Into memory first: the generator panics where its output is closed.
+    // The generator panics if its output is closed, so it writes into memory.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "genstore", &mut script);
     Ok(out.write_all(&script)?)

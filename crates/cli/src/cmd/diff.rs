@@ -42,7 +42,7 @@ pub(crate) fn run(args: args::Diff, context: &Context, out: &mut Out) -> Result<
             (Some(old), Some(new)) if !args.summary => Some(Content::read((&from, old), (&to, new))),
             _ => None,
         };
-        // A damaged file costs that file: the others are still compared, and the damage is told last.
+        // A damaged file costs that file. The others are still compared, and the error comes last.
         let content = match content.transpose() {
             Ok(content) => content,
             Err(error) => {

@@ -19,12 +19,13 @@ pub(crate) fn run(args: &args::Log, context: &Context, out: &mut Out) -> Result<
     };
     let width = columns();
     // The newest comes first, so its number is the widest.
-    let mut number = 0;
-    let (mut shown, mut damaged) = (0, None);
+    let mut digits = 0;
+    let mut shown = 0;
+    let mut damaged = None;
     while args.limit.is_none_or(|limit| shown < limit) {
         let entry = match history.next() {
             Some(Ok(entry)) => entry,
-            // What lies below the damage is still history; the damage is told last.
+            // The generations below the damage are still history. The error comes last.
             Some(Err(error)) => {
                 damaged = damaged.or(Some(error));
                 continue;
@@ -45,8 +46,8 @@ pub(crate) fn run(args: &args::Log, context: &Context, out: &mut Out) -> Result<
                 "manifest": entry.manifest.to_string(),
             }))?;
         } else {
-            number = number.max(entry.generation.to_string().len());
-            line(&entry, number, width, out)?;
+            digits = digits.max(entry.generation.to_string().len());
+            line(&entry, digits, width, out)?;
         }
     }
     match (&args.path, damaged) {
@@ -60,16 +61,16 @@ pub(crate) fn run(args: &args::Log, context: &Context, out: &mut Out) -> Result<
     }
 }
 
-/// One line, never wider than the terminal: the message gives way.
-fn line(entry: &HistoryEntry, number: usize, width: usize, out: &mut Out) -> Result<(), CliError> {
-    let generation = format!("{:>number$}", entry.generation.get());
+/// Prints one line. The message is cut so that the line is never wider than the terminal.
+fn line(entry: &HistoryEntry, digits: usize, width: usize, out: &mut Out) -> Result<(), CliError> {
+    let generation = format!("{:>digits$}", entry.generation.get());
     let changes = format!("+{} -{}", entry.put.len(), entry.removed.len());
     let author = clean(&entry.author);
     let kind = match entry.kind {
         GenerationKind::Commit => String::new(),
         other => format!("[{other}] "),
     };
-    // The first line of a message is its title; `show` has the rest.
+    // The first line of a message is its title. `show` prints the rest.
     let mut message = entry.message.lines();
     let title = clean(message.next().unwrap_or_default());
     let more = if message.next().is_some() { " …" } else { "" };

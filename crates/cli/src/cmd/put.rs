@@ -9,8 +9,9 @@ use crate::output::Out;
 use crate::stdin::Stdin;
 
 pub(crate) fn run(args: &args::Put, context: &Context, out: &mut Out) -> Result<(), CliError> {
-    let store = context.open_to_write(&args.save.writer)?;
-    // Begun before the input is read: whoever changes this path meanwhile is a conflict, not overwritten.
+    let store = context.open_to_write(&args.change.writer)?;
+    // The transaction begins before the input is read: a change of this path meanwhile is a
+    // conflict and is not overwritten.
     let mut transaction = store.begin()?;
     match args.file.as_deref() {
         Some(file) if file != Path::new("-") => transaction.put_file(&args.path, file)?,
@@ -20,6 +21,6 @@ pub(crate) fn run(args: &args::Put, context: &Context, out: &mut Out) -> Result<
             transaction.put_reader(&args.path, input)?;
         }
     }
-    let commit = transaction.commit(&args.save.message)?;
+    let commit = transaction.commit(&args.change.message)?;
     Ok(crate::summary::print(&commit, context, out)?)
 }

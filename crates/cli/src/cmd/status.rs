@@ -34,9 +34,9 @@ pub(crate) fn run(context: &Context, out: &mut Out) -> Result<(), CliError> {
         writeln!(out, "interrupted {}", numbers.join(", "))?;
         writeln!(
             out,
-            "\nA commit was begun under each of these numbers and not committed: it was cut off, or is going on\n\
-             just now. (Or CURRENT is an older copy, and knows nothing of it.) What it wrote is never read, and\n\
-             no number is used again. Those files may be the rest of somebody's edit; nothing deletes them."
+            "\nEach of these numbers belongs to an interrupted commit: the writer crashed or is still running.\n\
+             (Or CURRENT is an older copy that does not know of the commit.) The number is not used again.\n\
+             The files of the commit are never read. They may be the rest of an edit, so nothing deletes them."
         )?;
     }
     Ok(())

@@ -1,10 +1,10 @@
-//! Each command does what it says, and says what it did.
+//! Each command does its work and reports it.
 
 use std::fs;
 
-use crate::common::{Sandbox, finish, quiet, tree};
+use crate::sandbox::{Sandbox, finish, quiet, tree};
 
-/// Generation 1 is empty, 2 has three files, 3 changes one and removes one.
+/// Generation 1 is empty, 2 has three files, and 3 changes one of them and removes one.
 fn three_generations() -> Sandbox {
     let sandbox = Sandbox::with_store();
     sandbox.write("in/stores/downtown.json", "{\"open\":\"09:00\"}\n");
@@ -18,7 +18,7 @@ fn three_generations() -> Sandbox {
 }
 
 #[test]
-fn init_makes_an_empty_store() {
+fn init_creates_an_empty_store() {
     let sandbox = Sandbox::new();
     let said = sandbox.ok(&["init"]);
     assert!(said.starts_with("generation 1: an empty store, "), "{said}");
@@ -64,7 +64,7 @@ fn commit_counts_what_it_did_and_does_nothing_twice() {
 }
 
 #[test]
-fn commit_makes_the_store_only_when_asked() {
+fn commit_creates_the_store_only_when_asked() {
     let sandbox = Sandbox::new();
     sandbox.write("in/a.txt", "alpha");
     assert!(sandbox.fails(3, &["commit", "in", "-m", "one"]).contains("there is no store"));
@@ -193,7 +193,7 @@ fn log_fits_80_columns() {
     let sandbox = Sandbox::with_store();
     sandbox.write("a", "1");
     let long = "word ".repeat(60);
-    sandbox.ok(&["put", "a", "a", "-m", &long, "--author", "somebody with a very long name"]);
+    sandbox.ok(&["put", "a", "a", "-m", &long, "--author", "an author with a very long name"]);
     sandbox.write("a", "2");
     sandbox.ok(&[
         "put",
@@ -209,7 +209,7 @@ fn log_fits_80_columns() {
     assert_eq!(lines.len(), 4, "{log}");
     assert!(lines[0].ends_with("  a title …"), "{log}");
     assert!(lines[1].ends_with('…') && lines[1].contains("設定を変更"), "{log}");
-    assert!(lines[2].ends_with('…') && lines[2].contains("somebod…"), "{log}");
+    assert!(lines[2].ends_with('…') && lines[2].contains("an auth…"), "{log}");
     assert_eq!(lines[2].chars().count(), 80, "{log}");
     for line in lines {
         let columns: usize =
@@ -235,7 +235,7 @@ fn show_names_every_path() {
 }
 
 #[test]
-fn rollback_whole_in_part_and_to_what_holds_already() {
+fn rollback_whole_in_part_and_to_the_present_state() {
     let sandbox = three_generations();
     let said = sandbox.ok(&["rollback", "2", "stores/downtown.json", "-m", "earlier after all"]);
     assert!(said.starts_with("generation 4: 1 file put, 0 removed, "), "{said}");
@@ -270,7 +270,7 @@ fn status_says_where_the_store_stands() {
 #[test]
 fn status_explains_an_interrupted_commit() {
     let sandbox = three_generations();
-    // What a crash leaves: bytes under a number that was never committed.
+    // A crash leaves such a file: bytes under a number that was never committed.
     fs::write(sandbox.store().join("data/index.txt.g4"), "half an ed").unwrap();
     let status = sandbox.ok(&["status"]);
     assert!(status.contains("\ninterrupted 4\n"), "{status}");
@@ -279,7 +279,7 @@ fn status_explains_an_interrupted_commit() {
     let verified = sandbox.ok(&["verify", "--all"]);
     assert!(verified.lines().any(|line| line.contains("interrupted_commit")), "{verified}");
     assert!(verified.ends_with("read\n") && verified.contains("\nok: "), "{verified}");
-    // Its number is skipped and its file stays.
+    // The next commit skips the number, and the file stays.
     sandbox.put("index.txt", "a whole edit");
     assert_eq!(sandbox.one_json(&["status"])["generation"], 5);
     assert_eq!(sandbox.ok(&["cat", "index.txt"]), "a whole edit");
@@ -319,7 +319,9 @@ fn the_author_is_the_user_or_unknown() {
     sandbox.write("a", "1");
     finish(&mut sandbox.command(&["put", "a", "a", "-m", "by the user"]));
     sandbox.write("a", "2");
-    finish(sandbox.command(&["put", "a", "a", "-m", "by nobody"]).env_remove("USER").env_remove("USERNAME"));
+    finish(
+        sandbox.command(&["put", "a", "a", "-m", "without a user"]).env_remove("USER").env_remove("USERNAME"),
+    );
     let authors: Vec<_> =
         sandbox.json(&["log", "-n", "2"]).iter().map(|entry| entry["author"].clone()).collect();
     assert_eq!(authors, ["unknown", "tester"]);

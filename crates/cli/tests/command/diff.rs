@@ -1,6 +1,6 @@
-//! What `diff` shows a person.
+//! The text that `diff` prints for people.
 
-use crate::common::{Sandbox, flip};
+use crate::sandbox::{Sandbox, flip};
 use serde_json::json;
 
 /// Generation 2 holds the first bytes under `file`, generation 3 the second.
@@ -173,6 +173,6 @@ fn a_damaged_file_does_not_hide_the_others() {
     assert_eq!(run.code, 5);
     assert!(shown.starts_with("modified  a.txt  4 bytes -> 4 bytes\nmodified  b.txt"), "{shown}");
     assert!(shown.contains("\n  -uno\n  +due\n"), "{shown}");
-    crate::common::assert_sentence(&run.stderr);
+    crate::sandbox::assert_sentence(&run.stderr);
     assert!(run.stderr.contains("a.txt"), "{}", run.stderr);
 }

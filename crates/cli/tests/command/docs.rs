@@ -1,11 +1,11 @@
-//! Help, completions, man pages and docs/cli.md all speak of the same commands and codes, and what the documents name
-//! is there.
+//! Help, completions, man pages and docs/cli.md have the same commands, flags and exit codes. Every
+//! file and link in the documents exists.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::{Sandbox, finish};
+use crate::sandbox::{Sandbox, finish};
 
 const DOCS: &str = include_str!("../../../../docs/cli.md");
 
@@ -59,7 +59,7 @@ fn the_documented_exit_codes_are_the_programs() {
 #[test]
 fn every_documented_flag_is_the_commands_and_the_other_way_round() {
     let global = ["--help", "--version", "--store", "--json", "--quiet"];
-    let save = ["--message", "--author", "--lock-wait"];
+    let of_commits = ["--message", "--author", "--lock-wait"];
     for section in DOCS.split("\n### ").skip(1) {
         let section = section.split("\n## ").next().unwrap();
         let verb = section.lines().next().unwrap();
@@ -69,14 +69,14 @@ fn every_documented_flag_is_the_commands_and_the_other_way_round() {
         let help = print(&[verb, "--help"]);
         let options = help.split("\nOptions:\n").nth(1).unwrap_or_default();
         let known: BTreeSet<&str> =
-            flags(options).filter(|flag| !global.contains(flag) && !save.contains(flag)).collect();
+            flags(options).filter(|flag| !global.contains(flag) && !of_commits.contains(flag)).collect();
         let synopsis = section.split("```").nth(1).unwrap();
         let documented: BTreeSet<&str> = flags(synopsis).collect();
         assert_eq!(documented, known, "{verb}");
     }
 }
 
-/// Long flags where they are introduced, not where another flag's help mentions them.
+/// The long flags at the places where they are introduced, not where other texts mention them.
 fn flags(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .filter(|line| !line.starts_with("          ") && !line.starts_with("  genstore"))
@@ -155,7 +155,7 @@ fn is_of_the_project(name: &str) -> bool {
             || [".rs", ".py", ".md"].iter().any(|ending| name.ends_with(ending)))
 }
 
-/// What a fuzzer makes, the place of a name, and a file of another project.
+/// The output of a fuzzer, a placeholder, and a file of another project.
 const NOT_THERE: [&str; 3] =
     ["fuzz/artifacts/", "fuzz/corpus/TARGET/found-WHAT-IT-IS", "src/backend/storage/file/fd.c"];
 
@@ -165,7 +165,7 @@ fn every_file_that_the_documents_name_is_there() {
     let (mut named, mut missing) = (0, Vec::new());
     for document in documents() {
         let text = fs::read_to_string(&document).unwrap();
-        // What stands between backticks on one line is every second piece.
+        // Every second piece of a line is between backticks.
         let spans = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
         for name in spans.filter(|name| is_of_the_project(name) && !NOT_THERE.contains(name)) {
             named += 1;
@@ -182,7 +182,7 @@ fn every_file_that_the_documents_name_is_there() {
 /// Written by a long run of the proof.
 const GENERATED: &str = "last-run.md";
 
-/// What GitHub makes of a heading, for links to it.
+/// The anchor that GitHub gives to a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
     kept.collect::<String>().to_lowercase().replace(' ', "-")

@@ -1,11 +1,11 @@
-//! Exit codes and the sentence that goes with them.
+//! The exit codes and their sentences.
 
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::common::{Sandbox, assert_sentence, finish, flip, run_of, tree};
+use crate::sandbox::{Sandbox, assert_sentence, finish, flip, run_of, tree};
 
 #[test]
 fn usage_is_2() {
@@ -147,7 +147,7 @@ fn a_lost_race_is_a_conflict_4() {
     let sandbox = Sandbox::with_store();
     sandbox.put("shared.txt", "first");
     let mut slow = sandbox.spawn(&["put", "shared.txt", "-", "-m", "slow"]);
-    // More than a pipe holds: once it is written, the command is reading, and its base is fixed.
+    // This is more than a pipe holds: once it is written, the command reads, and its base is fixed.
     let mut input = slow.stdin.take().unwrap();
     input.write_all(&vec![b's'; 4 << 20]).unwrap();
     sandbox.put("shared.txt", "quick");
@@ -169,7 +169,7 @@ fn a_conflict_names_paths_and_generations_in_json() {
     sandbox.put("shared.txt", "quick");
     drop(input);
     let run = run_of(slow.wait_with_output().unwrap());
-    let error = &crate::common::json_lines(&run.stderr)[0]["error"];
+    let error = &crate::sandbox::json_lines(&run.stderr)[0]["error"];
     assert_eq!(error["kind"], "conflict");
     assert_eq!(error["conflicts"], serde_json::json!([{"path": "shared.txt", "generation": 2}]));
 }
@@ -208,7 +208,7 @@ fn log_tells_of_a_damaged_manifest_and_shows_the_rest() {
     for number in 0..40 {
         sandbox.put("a.txt", number.to_string());
     }
-    // Damage below a checkpoint is not on the way to the latest state, but it is on the way back through history.
+    // The latest state does not need the manifests below a checkpoint. The history needs them.
     let checkpoints = fs::read_dir(sandbox.store().join("checkpoints")).unwrap();
     let newest = checkpoints.map(|entry| entry.unwrap().file_name().into_string().unwrap()).max().unwrap();
     let damaged = newest.trim_end_matches(".jsonl").parse::<u64>().unwrap() - 2;
@@ -224,7 +224,7 @@ fn log_tells_of_a_damaged_manifest_and_shows_the_rest() {
     assert_sentence(&run.stderr);
     assert!(run.stderr.contains(&format!("manifests/{damaged:010}.json")), "{}", run.stderr);
     assert!(run.stderr.contains("genstore verify --all shows what else is damaged"), "{}", run.stderr);
-    // What was asked for lies above the damage.
+    // These generations are above the damage.
     assert_eq!(sandbox.ok(&["log", "-n", "2"]).lines().count(), 2);
     assert_eq!(sandbox.ok(&["cat", "a.txt"]), "39");
     let verified = sandbox.run(&["verify", "--all"]);
@@ -253,7 +253,7 @@ fn a_degraded_store_is_read_with_a_warning_and_5() {
 
     let read = sandbox.run(&["--json", "ls"]);
     assert_eq!(read.code, 5);
-    let warning = &crate::common::json_lines(&read.stderr)[0]["warning"];
+    let warning = &crate::sandbox::json_lines(&read.stderr)[0]["warning"];
     assert_eq!(
         (&warning["serving"], &warning["findings"][0]["kind"]),
         (&3.into(), &"pointer_damaged".into())
@@ -327,7 +327,7 @@ fn too_many_open_files_commit_nothing_and_leave_nothing() {
     for limit in 6..30 {
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit.to_string()]);
-        command.arg(crate::common::program()).arg("--store").arg(sandbox.store());
+        command.arg(crate::sandbox::program()).arg("--store").arg(sandbox.store());
         let run = finish(command.args(["commit", "-m", "m"]).arg(sandbox.path("many")));
         assert_eq!(run.code, 1, "{limit}: {}", run.stderr);
         assert!(run.stderr.contains("raise the limit on open files"), "{limit}: {}", run.stderr);

@@ -1,11 +1,11 @@
-//! The shapes that scripts rely on, field by field.
+//! The JSON that scripts rely on, field by field.
 
 use std::fs;
 
-use crate::common::{Sandbox, finish, flip, json_lines, keys};
+use crate::sandbox::{Sandbox, finish, flip, json_lines, keys};
 use serde_json::{Value, json};
 
-const SAVED: [&str; 5] = ["bytes", "changed", "generation", "put", "removed"];
+const COMMITTED: [&str; 5] = ["bytes", "changed", "generation", "put", "removed"];
 
 fn two_files() -> Sandbox {
     let sandbox = Sandbox::with_store();
@@ -21,7 +21,7 @@ fn is_hex(value: &Value, digits: usize) -> bool {
         .is_some_and(|text| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// RFC 3339 in UTC.
+/// Whether the value is a time of RFC 3339 in UTC.
 fn is_time(value: &Value) -> bool {
     value
         .as_str()
@@ -31,18 +31,18 @@ fn is_time(value: &Value) -> bool {
 #[test]
 fn init() {
     let sandbox = Sandbox::new();
-    let made = sandbox.one_json(&["init"]);
-    assert_eq!(keys(&made), ["generation", "medium", "store"]);
-    assert!(is_hex(&made["store"], 32), "{made}");
-    assert_eq!(made["generation"], 1);
-    let medium = &made["medium"];
+    let created = sandbox.one_json(&["init"]);
+    assert_eq!(keys(&created), ["generation", "medium", "store"]);
+    assert!(is_hex(&created["store"], 32), "{created}");
+    assert_eq!(created["generation"], 1);
+    let medium = &created["medium"];
     assert!(medium["filesystem"].is_string() && medium["free_bytes"].is_u64(), "{medium}");
     assert!(medium["case_sensitive"].is_boolean() && medium["warnings"].is_array(), "{medium}");
     assert_eq!(medium["lock_excludes"], "second descriptor");
 }
 
 #[test]
-fn what_was_committed() {
+fn a_commit() {
     let sandbox = Sandbox::with_store();
     sandbox.write("in/a.json", "{\"x\": 1}");
     let commit = sandbox.one_json(&["commit", "in", "-m", "one"]);
@@ -50,7 +50,7 @@ fn what_was_committed() {
     let again = sandbox.one_json(&["commit", "in", "-m", "one"]);
     assert_eq!(again, json!({"generation": 2, "changed": false, "put": 0, "removed": 0, "bytes": 0}));
     let put = sandbox.one_json(&["put", "b", "in/a.json", "-m", "two"]);
-    assert_eq!((keys(&put), &put["generation"], &put["put"]), (SAVED.to_vec(), &json!(3), &json!(1)));
+    assert_eq!((keys(&put), &put["generation"], &put["put"]), (COMMITTED.to_vec(), &json!(3), &json!(1)));
     let removed = sandbox.one_json(&["rm", "b", "-m", "three"]);
     assert_eq!(removed, json!({"generation": 4, "changed": true, "put": 0, "removed": 1, "bytes": 0}));
     let back = sandbox.one_json(&["rollback", "3", "-m", "four"]);
@@ -215,7 +215,7 @@ fn errors_have_every_field() {
 
     let usage = sandbox.error(2, &["lgo"]);
     assert_eq!((keys(&usage), &usage["kind"]), (fields.to_vec(), &json!("usage")));
-    // Global flags count wherever they stand, even on a line that cannot be parsed.
+    // Global flags count at any place, even on a command line that cannot be parsed.
     let run = finish(sandbox.bare().args(["log", "--nosuch", "--json"]));
     assert_eq!(json_lines(&run.stderr)[0]["error"]["kind"], "usage");
 }

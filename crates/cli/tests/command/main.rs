@@ -1,4 +1,4 @@
-//! What the command says and does, in one program: to compile one takes less time than seven.
+//! The tests of the command, in one program: it compiles faster than seven.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@
 )]
 
 #[path = "../sandbox/mod.rs"]
-mod common;
+mod sandbox;
 
 mod commands;
 mod diff;

@@ -1,4 +1,4 @@
-//! What must not get into a store, each with its own message, and stores that may not be written.
+//! Input that a store refuses, each with its own message, and stores that cannot be written.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 
-use crate::common::{Sandbox, assert_sentence, finish, tree};
+use crate::sandbox::{Sandbox, assert_sentence, finish, tree};
 
 /// A store with one file, and a directory `in` with another.
 fn ready() -> Sandbox {
@@ -16,7 +16,8 @@ fn ready() -> Sandbox {
     sandbox
 }
 
-/// Committing `in` is refused with a sentence that has these words, and the store stays as it was.
+/// Fails unless `commit in` is refused with a sentence that has these words, and the store stays as
+/// it was.
 #[track_caller]
 fn refused(sandbox: &Sandbox, said: &[&str]) {
     let before = sandbox.store_bytes();
@@ -47,8 +48,8 @@ fn a_symbolic_link_unless_asked_to_follow() {
 #[test]
 fn a_fifo() {
     let sandbox = ready();
-    let made = std::process::Command::new("mkfifo").arg(sandbox.path("in/pipe")).status().unwrap();
-    assert!(made.success());
+    let created = std::process::Command::new("mkfifo").arg(sandbox.path("in/pipe")).status().unwrap();
+    assert!(created.success());
     refused(&sandbox, &["pipe", "FIFO"]);
 }
 
@@ -153,7 +154,7 @@ fn a_read_only_store_can_be_read_but_not_written() {
     fs::set_permissions(sandbox.store(), fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// The other user must be able to write to the store, so that only the thing under test stops it.
+/// Lets the other user write to the store, so that only the thing under test stops the command.
 fn open_to_all(sandbox: &Sandbox) {
     for (name, bytes) in tree(&sandbox.store()) {
         let mode = if bytes.is_none() { 0o777 } else { 0o666 };

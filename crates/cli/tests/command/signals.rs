@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::process::{Child, Stdio};
 
-use crate::common::{Sandbox, assert_sentence, finish, json_lines, run_of};
+use crate::sandbox::{Sandbox, assert_sentence, finish, json_lines, run_of};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn signal(child: &Child, signal: Signal) {
@@ -15,7 +15,8 @@ fn signal(child: &Child, signal: Signal) {
 /// A `put` that has read some of its input and waits for more.
 fn waiting_put(sandbox: &Sandbox, words: &[&str]) -> Child {
     let mut child = sandbox.spawn(&[&["put", "big.bin", "-", "-m", "m"], words].concat());
-    // More than a pipe and the command's own buffers hold: once it is written, most of it has arrived.
+    // This is more than a pipe and the command's own buffers hold: once it is written, most of it
+    // has arrived.
     child.stdin.as_mut().unwrap().write_all(&vec![b'x'; 8 << 20]).unwrap();
     child
 }
@@ -30,7 +31,7 @@ fn ctrl_c_during_a_commit_leaves_the_store_as_it_was() {
         let input = child.stdin.take();
         signal(&child, sent);
         let run = run_of(child.wait_with_output().unwrap());
-        // Its input stayed open to the end: it was the signal that ended the wait.
+        // The input stayed open to the end, so the signal ended the wait.
         drop(input);
         assert_eq!((run.code, run.stdout.as_slice()), (130, &b""[..]), "{}", run.stderr);
         assert_sentence(&run.stderr);
@@ -66,7 +67,8 @@ fn ctrl_c_while_a_directory_waits_for_another_writer() {
     let before = sandbox.store_bytes();
     let holder = sandbox.hold_lock();
     let child = sandbox.spawn(&["commit", "in", "-m", "m", "--lock-wait", "600"]);
-    // Once something is staged the signal is caught; with the lock held nothing can be committed.
+    // Once a file is staged, the signal is caught. While the lock is held, nothing can be
+    // committed.
     while fs::read_dir(sandbox.store().join("staging")).unwrap().next().is_none() {
         std::thread::yield_now();
     }
@@ -93,7 +95,7 @@ fn ctrl_c_in_json() {
 #[test]
 fn a_closed_pipe_ends_quietly() {
     let sandbox = Sandbox::with_store();
-    // More output than a pipe holds, so that the command must notice.
+    // The output is more than a pipe holds, so the command must notice the end.
     let text = "a line of text that fills the pipe\n".repeat(20_000);
     sandbox.put("long.txt", &text);
     for number in 0..30 {
@@ -115,7 +117,7 @@ fn a_closed_pipe_ends_quietly() {
         let run = run_of(child.wait_with_output().unwrap());
         assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{words:?}");
     }
-    // Nobody there from the start.
+    // The pipe is closed from the start.
     for words in [&["log"][..], &["status"], &["--help"], &["verify"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);

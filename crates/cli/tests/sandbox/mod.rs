@@ -1,5 +1,5 @@
 //! A directory of its own for each test, and the command run on it.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The command: the one of this package, or, in another package, the one that was built for its tests.
+/// The path of the command. In another package the environment names the one built for its tests.
 pub fn program() -> PathBuf {
     match option_env!("CARGO_BIN_EXE_genstore") {
         Some(program) => program.into(),
@@ -25,7 +25,7 @@ pub struct Sandbox {
     dir: TempDir,
 }
 
-/// What one run of the command left behind.
+/// The result of one run of the command.
 pub struct Run {
     pub code: i32,
     pub stdout: Vec<u8>,
@@ -35,7 +35,7 @@ pub struct Run {
 pub struct LockHolder(Child);
 
 impl LockHolder {
-    /// It ends when its input does.
+    /// The process ends when its input ends.
     pub fn release(mut self) {
         drop(self.0.stdin.take());
         self.0.wait().unwrap();
@@ -49,12 +49,12 @@ impl Sandbox {
 
     pub fn new_in(dir: &Path) -> Self {
         let dir = tempfile::Builder::new().prefix("genstore-cli-").tempdir_in(dir).unwrap();
-        // Some tests run the command as another user, who has to get in.
+        // Some tests run the command as another user, who must be able to enter.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         Self { dir }
     }
 
-    /// With an empty store.
+    /// A sandbox with an empty store.
     pub fn with_store() -> Self {
         let sandbox = Self::new();
         sandbox.ok(&["init"]);
@@ -69,7 +69,7 @@ impl Sandbox {
         self.path("store")
     }
 
-    /// The names beside the store, and its own.
+    /// The names in the sandbox, that of the store included.
     pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.dir.path()).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -82,7 +82,7 @@ impl Sandbox {
         path
     }
 
-    /// The command in the sandbox, with no store named and a known environment.
+    /// The command in the sandbox, without a store and with a known environment.
     pub fn bare(&self) -> Command {
         let mut command = Command::new(program());
         command
@@ -105,7 +105,8 @@ impl Sandbox {
         finish(&mut self.command(words))
     }
 
-    /// Must succeed and say nothing on standard error; gives standard output.
+    /// Runs the command, which must succeed and print nothing on standard error. Gives standard
+    /// output.
     #[track_caller]
     pub fn ok(&self, words: &[&str]) -> String {
         let run = self.run(words);
@@ -113,7 +114,7 @@ impl Sandbox {
         String::from_utf8(run.stdout).unwrap()
     }
 
-    /// As `ok`, with another code and whatever it says on standard error.
+    /// As `ok`, with another code and any text on standard error.
     #[track_caller]
     pub fn ok_code(&self, code: i32, words: &[&str]) -> String {
         let run = self.run(words);
@@ -121,7 +122,7 @@ impl Sandbox {
         String::from_utf8(run.stdout).unwrap()
     }
 
-    /// With --json: one value a line.
+    /// As `ok` with --json: one value for each line.
     #[track_caller]
     pub fn json(&self, words: &[&str]) -> Vec<Value> {
         json_lines(&self.ok(&[&["--json"], words].concat()))
@@ -134,14 +135,15 @@ impl Sandbox {
         lines.remove(0)
     }
 
-    /// Commits these bytes with `put` from standard input.
+    /// Commits these bytes with `put` from a file.
     #[track_caller]
     pub fn put(&self, path: &str, bytes: impl AsRef<[u8]>) {
         let file = self.write("put-input", bytes);
         self.ok(&["put", path, file.to_str().unwrap(), "-m", &format!("commit {path}")]);
     }
 
-    /// Must fail with this code, print nothing, and explain itself in one sentence, which is returned.
+    /// Runs the command, which must fail with this code, print nothing and explain itself in one
+    /// sentence. Gives the sentence.
     #[track_caller]
     pub fn fails(&self, code: i32, words: &[&str]) -> String {
         let run = self.run(words);
@@ -151,7 +153,7 @@ impl Sandbox {
         run.stderr
     }
 
-    /// The `error` object of a failure under --json.
+    /// The `error` object of a failure with --json.
     #[track_caller]
     pub fn error(&self, code: i32, words: &[&str]) -> Value {
         let run = self.run(&[&["--json"], words].concat());
@@ -161,7 +163,7 @@ impl Sandbox {
         line["error"].clone()
     }
 
-    /// The command with both its ends held open.
+    /// Starts the command with its input and outputs held open.
     pub fn spawn(&self, words: &[&str]) -> Child {
         self.command(words)
             .stdin(Stdio::piped())
@@ -171,15 +173,15 @@ impl Sandbox {
             .unwrap()
     }
 
-    /// Every name under the store with its bytes: what "as it was" means. Not `locks/`, which holds no data and
-    /// says who came last.
+    /// Every name under the store with its bytes, to show that the store is as it was. `locks/` is
+    /// left out: it holds no data and names the last holder of the lock.
     pub fn store_bytes(&self) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
         let mut all = tree(&self.store());
         all.retain(|name, _| !name.starts_with("locks"));
         all
     }
 
-    /// Another process takes the writer lock and keeps it.
+    /// Another process takes and keeps the writer lock.
     pub fn hold_lock(&self) -> LockHolder {
         let mut process = Command::new("flock")
             .arg(self.store().join("locks/writer"))
@@ -194,12 +196,12 @@ impl Sandbox {
         LockHolder(process)
     }
 
-    /// The command as a user who may not do everything, even where the tests run as root.
+    /// The command as a user without privileges, even if the tests run as root.
     pub fn unprivileged(&self, words: &[&str]) -> Command {
         if !rustix::process::geteuid().is_root() {
             return self.command(words);
         }
-        // The build directory may be closed to that user.
+        // That user may not be able to enter the build directory.
         let program = self.path("genstore");
         if !program.exists() {
             fs::copy(self::program(), &program).unwrap();
@@ -218,7 +220,8 @@ impl Sandbox {
     }
 }
 
-/// Notes about the medium depend on where the tests run; nothing else may be said unasked.
+/// Standard error, or nothing if every line is a warning: warnings about the medium depend on where
+/// the tests run.
 pub fn quiet(stderr: &str) -> &str {
     if stderr.lines().all(|line| line.starts_with("genstore: warning: ")) { "" } else { stderr }
 }
@@ -242,7 +245,7 @@ pub fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// One line of the form `genstore: what happened; what it means; what to do.`
+/// Fails unless the text is one line: `genstore: what happened; what it means; what to do.`
 #[track_caller]
 pub fn assert_sentence(stderr: &str) {
     let line = stderr.strip_suffix('\n').unwrap_or_else(|| panic!("no line: {stderr:?}"));
@@ -252,7 +255,7 @@ pub fn assert_sentence(stderr: &str) {
     assert!(line.matches("; ").count() >= 2, "a part is missing: {stderr}");
 }
 
-/// Names of an object, sorted.
+/// The names in an object, sorted.
 #[track_caller]
 pub fn keys(value: &Value) -> Vec<&str> {
     let mut keys: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
@@ -260,7 +263,7 @@ pub fn keys(value: &Value) -> Vec<&str> {
     keys
 }
 
-/// Directories have no bytes.
+/// Every name under a directory with its bytes. Directories have no bytes.
 pub fn tree(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut found = BTreeMap::new();
     let mut waiting = vec![dir.to_owned()];
@@ -279,7 +282,7 @@ pub fn tree(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     found
 }
 
-/// Changes one byte in the middle of a file that is read-only.
+/// Changes one byte in the middle of a read-only file.
 pub fn flip(path: &Path) {
     let mut bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let middle = bytes.len() / 2;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::Where;
 use crate::budget::{runs, seed};
-use crate::common::{Sandbox, json_lines};
+use crate::sandbox::{Sandbox, json_lines};
 
 #[test]
 fn a_store_whose_making_was_killed_can_be_made() {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::{Sandbox, quiet};
+use crate::sandbox::{Sandbox, quiet};
 use crate::work::Work;
 
 /// How the name of an export begins that is not whole yet.

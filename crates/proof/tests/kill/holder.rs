@@ -10,8 +10,8 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::budget::runs;
-use crate::common::{Sandbox, json_lines, run_of};
 use crate::flight::holder;
+use crate::sandbox::{Sandbox, json_lines, run_of};
 use crate::{Where, sandbox};
 
 /// The writers beside the one that holds the lock.
@@ -136,7 +136,7 @@ fn all_commit(sandbox: &Sandbox, writers: Vec<Writer>) {
 fn text_of_all(sandbox: &Sandbox) -> BTreeSet<Vec<u8>> {
     let out = sandbox.path("out");
     sandbox.ok(&["export", out.to_str().unwrap()]);
-    let found = crate::common::tree(&out);
+    let found = sandbox::tree(&out);
     fs::remove_dir_all(out).unwrap();
     let large = found.into_iter().filter(|(name, _)| name.starts_with(Path::new("large")));
     large.filter_map(|(_, bytes)| bytes).collect()
@@ -190,7 +190,7 @@ fn a_stopped_holder_is_named_and_nobody_waits_for_it_to_read() {
         let error = json_lines(&run.stderr).remove(0)["error"].take();
         assert_eq!((&error["kind"], &error["holder"]["pid"]), (&"busy".into(), &id.into()), "{error}");
         let program = error["holder"]["program"].as_str().unwrap();
-        assert!(crate::common::program().ends_with(program), "{error}");
+        assert!(sandbox::program().ends_with(program), "{error}");
         assert!(error["message"].as_str().unwrap().contains(&id.to_string()), "{error}");
     }
     assert_eq!(staged(&sandbox), before, "those that gave up took back what they had staged");

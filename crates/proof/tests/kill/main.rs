@@ -12,12 +12,12 @@
 
 #[path = "../../src/budget.rs"]
 mod budget;
-#[path = "../../../cli/tests/sandbox/mod.rs"]
-mod common;
 mod creating;
 mod flight;
 mod holder;
 mod model;
+#[path = "../../../cli/tests/sandbox/mod.rs"]
+mod sandbox;
 #[path = "../../../../tests/support/mod.rs"]
 mod support;
 mod work;
@@ -29,10 +29,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use budget::{runs, seed};
-use common::Sandbox;
 use flight::{Ended, Flight, From, HALF_EXPORT, Pace, end_all};
 use genstore::Store;
 use model::{Left, Model, assert_same_files};
+use sandbox::Sandbox;
 use work::{State, Work};
 
 const ROUNDS: u64 = 60;
@@ -241,7 +241,7 @@ impl<'a> Life<'a> {
 
 /// Path and content of all files below a directory; `None` when it is not there.
 fn read_dir(dir: &Path) -> Option<State> {
-    let tree = dir.exists().then(|| common::tree(dir))?;
+    let tree = dir.exists().then(|| sandbox::tree(dir))?;
     let files: BTreeMap<_, _> = tree.into_iter().filter_map(|(name, bytes)| Some((name, bytes?))).collect();
     Some(
         files

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use genstore::{Snapshot, Store};
 use serde_json::Value;
 
-use crate::common::Sandbox;
 use crate::flight::Ended;
+use crate::sandbox::Sandbox;
 use crate::work::State;
 
 /// What tells a file that was replaced or written to from one that was not: inode, length, time.

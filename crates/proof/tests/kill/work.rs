@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
 
-use crate::common::Sandbox;
+use crate::sandbox::Sandbox;
 
 /// Path and content of everything in one generation.
 pub(crate) type State = BTreeMap<String, Arc<[u8]>>;
