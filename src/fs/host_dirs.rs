@@ -1,4 +1,5 @@
-//! The directories outside a store: the one that a store or an export is made in, and those above it.
+//! Directories outside a store: the one in which a store or an export is created, and those above
+//! it.
 
 use std::fmt::Debug;
 use std::fs::{self, File};
@@ -10,18 +11,18 @@ use rustix::io::Errno;
 
 use crate::error::{Error, ErrorRepr, Operation, Result};
 
-/// What changes directories outside a store, by their absolute names: these may be or contain links, and need not be
-/// UTF-8, as they are the caller's.
+/// Reads and changes directories outside a store, by absolute path. The caller chose the paths:
+/// they may be or contain links, and need not be UTF-8.
 pub(crate) trait HostDirs: Debug {
-    /// Whether a directory is there.
+    /// Whether the path leads to a directory.
     fn is_dir(&self, dir: &Path) -> bool;
-    /// Makes a directory unless something has the name. Says whether it made it.
+    /// Creates a directory unless the name is taken. Returns whether it created one.
     fn create_dir(&self, dir: &Path) -> io::Result<bool>;
     /// Removes a directory if it is empty.
     fn remove_dir(&self, dir: &Path) -> io::Result<()>;
-    /// The name of a directory without links on the way.
+    /// The path of a directory with all links resolved.
     fn real(&self, dir: &Path) -> io::Result<PathBuf>;
-    /// Gives a directory another name, which may be that of an empty one.
+    /// Renames a directory. The new name may be that of an empty directory.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Returns once the names in the directory are durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
@@ -47,7 +48,7 @@ impl HostDirs for System {
         fs::remove_dir(dir)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is where the disk outside a store is reached")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that renames directories outside a store")]
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }
@@ -61,7 +62,7 @@ impl HostDirs for System {
     }
 }
 
-/// What is under a name that should be, or become, a directory of ours.
+/// What is at a path that should be, or become, the directory of a store or an export.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Place {
     Missing,
@@ -70,7 +71,7 @@ pub(crate) enum Place {
     NotADirectory,
 }
 
-/// Looks at a name outside.
+/// Looks at a path outside the store.
 pub(crate) fn place(dir: &Path) -> Result<Place> {
     let failed = |error| failed(Operation::Read, dir, error);
     match fs::read_dir(dir) {
@@ -85,14 +86,14 @@ pub(crate) fn place(dir: &Path) -> Result<Place> {
     }
 }
 
-/// A name from the root on, without looking at the disk.
+/// The absolute path, without looking at the disk.
 pub(crate) fn absolute(dir: &Path) -> Result<PathBuf> {
     std::path::absolute(dir).map_err(|error| failed(Operation::Read, dir, error))
 }
 
-/// A name from the root on; where it leads to, if it is a link to something.
+/// The absolute path. If it is a link, the path to which the link leads.
 pub(crate) fn resolve(dir: &Path) -> Result<PathBuf> {
-    // A slash at the end would ask for what a link leads to instead of the link.
+    // With a slash at the end, the system would look at the target of a link instead of the link.
     let dir = &dir.components().collect::<PathBuf>();
     if dir.is_symlink() {
         return fs::canonicalize(dir).map_err(|error| failed(Operation::Read, dir, error));
@@ -100,7 +101,7 @@ pub(crate) fn resolve(dir: &Path) -> Result<PathBuf> {
     absolute(dir)
 }
 
-/// Fails when `dir`, which need not exist, would lie in the store.
+/// Fails when `dir`, which need not exist, lies in the store.
 pub(crate) fn check_not_in(dir: &Path, store: &Path) -> Result<()> {
     let absolute = absolute(dir)?;
     let store = fs::canonicalize(store).map_err(|error| failed(Operation::Read, store, error))?;
@@ -111,53 +112,55 @@ pub(crate) fn check_not_in(dir: &Path, store: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether the process works in this directory.
+/// Whether this is the working directory of the process.
 pub(crate) fn is_working_directory(dir: &Path) -> bool {
     let place = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
     place(dir).is_some_and(|dir| Some(dir) == place(Path::new(".")))
 }
 
-/// The nearest directory at or above a name that is there.
+/// The nearest existing directory at or above a path.
 pub(crate) fn nearest(dir: &Path) -> &Path {
     let above = dir.ancestors().find(|above| above.is_dir());
     above.filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes an unfinished directory beside `dir`, or in the nearest directory above it, which goes away with the value.
+/// Creates an unfinished directory beside `dir`, or in the nearest directory above. Dropping the
+/// value removes it.
 pub(crate) fn unfinished_dir(dir: &Path) -> io::Result<tempfile::TempDir> {
     let beside = dir.parent().unwrap_or(dir);
     tempfile::Builder::new().prefix(".genstore-export-").tempdir_in(nearest(beside))
 }
 
-/// Makes a directory and those above it. It and all above it are durable when this returns; if it fails, it has removed
-/// what it made: the name of a directory whose fsync has failed may count as written although it is not, so whoever
-/// tries again must make it anew.
+/// Creates a directory and the missing ones above it. All of them are durable when this returns. On
+/// failure it removes what it created: after a failed fsync the system may take a name for written
+/// although it is not, so a retry has to create it again.
 ///
-/// Directories that were there are fsynced too, as whoever made them may not have waited. Where the system refuses to
-/// fsync one in which nothing was made, it is left as it is.
+/// Existing directories are fsynced too, as the process that created them may not have fsynced. If
+/// the system refuses to fsync a directory in which nothing was created, that is no error.
 pub(crate) fn create_dirs(host_dirs: &dyn HostDirs, dir: &Path) -> Result<()> {
-    make_all(host_dirs, &absolute(dir)?).map(drop)
+    create_all(host_dirs, &absolute(dir)?).map(drop)
 }
 
-/// The same. Gives what it made, the highest first.
-fn make_all<'a>(host_dirs: &dyn HostDirs, dir: &'a Path) -> Result<Vec<&'a Path>> {
-    let mut made = Vec::new();
-    let done = make_missing(host_dirs, dir, &mut made).and_then(|()| sync_above(host_dirs, dir, made.len()));
+/// Like [`create_dirs`]. Returns the directories that it created, the highest first.
+fn create_all<'a>(host_dirs: &dyn HostDirs, dir: &'a Path) -> Result<Vec<&'a Path>> {
+    let mut created = Vec::new();
+    let done =
+        create_missing(host_dirs, dir, &mut created).and_then(|()| sync_above(host_dirs, dir, created.len()));
     match done {
-        Ok(()) => Ok(made),
+        Ok(()) => Ok(created),
         Err(error) => {
-            remove(host_dirs, &made);
+            remove(host_dirs, &created);
             Err(error)
         }
     }
 }
 
-fn make_missing<'a>(host_dirs: &dyn HostDirs, dir: &'a Path, made: &mut Vec<&'a Path>) -> Result<()> {
+fn create_missing<'a>(host_dirs: &dyn HostDirs, dir: &'a Path, created: &mut Vec<&'a Path>) -> Result<()> {
     let missing: Vec<&Path> = dir.ancestors().take_while(|above| !host_dirs.is_dir(above)).collect();
     for dir in missing.into_iter().rev() {
-        // Another process may be making the same.
+        // Another process may be creating the same directory.
         if host_dirs.create_dir(dir).map_err(|error| failed(Operation::Create, dir, error))? {
-            made.push(dir);
+            created.push(dir);
         } else if !host_dirs.is_dir(dir) {
             return Err(failed(Operation::Create, dir, Errno::EXIST.into()));
         }
@@ -165,21 +168,21 @@ fn make_missing<'a>(host_dirs: &dyn HostDirs, dir: &'a Path, made: &mut Vec<&'a 
     Ok(())
 }
 
-/// Makes the names of a directory and of those above it durable, wherever links on the way lead. So many of them, the
-/// lowest, were made just now.
-fn sync_above(host_dirs: &dyn HostDirs, dir: &Path, made: usize) -> Result<()> {
+/// Makes the names of a directory and of all above it durable, wherever links on the way lead. The
+/// lowest `created` of them are new.
+fn sync_above(host_dirs: &dyn HostDirs, dir: &Path, created: usize) -> Result<()> {
     let dir = host_dirs.real(dir).map_err(|error| failed(Operation::Read, dir, error))?;
     for (number, above) in dir.ancestors().skip(1).enumerate() {
         match host_dirs.sync_dir(above) {
-            Err(error) if number >= made && is_refused(&error) => {}
+            Err(error) if number >= created && is_refused(&error) => {}
             other => other.map_err(|error| failed(Operation::Sync, above, error))?,
         }
     }
     Ok(())
 }
 
-/// Whether a directory cannot be fsynced by this process, or not on this file system. That of one which takes no changes
-/// is no error where none was made.
+/// Whether this process or this file system cannot fsync the directory. That is no error where
+/// nothing was created.
 fn is_refused(error: &io::Error) -> bool {
     let refusals = [
         Errno::ACCESS,
@@ -194,25 +197,26 @@ fn is_refused(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| refusals.contains(&errno))
 }
 
-fn remove(host_dirs: &dyn HostDirs, made: &[&Path]) {
-    // What another process has put there meanwhile stays.
-    made.iter().rev().for_each(|dir| drop(host_dirs.remove_dir(dir)));
+fn remove(host_dirs: &dyn HostDirs, created: &[&Path]) {
+    // A directory in which another process has put something meanwhile stays.
+    created.iter().rev().for_each(|dir| drop(host_dirs.remove_dir(dir)));
 }
 
-/// Gives a finished directory, which is `name` in `unfinished` and of which everything is durable, the name `to`, and
-/// makes that durable. What has that name already must be an empty directory.
+/// Renames a finished directory, `name` in `unfinished`, to `to`, and makes the rename durable.
+/// Everything in the directory is durable already. If something has the name `to`, it must be an
+/// empty directory.
 ///
-/// Nothing that has got its name is taken back, whatever fails after that: somebody may have seen it, or put something
-/// of their own there.
+/// After the rename nothing is undone, whatever fails: another process may have read the directory
+/// or put something into it.
 pub(crate) fn publish(host_dirs: &dyn HostDirs, unfinished: &Path, name: &str, to: &Path) -> Result<()> {
     let sync = |dir: &Path| {
         let failed = |error| failed(Operation::SyncExport, dir, error);
         host_dirs.sync_dir(dir).map_err(failed)
     };
     let beside = to.parent().unwrap_or(to);
-    let made = make_all(host_dirs, beside)?;
+    let created = create_all(host_dirs, beside)?;
     if let Err(error) = host_dirs.rename(&unfinished.join(name), to) {
-        remove(host_dirs, &made);
+        remove(host_dirs, &created);
         return Err(failed(Operation::Export, to, error));
     }
     sync(beside)?;

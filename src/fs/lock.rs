@@ -1,4 +1,4 @@
-//! File locks. Every use of `fs2` is in this file, so that it can be replaced in an hour.
+//! File locks. Every use of `fs2` is in this file, so that replacing it is quick.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -6,16 +6,16 @@ use std::os::unix::fs::MetadataExt;
 
 use super::{FsLock, LockMode};
 
-/// The most that is read of the note in a lock file, in bytes.
+/// The longest note that is read from a lock file, in bytes.
 pub(crate) const NOTE_MAX: u64 = 4096;
 
-/// The lock of a file of the operating system.
+/// A lock on a file of the operating system.
 #[derive(Debug)]
 pub(crate) struct FileLock {
     file: File,
 }
 
-/// Takes the lock of an open file if nobody holds it in a way that excludes `mode`.
+/// Takes the lock of an open file, unless another holder excludes `mode`.
 pub(crate) fn try_lock(file: File, mode: LockMode) -> io::Result<Option<FileLock>> {
     match ask(&file, mode) {
         Ok(()) => Ok(Some(FileLock { file })),
@@ -50,8 +50,8 @@ impl FsLock for FileLock {
         Ok(note)
     }
 
-    /// All in one write, so that whoever is killed leaves this note or the one before, and no half of one: what a longer
-    /// note has left becomes spaces.
+    /// One write, so that a killed process leaves this note or the one before, never half of one.
+    /// Spaces overwrite the rest of a longer note.
     fn set_note(&self, note: &[u8]) -> io::Result<()> {
         let mut file = &self.file;
         let before = usize::try_from(file.metadata()?.len().min(NOTE_MAX)).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! What can be asked of a disk, as a value.
+//! The operations on a disk, as values.
 
 use std::fmt;
 
-/// One thing that was asked of a disk, with the paths that it was asked of.
+/// One operation on a disk, with its paths.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Op {
     Create(String),
@@ -27,17 +27,17 @@ pub(crate) enum Op {
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Create(path) => write!(f, "making {path}"),
+            Self::Create(path) => write!(f, "creating {path}"),
             Self::Open(path) => write!(f, "opening {path}"),
             Self::Stat(path) => write!(f, "looking for {path}"),
-            Self::CreateDir(path) => write!(f, "making the directory {path}"),
+            Self::CreateDir(path) => write!(f, "creating the directory {path}"),
             Self::Remove(path) | Self::RemoveDir(path) => write!(f, "removing {path}"),
             Self::Rename(from, to) | Self::RenameNew(from, to) => write!(f, "renaming {from} to {to}"),
             Self::List(path) | Self::SyncDir(path) if path.is_empty() => {
-                f.write_str(if self.syncs() { "fsyncing the names in the root" } else { "listing the root" })
+                f.write_str(if self.syncs() { "fsyncing the root directory" } else { "listing the root" })
             }
             Self::List(path) => write!(f, "listing {path}"),
-            Self::SyncDir(path) => write!(f, "fsyncing the names in {path}"),
+            Self::SyncDir(path) => write!(f, "fsyncing the directory {path}"),
             Self::OpenSyncFs => f.write_str("opening the file system for syncfs"),
             Self::SyncFs => f.write_str("syncfs"),
             Self::Lock(path) => write!(f, "locking {path}"),
@@ -50,7 +50,7 @@ impl fmt::Display for Op {
 }
 
 impl Op {
-    /// Whether it can fail for lack of space.
+    /// Whether the operation can fail for lack of space.
     pub(crate) const fn allocates(&self) -> bool {
         matches!(
             self,
@@ -67,22 +67,22 @@ impl Op {
         )
     }
 
-    /// Whether it needs a new descriptor.
+    /// Whether the operation needs a new descriptor.
     pub(crate) const fn opens(&self) -> bool {
         !matches!(self, Self::Read(_) | Self::Write(_) | Self::Note(_) | Self::Sync(_) | Self::SyncFs)
     }
 
-    /// Whether it changes the disk.
+    /// Whether the operation changes the disk.
     pub(crate) const fn changes(&self) -> bool {
         self.allocates() || matches!(self, Self::Remove(_) | Self::RemoveDir(_))
     }
 
-    /// Whether it swaps the pointer of a store.
+    /// Whether the operation swaps the pointer of a store.
     pub(crate) fn swaps(&self) -> bool {
         matches!(self, Self::Rename(_, to) if to == "CURRENT")
     }
 
-    /// Whether it waits until something is durable.
+    /// Whether the operation waits until something is durable.
     pub(crate) const fn syncs(&self) -> bool {
         matches!(self, Self::SyncDir(_) | Self::SyncFs | Self::Sync(_))
     }

@@ -1,4 +1,5 @@
-//! What carries a store: the kind of file system, and whether it keeps what the commit protocol asks of it.
+//! The medium of a store: the kind of file system, and whether it does what the commit protocol
+//! needs.
 
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -10,40 +11,40 @@ use serde::Serialize;
 use super::{Access, Fs, FsInfo, FsVerdict, LockMode};
 use crate::error::{Error, ErrorRepr, Operation, Result};
 
-/// Below this much free space, in bytes, a new store gets a warning.
+/// With less free space than this, in bytes, a new store gets a warning.
 const LITTLE_SPACE: u64 = 64 << 20;
-/// The files that the probe makes, and removes again.
+/// The files that the probe creates and removes again.
 const PROBE: &str = "staging/probe";
 const PROBE_OTHER_CASE: &str = "staging/PROBE";
 const PROBE_NEXT: &str = "staging/probe.next";
 const PROBE_LOCK: &str = "locks/probe";
 
-/// What creating a store found out about the medium that carries it.
+/// What creating a store found out about its medium: the file system and the disk below it.
 ///
-/// It is also written into the metadata of the store's first generation, under `medium`.
+/// The report is also in the metadata of the first generation of the store, under `medium`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ProbeReport {
     /// The kind of file system, such as `ext4`.
     pub filesystem: String,
-    /// The space that was free, in bytes.
+    /// The free space when the store was created, in bytes.
     pub free_bytes: u64,
-    /// Whether two names that differ only in case are two files.
+    /// Whether two names that differ only in case name two files.
     pub case_sensitive: bool,
-    /// Whether a file that is open can be replaced by a rename, its reader keeping the old content.
+    /// Whether a rename can replace an open file while its reader keeps the old content.
     pub replaces_open_files: bool,
-    /// Whether a file can be made on the condition that it does not exist.
+    /// Whether a file can be created on condition that it does not exist yet.
     pub creates_exclusively: bool,
     /// Whether a directory can be fsynced.
     pub syncs_directories: bool,
-    /// Who was refused a lock that was held: `second descriptor` (of the same process), or `nobody`.
+    /// Whom a held lock kept out: `second descriptor` (of the same process), or `nobody`.
     pub lock_excludes: String,
-    /// What weakens a promise, in words for a person.
+    /// What weakens a promise of the store, as clauses for a person.
     pub warnings: Vec<String>,
 }
 
-const NETWORK: &str = "over a network, locks may not reach other machines and a rename may be reported wrongly, so two \
-     writers could both believe that they were alone";
+const NETWORK: &str = "over a network, locks may not reach other machines and a rename may report a wrong result, so two \
+     writers could both believe that they are alone";
 
 const EXT4: u64 = 0xEF53;
 const XFS: u64 = 0x5846_5342;
@@ -63,12 +64,12 @@ fn classify(magic: u64) -> (String, FsVerdict) {
         0x794C_7630 => (
             "overlay",
             FsVerdict::Weak(
-                "an overlay is as durable as the directory above it, and in a container it often goes away with the container",
+                "an overlay is as durable as its upper directory, and in a container it often goes away with the container",
             ),
         ),
         0x6573_5546 => (
             "fuse",
-            FsVerdict::Weak("what a fsync promises on a FUSE file system is up to the program behind it"),
+            FsVerdict::Weak("what an fsync promises on a FUSE file system depends on the program behind it"),
         ),
         0x4D44 => (
             "vfat",
@@ -82,13 +83,13 @@ fn classify(magic: u64) -> (String, FsVerdict) {
         0x517B | 0xFE53_4D42 | 0xFF53_4D42 => ("smb", FsVerdict::Refused(NETWORK)),
         0x0102_1997 => ("9p", FsVerdict::Refused(NETWORK)),
         other => {
-            return (format!("{other:#x}"), FsVerdict::Weak("this kind of file system has not been tried"));
+            return (format!("{other:#x}"), FsVerdict::Weak("this kind of file system has not been tested"));
         }
     };
     (name.into(), verdict)
 }
 
-/// The kind of file system that a descriptor is on, as `linux/magic.h` numbers it.
+/// The kind of file system of a descriptor, as `linux/magic.h` numbers it.
 #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "the type differs between systems")]
 fn magic(root: &OwnedFd) -> io::Result<u64> {
     #[cfg(target_os = "linux")]
@@ -97,7 +98,7 @@ fn magic(root: &OwnedFd) -> io::Result<u64> {
     return Ok(0);
 }
 
-/// Looks at the file system under an open directory.
+/// Looks at the file system of an open directory.
 pub(crate) fn info(root: &OwnedFd) -> io::Result<FsInfo> {
     let magic = magic(root)?;
     let (filesystem, verdict) = classify(magic);
@@ -110,9 +111,9 @@ pub(crate) fn info(root: &OwnedFd) -> io::Result<FsInfo> {
     })
 }
 
-/// Whether one syncfs may stand in for the fsyncs of barrier 1: on the file systems for
-/// which that was measured, on kernels that report its errors (5.8), and not with `fast_commit`, where it left
-/// images that could not be mounted.
+/// Whether one syncfs may replace the fsyncs of barrier 1. That holds on the file systems for which
+/// it was measured, and on kernels that report its errors (5.8 and later). It does not hold with
+/// `fast_commit`, where it left images that could not be mounted.
 pub(crate) fn allows_syncfs(root: &OwnedFd) -> bool {
     let measured = magic(root).is_ok_and(|magic| matches!(magic, EXT4 | XFS | BTRFS));
     measured
@@ -127,10 +128,11 @@ fn kernel_reports_errors() -> bool {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (5, 8)
 }
 
-/// Whether ext4 has `fast_commit`, from the superblock where we may read it, else from the count of fast commits.
+/// Whether ext4 has `fast_commit`: from the superblock where the process may read it, else from the
+/// count of fast commits.
 ///
-/// `s_feature_compat` is at byte 0x5C of the superblock, which begins at byte 1024; the feature is bit 0x400
-/// (kernel documentation, ext4 "Super Block").
+/// `s_feature_compat` is at byte 0x5C of the superblock, which begins at byte 1024; the feature is
+/// bit 0x400 (kernel documentation, ext4 "Super Block").
 fn fast_commit(root: &OwnedFd) -> Option<bool> {
     use std::io::{Seek, SeekFrom};
     let dev = sys::fstat(root).ok()?.st_dev;
@@ -148,17 +150,18 @@ fn fast_commit(root: &OwnedFd) -> Option<bool> {
     }
     let info = std::fs::read_to_string(format!("/proc/fs/ext4/{device}/fc_info")).ok()?;
     let commits = info.lines().find_map(|line| line.strip_suffix(" commits")?.trim().parse::<u64>().ok())?;
-    // No fast commit so far does not say that there will be none, though the first fsync after the mount makes one.
+    // A count of zero does not prove that the feature is off, though the first fsync after the
+    // mount makes a fast commit.
     if commits > 0 { Some(true) } else { None }
 }
 
-/// What is new whenever the machine starts.
+/// The id of the current start of the machine, which is new at every start.
 pub(crate) fn boot_id() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
-/// Tries out what the commit protocol needs, in the directories of a store that is being made.
+/// Tests what the commit protocol needs, in the directories of a store that is being created.
 ///
 /// # Errors
 /// `Unsupported` when the medium lacks something, unless `force` turns that into a warning.
@@ -180,9 +183,9 @@ pub(crate) fn probe(fs: &dyn Fs, dir: &Path, force: bool) -> Result<ProbeReport>
     tried.and(cleared).map_err(io)?;
     let lacks = [
         (probe.replaces_open_files, "an open file cannot be replaced by a rename"),
-        (probe.creates_exclusively, "a file cannot be made on the condition that it does not exist"),
-        (probe.syncs_directories, "a directory cannot be fsynced, so a commit may be gone after a power cut"),
-        (probe.lock_excludes != "nobody", "a lock that is held does not keep others out"),
+        (probe.creates_exclusively, "a file cannot be created on condition that it does not exist yet"),
+        (probe.syncs_directories, "a directory cannot be fsynced, so a power cut may lose a commit"),
+        (probe.lock_excludes != "nobody", "a held lock does not keep others out"),
     ];
     for (_, reason) in lacks.iter().filter(|(has, _)| !has) {
         if !force {
@@ -193,7 +196,8 @@ pub(crate) fn probe(fs: &dyn Fs, dir: &Path, force: bool) -> Result<ProbeReport>
     Ok(probe)
 }
 
-/// Refuses the kinds of file system on which the promises do not hold. Asked before anything is made.
+/// Refuses the kinds of file system on which the promises do not hold. Called before anything is
+/// created.
 pub(crate) fn check(info: &FsInfo, force: bool) -> Result<()> {
     match info.verdict {
         FsVerdict::Refused(reason) if !force => Err(refused(info, reason)),
@@ -230,13 +234,14 @@ fn try_out(fs: &dyn Fs, probe: &mut ProbeReport) -> io::Result<()> {
     write(fs, PROBE_NEXT, b"new")?;
     let mut reader = fs.open(PROBE)?;
     let replaced = works(fs.rename(PROBE_NEXT, PROBE))?;
-    let (mut old, mut new) = (Vec::new(), Vec::new());
+    let mut old = Vec::new();
+    let mut new = Vec::new();
     reader.read_to_end(&mut old)?;
     fs.open(PROBE)?.read_to_end(&mut new)?;
     probe.replaces_open_files = replaced && old == b"old" && new == b"new";
     probe.syncs_directories = works(fs.sync_dir("staging"))?;
-    // A lock belongs to the open file, not to the process. So a second process would learn no more than a second
-    // descriptor does.
+    // A lock belongs to the open file, not to the process. So a second descriptor shows as much as
+    // a second process would.
     if let Some(_held) = fs.try_lock(PROBE_LOCK, LockMode::Exclusive)?
         && fs.try_lock(PROBE_LOCK, LockMode::Exclusive)?.is_none()
     {
@@ -245,7 +250,7 @@ fn try_out(fs: &dyn Fs, probe: &mut ProbeReport) -> io::Result<()> {
     Ok(())
 }
 
-/// Tells a medium that cannot do something from one that failed to do it now.
+/// Whether the medium can do something. Fails when it only failed to do it now.
 fn works(tried: io::Result<()>) -> io::Result<bool> {
     use io::ErrorKind as K;
     match tried {

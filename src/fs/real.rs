@@ -25,7 +25,8 @@ pub(crate) struct RealFs {
 }
 
 impl RealFs {
-    /// Opens a directory. The name itself may be or contain links: it is the caller's. Nothing below is followed.
+    /// Opens a directory. The path may be or contain links, as the caller chose it. Links below are
+    /// not followed.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let root = sys::open(path, DIRECTORY, Mode::empty())?;
         let syncfs = probe::allows_syncfs(&root);
@@ -47,8 +48,8 @@ impl RealFs {
     }
 }
 
-/// Opens a directory below another one without following links, in one call: Linux has it since 5.6, and some
-/// sandboxes refuse it.
+/// Opens a directory below another one without following links, in one call. Linux has the call
+/// since 5.6, and some sandboxes refuse it.
 #[cfg(target_os = "linux")]
 fn at_once(root: &OwnedFd, path: &str) -> Result<OwnedFd, Errno> {
     let path = if path.is_empty() { "." } else { path };
@@ -61,7 +62,7 @@ fn at_once(_: &OwnedFd, _: &str) -> Result<OwnedFd, Errno> {
     Err(Errno::NOSYS)
 }
 
-/// The same, one part of the path after the other.
+/// Like [`at_once`], one part of the path after the other.
 fn step_by_step(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
     let mut dir = sys::openat(root, ".", DIRECTORY, Mode::empty())?;
     for part in path.split('/').filter(|part| !part.is_empty()) {
@@ -77,14 +78,14 @@ fn not_a_directory(part: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{part} is not a directory"))
 }
 
-/// What tells a file from any other: its device and its number there.
+/// What identifies a file: its device and its inode number.
 #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "the types differ between systems")]
 const fn identity(stat: &sys::Stat) -> (u64, u64) {
     (stat.st_dev as u64, stat.st_ino as u64)
 }
 
-/// The owner can use what it made, whatever its umask says.
-fn let_owner(file: impl AsFd, wanted: Mode) -> io::Result<()> {
+/// Lets the owner use a new file, whatever the umask says.
+fn grant_owner(file: impl AsFd, wanted: Mode) -> io::Result<()> {
     let mode = Mode::from_raw_mode(sys::fstat(&file)?.st_mode);
     if !mode.contains(wanted) {
         sys::fchmod(&file, mode | wanted)?;
@@ -101,7 +102,7 @@ impl Fs for RealFs {
             Access::Writable => 0o666,
         };
         let file = sys::openat(&dir, name, flags, Mode::from_raw_mode(mode))?;
-        if let Err(error) = let_owner(&file, Mode::RUSR) {
+        if let Err(error) = grant_owner(&file, Mode::RUSR) {
             sys::unlinkat(&dir, name, AtFlags::empty())?;
             return Err(error);
         }
@@ -173,12 +174,14 @@ impl Fs for RealFs {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let ((from_dir, from), (to_dir, to)) = (self.place(from)?, self.place(to)?);
+        let (from_dir, from) = self.place(from)?;
+        let (to_dir, to) = self.place(to)?;
         Ok(sys::renameat(&from_dir, from, &to_dir, to)?)
     }
 
     fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
-        let ((from_dir, from), (to_dir, to)) = (self.place(from)?, self.place(to)?);
+        let (from_dir, from) = self.place(from)?;
+        let (to_dir, to) = self.place(to)?;
         rename_new(&from_dir, from, &to_dir, to)
     }
 
@@ -208,7 +211,7 @@ impl Fs for RealFs {
     }
 
     fn sync_dir(&self, path: &str) -> io::Result<()> {
-        // On macOS this reaches the platter, which plain fsync does not.
+        // On macOS this reaches the disk itself, which a plain fsync does not.
         File::from(self.dir(path)?).sync_all()
     }
 
@@ -216,7 +219,7 @@ impl Fs for RealFs {
         if !self.syncfs {
             return Ok(None);
         }
-        Ok(Some(Box::new(RealWhole(self.dir("")?))))
+        Ok(Some(Box::new(RealSyncFs(self.dir("")?))))
     }
 
     fn try_lock(&self, path: &str, mode: super::LockMode) -> io::Result<Option<Box<dyn FsLock>>> {
@@ -229,10 +232,10 @@ impl Fs for RealFs {
         if FileType::from_raw_mode(sys::fstat(&file)?.st_mode) != FileType::RegularFile {
             return Err(not_a_file("something else"));
         }
-        // Somebody else's lock file may be as it is.
-        let _ = let_owner(&file, Mode::RUSR | Mode::WUSR);
+        // Fails for the lock file of another user, which may stay as it is.
+        let _ = grant_owner(&file, Mode::RUSR | Mode::WUSR);
         let Some(lock) = lock::try_lock(File::from(file), mode)? else { return Ok(None) };
-        // Whoever held the lock last may have removed the name after we opened it.
+        // The last holder may have removed the name after this process opened the file.
         match sys::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(named) if identity(&named) == lock.identity()? => Ok(Some(Box::new(lock))),
             Ok(_) | Err(Errno::NOENT) => Ok(None),
@@ -262,7 +265,7 @@ impl Fs for RealFs {
         probe::info(&self.root)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is where the clock is reached")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the clock")]
     fn now(&self) -> Timestamp {
         Timestamp::from_jiff(jiff::Timestamp::now())
     }
@@ -272,12 +275,12 @@ impl Fs for RealFs {
         Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is where waiting is reached")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that waits")]
     fn sleep(&self, time: Duration) {
         std::thread::sleep(time);
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is where randomness is reached")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads random bytes")]
     fn random(&self) -> io::Result<[u8; 16]> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(io::Error::from)?;
@@ -297,7 +300,7 @@ impl Fs for RealFs {
     }
 }
 
-/// Renames a file and replaces nothing.
+/// Renames a file without replacing anything.
 fn rename_new<D: AsFd + Copy, P: Arg + Copy>(from_dir: D, from: P, to_dir: D, to: P) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     match sys::renameat_with(from_dir, from, to_dir, to, sys::RenameFlags::NOREPLACE) {
@@ -308,12 +311,13 @@ fn rename_new<D: AsFd + Copy, P: Arg + Copy>(from_dir: D, from: P, to_dir: D, to
     link_new(from_dir, from, to_dir, to)
 }
 
-/// Like a rename that replaces nothing: a second name, which fails if it is taken, then the first one removed.
+/// Like [`rename_new`]: adds a second link, which fails if the name is taken, then removes the
+/// first name.
 fn link_new<D: AsFd + Copy, P: Arg + Copy>(from_dir: D, from: P, to_dir: D, to: P) -> io::Result<()> {
     sys::linkat(from_dir, from, to_dir, to, AtFlags::empty())?;
     let removed = sys::unlinkat(from_dir, from, AtFlags::empty());
     if removed.is_err() {
-        // Nobody will know of the second name.
+        // The caller will take the rename for failed, so the second name must go.
         let _ = sys::unlinkat(to_dir, to, AtFlags::empty());
     }
     Ok(removed?)
@@ -343,8 +347,9 @@ impl FsFile for RealFile {
         Ok(self.0.metadata()?.len())
     }
 
-    /// `POSIX_FADV_DONTNEED` begins the writing of dirty pages on Linux, as `sync_file_range` does, and needs no
-    /// unsafe code. It may drop clean pages too, and the pages of a file that is being written are not clean.
+    /// On Linux `POSIX_FADV_DONTNEED` starts the writing of dirty pages, as `sync_file_range` does,
+    /// and needs no unsafe code. It may drop clean pages too, but the pages of a file that is being
+    /// written are not clean.
     fn start_writeback(&self) {
         #[cfg(target_os = "linux")]
         let _ = sys::fadvise(&self.0, 0, None, sys::Advice::DontNeed);
@@ -356,9 +361,9 @@ impl FsFile for RealFile {
 }
 
 #[derive(Debug)]
-struct RealWhole(OwnedFd);
+struct RealSyncFs(OwnedFd);
 
-impl SyncFs for RealWhole {
+impl SyncFs for RealSyncFs {
     #[cfg(target_os = "linux")]
     fn sync(&self) -> io::Result<()> {
         Ok(sys::syncfs(&self.0)?)
@@ -392,11 +397,11 @@ mod tests {
 
     #[test]
     fn both_ways_to_a_directory_follow_no_link() {
-        let host_dirs = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
-        std::fs::create_dir(host_dirs.path().join("b")).unwrap();
-        std::os::unix::fs::symlink(host_dirs.path(), dir.path().join("link")).unwrap();
+        std::fs::create_dir(outside.path().join("b")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("link")).unwrap();
         std::os::unix::fs::symlink("a", dir.path().join("inner")).unwrap();
         let fs = RealFs::open(dir.path()).unwrap();
         let ways: [fn(&RealFs, &str) -> io::Result<OwnedFd>; 2] =

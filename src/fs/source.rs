@@ -1,4 +1,4 @@
-//! The files outside a store that are committed in it.
+//! Files outside a store that are to be committed.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
@@ -10,7 +10,7 @@ use rustix::fs::OFlags;
 
 use crate::error::{Error, ErrorRepr, Operation, Result};
 
-/// What tells whether a file was written to: its place, length and times.
+/// What shows whether a file was written to: its identity, length and times.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Fingerprint {
     place: (u64, u64),
@@ -26,7 +26,7 @@ fn fingerprint(meta: &Metadata) -> Fingerprint {
     }
 }
 
-/// A file that is being read to be committed.
+/// A file that is read in order to commit it.
 #[derive(Debug)]
 pub(crate) struct Source {
     file: File,
@@ -34,7 +34,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Opens a regular file; a symbolic link only when `follow` says so.
+    /// Opens a regular file. Follows a symbolic link only if `follow` is set.
     pub(crate) fn open(path: &Path, follow: bool) -> Result<Self> {
         let link = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY | link;
@@ -52,17 +52,18 @@ impl Source {
         Ok(Self { file, before: fingerprint(&meta) })
     }
 
-    /// What it was when it was opened.
+    /// The fingerprint when the file was opened.
     pub(crate) const fn fingerprint(&self) -> Fingerprint {
         self.before
     }
 
-    /// The length when it was opened, in bytes.
+    /// The length when the file was opened, in bytes.
     pub(crate) const fn bytes(&self) -> u64 {
         self.before.bytes
     }
 
-    /// Whether nothing was written to the file since it was opened, as far as its length and times tell.
+    /// Whether nothing was written to the file since it was opened, as far as its length and times
+    /// show.
     pub(crate) fn is_unchanged(&self) -> io::Result<bool> {
         Ok(fingerprint(&self.file.metadata()?) == self.before)
     }
@@ -100,35 +101,36 @@ fn cannot_read(path: &Path, error: io::Error) -> Error {
 /// One file found in a directory.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// Where it is.
+    /// The path of the file.
     pub(crate) file: PathBuf,
-    /// Its name below the directory, separated by `/`.
+    /// The path relative to the directory, separated by `/`.
     pub(crate) relative: String,
-    /// Its length, in bytes.
+    /// The length in bytes.
     pub(crate) bytes: u64,
 }
 
-/// What a directory holds, and what tells whether that has changed.
+/// The files below a directory, and what shows whether they have changed.
 #[derive(Debug)]
 pub(crate) struct Walk {
-    /// The files, sorted by name.
+    /// The files, sorted by relative path.
     pub(crate) files: Vec<Found>,
     directories: BTreeMap<PathBuf, Fingerprint>,
     follow: bool,
 }
 
-/// Asked again and again during something long; an error ends it.
+/// Called again and again during long work. An error ends the work.
 pub(crate) type GoOn<'a> = &'a dyn Fn() -> Result<()>;
 
-/// The most files that are looked for: no generation has more changes.
+/// The most files that a walk accepts: no generation has more changes.
 const FILES_MAX: usize = 1_000_000;
 
 impl Walk {
-    /// Finds every file below `dir`. `store` must not be below it, nor it in `store`.
+    /// Finds every file below `dir`. Fails when `dir` is the store or lies in it, and when a store
+    /// lies below `dir`.
     pub(crate) fn of(dir: &Path, store: &Path, follow: bool, go_on: GoOn<'_>) -> Result<Self> {
         let absolute = |path: &Path| fs::canonicalize(path).map_err(|error| cannot_read(path, error));
         if absolute(dir)?.starts_with(absolute(store)?) {
-            return Err(bad(dir, "it is a part of the store that it would be committed to"));
+            return Err(bad(dir, "it is part of the store to which it would be committed"));
         }
         let mut walk = Self { files: Vec::new(), directories: BTreeMap::new(), follow };
         walk.directory(dir, "", &mut Vec::new(), go_on)?;
@@ -149,15 +151,16 @@ impl Walk {
             return Err(ErrorRepr::NotADirectory(dir.into()).into());
         }
         if above.contains(&(meta.dev(), meta.ino())) {
-            return Err(bad(dir, "it is a link to a directory that it is in"));
+            return Err(bad(dir, "it is a link to a directory above it"));
         }
         if relative.len() > crate::path::PATH_MAX {
-            return Err(bad(dir, "its name below the directory that is committed is longer than 1024 bytes"));
+            return Err(bad(dir, "its path below the committed directory is longer than 1024 bytes"));
         }
         above.push((meta.dev(), meta.ino()));
         self.directories.insert(dir.into(), fingerprint(&meta));
         let entries = fs::read_dir(dir).map_err(|error| cannot_read(dir, error))?;
-        let (mut has_pointer, mut has_manifests) = (false, false);
+        let mut has_pointer = false;
+        let mut has_manifests = false;
         for entry in entries {
             let entry = entry.map_err(|error| cannot_read(dir, error))?;
             let path = entry.path();
@@ -166,7 +169,7 @@ impl Walk {
             has_pointer |= name == "CURRENT";
             has_manifests |= name == "manifests";
             if has_pointer && has_manifests {
-                return Err(bad(dir, "it is a store, and a store is not committed as files of another"));
+                return Err(bad(dir, "it is a store, and a store cannot be committed into another"));
             }
             let relative = if relative.is_empty() { name.to_owned() } else { format!("{relative}/{name}") };
             self.entry(&path, relative, above, go_on)?;
@@ -202,14 +205,14 @@ impl Walk {
         Ok(())
     }
 
-    /// Fails when a name was added to or taken from one of the directories since they were listed, or one of the files
-    /// was written to since it was `read`: what was read would be a mixture.
+    /// Fails when a directory gained or lost a name since it was listed, or when a file was written
+    /// to since it was `read`. What was read would then be a mixture of two states.
     pub(crate) fn check_unchanged(&self, read: &[Fingerprint]) -> Result<()> {
         for (found, before) in self.files.iter().zip(read) {
             let file = &found.file;
             let now = if self.follow { fs::metadata(file) } else { fs::symlink_metadata(file) };
             if fingerprint(&now.map_err(|error| cannot_read(file, error))?) != *before {
-                return Err(bad(file, "it was written to while the directory that it is in was being read"));
+                return Err(bad(file, "it was written to while its directory was being read"));
             }
         }
         for (dir, before) in &self.directories {

@@ -1,4 +1,4 @@
-//! What a power cut can leave of a disk.
+//! What a power cut can leave on a disk.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -10,36 +10,36 @@ use super::disk::{Data, Disk, Names, Node, ROOT, apply};
 use super::outcome::{FileOutcome, outcomes};
 use super::random::Random;
 
-/// How many ways in which files can be left are tried with each sample of what names are left.
-const FATES: usize = 16;
+/// How many outcomes of the files are tried with each sample of the names.
+const OUTCOMES_PER_SAMPLE: usize = 16;
 
-/// One choice of what becomes of each thing that is undecided.
+/// One choice of an outcome for each undecided thing: first the changes of names, then the files.
 pub(crate) type Choice = Vec<u8>;
 type Content = (Arc<Vec<u8>>, [u8; 32]);
 
-/// The undecided things on a disk when the power is cut.
+/// The moment of a power cut: what is undecided on a disk then.
 #[derive(Debug)]
 pub(crate) struct CrashPoint<'a> {
     disk: &'a Disk,
     seed: u64,
-    /// The changes of names that may be lost, by their place in the list.
+    /// The changes of names that may be lost, by their index in the list.
     changes: Vec<usize>,
     files: Vec<(Node, Vec<FileOutcome>)>,
-    /// Where each file and directory has, had or may have a name.
+    /// The places where each file and directory has, had or may have a name.
     places: HashMap<Node, Vec<(Node, Arc<str>)>>,
     contents: RefCell<BTreeMap<(Node, FileOutcome), Content>>,
 }
 
-/// What a power cut left.
+/// What a power cut left on a disk.
 #[derive(Clone, Debug)]
 pub(crate) struct CrashImage {
     pub(crate) disk: Disk,
-    /// Equal for two images that hold the same names and bytes, notes in locks left aside.
+    /// Equal for two images with the same names and bytes. Notes in locks do not count.
     pub(crate) hash: [u8; 32],
 }
 
 impl<'a> CrashPoint<'a> {
-    /// Cuts the power. The seed decides what garbage is.
+    /// Cuts the power. The seed decides what garbage holds.
     pub(crate) fn new(disk: &'a Disk, seed: u64) -> Self {
         let undecided =
             disk.changes.iter().enumerate().filter(|(_, change)| !change.is_promised() && !change.is_note);
@@ -54,18 +54,19 @@ impl<'a> CrashPoint<'a> {
         }
     }
 
-    /// The way in which everything that no fsync has promised is lost.
+    /// The choice that loses everything that no fsync has promised.
     pub(crate) fn nothing_kept(&self) -> Choice {
         vec![0; self.changes.len() + self.files.len()]
     }
 
-    /// All ways when there are at most `limit`; else that many, among them those in which everything or all but one
-    /// thing is lost or kept, and the rest chosen by the seed. No two leave the same files under the same names.
+    /// All choices if there are at most `limit`, else `limit` samples. Among the samples are the
+    /// choices that lose or keep everything, or all but one thing. The seed picks the rest. No two
+    /// choices leave the same files under the same names.
     pub(crate) fn choices(&self, limit: u64) -> Vec<Choice> {
         self.every_way(limit).unwrap_or_else(|| self.samples(limit))
     }
 
-    /// All ways when there are at most `limit`.
+    /// All choices if there are at most `limit`.
     pub(crate) fn every_way(&self, limit: u64) -> Option<Vec<Choice>> {
         let subsets =
             1_u64.checked_shl(u32::try_from(self.changes.len()).ok()?).filter(|all| *all <= limit)?;
@@ -82,7 +83,8 @@ impl<'a> CrashPoint<'a> {
         Some(choices)
     }
 
-    /// What can become of each file, given which changes of names are kept: of one that has no name, nothing.
+    /// The number of outcomes of each file, given which changes of names are kept. A file without a
+    /// name has only one.
     fn radices(&self, kept: &[u8]) -> Vec<u8> {
         let names = self.names(kept);
         let has_name = |node: Node| {
@@ -97,8 +99,8 @@ impl<'a> CrashPoint<'a> {
         self.files.iter().map(radix).collect()
     }
 
-    /// Whether a directory is below the root, in so many steps: where some renames of directories are kept and others are
-    /// lost, two can be in each other.
+    /// Whether a directory is below the root, in at most `steps` steps. The bound is needed: when
+    /// some renames of directories are kept and others are lost, two can be in each other.
     fn is_reached(&self, names: &OrdMap<Node, Names>, dir: Node, steps: usize) -> bool {
         let mut places = self.places.get(&dir).into_iter().flatten();
         let is_in = |(above, name): &(Node, Arc<str>)| {
@@ -107,7 +109,7 @@ impl<'a> CrashPoint<'a> {
         dir == ROOT || (steps > 0 && places.any(is_in))
     }
 
-    /// The names, given which changes of them are kept. Those of locks are no choice of their own.
+    /// The names, given which changes are kept. The names of locks are not part of the choice.
     fn names(&self, kept: &[u8]) -> OrdMap<Node, Names> {
         let mut notes = Random::new(self.seed);
         let mut lost = self.changes.iter().zip(kept).filter(|(_, kept)| **kept == 0).map(|(place, _)| *place);
@@ -123,7 +125,8 @@ impl<'a> CrashPoint<'a> {
         names
     }
 
-    /// So many ways that the seed chooses, and those in which everything or all but one thing is lost or kept.
+    /// At most `limit` choices: those that lose or keep everything, or all but one thing, and
+    /// others that the seed picks.
     pub(crate) fn samples(&self, limit: u64) -> Vec<Choice> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut random = Random::new(self.seed);
@@ -143,7 +146,7 @@ impl<'a> CrashPoint<'a> {
         }
         let mut choices: Vec<Choice> = choices.into_iter().collect();
         choices.sort_unstable();
-        // Where there are more of those than are wanted, each is as likely to be left out.
+        // If these are too many, each is equally likely to be left out.
         while choices.len() > limit {
             let place = random.below(choices.len() as u64);
             choices.swap_remove(usize::try_from(place).unwrap_or(0));
@@ -153,7 +156,7 @@ impl<'a> CrashPoint<'a> {
             if choices.len() >= limit {
                 break;
             }
-            // Mostly lost, mostly kept, and mixed.
+            // Mostly lost, mixed, or mostly kept.
             let weight = match random.below(3) {
                 0 => 20,
                 1 => 128,
@@ -166,8 +169,8 @@ impl<'a> CrashPoint<'a> {
                 roll if roll < weight => 1,
                 _ => u8::try_from(random.below(u64::from(*radix))).unwrap_or(0),
             };
-            // The same names with files in several states.
-            for _ in 0..FATES {
+            // The same names with several outcomes of the files.
+            for _ in 0..OUTCOMES_PER_SAMPLE {
                 let outcomes: Choice = radices.iter().map(&mut outcome).collect();
                 let choice = [&*kept, &*outcomes].concat();
                 if choices.len() < limit && known.insert(choice.clone()) {
@@ -178,7 +181,7 @@ impl<'a> CrashPoint<'a> {
         choices
     }
 
-    /// The same with nothing decided about files that have no name.
+    /// The same choice, with the only outcome for files that have no name.
     fn canonical(&self, mut choice: Choice) -> Choice {
         let (kept, outcomes) = choice.split_at_mut(self.changes.len());
         for (outcome, radix) in outcomes.iter_mut().zip(self.radices(kept)) {
@@ -187,7 +190,7 @@ impl<'a> CrashPoint<'a> {
         choice
     }
 
-    /// What the power cut leaves when everything is decided like this.
+    /// What the power cut leaves with this choice.
     pub(crate) fn image(&self, choice: &Choice) -> CrashImage {
         let (kept, outcomes) = choice.split_at(self.changes.len().min(choice.len()));
         let names = self.names(kept);
@@ -203,7 +206,7 @@ impl<'a> CrashPoint<'a> {
             _ => FileOutcome::Dropped,
         };
         let mut left = Left {
-            cut: self,
+            crash_point: self,
             names,
             outcomes,
             note,
@@ -232,7 +235,8 @@ impl<'a> CrashPoint<'a> {
         outcome.bytes(data, self.older(node, data.now.len()).as_deref(), [seed, self.seed])
     }
 
-    /// What an older file had in the blocks of a new one: that of the same length or the next longer one.
+    /// What an older file had in the blocks of a new one: the older file of the same length, or the
+    /// next longer one.
     fn older(&self, than: Node, length: usize) -> Option<Vec<u8>> {
         let older = self.disk.files.iter().filter(|(node, data)| **node < than && data.now.len() >= length);
         let nearest = older.min_by_key(|(node, data)| (data.now.len(), std::cmp::Reverse(**node)));
@@ -268,12 +272,13 @@ fn digits(mut number: u64, radices: &[u8]) -> Choice {
     radices.iter().map(digit).collect()
 }
 
-/// What can be reached from the root.
+/// What is left, as far as it can be reached from the root.
 struct Left<'a> {
-    cut: &'a CrashPoint<'a>,
+    crash_point: &'a CrashPoint<'a>,
     names: OrdMap<Node, Names>,
     outcomes: BTreeMap<Node, FileOutcome>,
-    /// What becomes of the notes in locks: not a choice of its own, as they mean nothing after a start.
+    /// The outcome of the notes in locks. It is not part of the choice, as they mean nothing after
+    /// a start.
     note: FileOutcome,
     files: OrdMap<Node, Data>,
     dirs: OrdMap<Node, Names>,
@@ -284,7 +289,7 @@ impl Left<'_> {
     fn directory(&mut self, dir: Node) {
         let names = self.names.get(&dir).cloned().unwrap_or_default();
         for (name, node) in &names {
-            if self.cut.disk.files.get(node).is_some_and(|data| data.is_note) {
+            if self.crash_point.disk.files.get(node).is_some_and(|data| data.is_note) {
                 self.file(*node, true);
                 continue;
             }
@@ -306,7 +311,7 @@ impl Left<'_> {
         } else {
             self.outcomes.get(&node).copied().unwrap_or(FileOutcome::Dropped)
         };
-        let (bytes, hash) = self.cut.content(node, outcome);
+        let (bytes, hash) = self.crash_point.content(node, outcome);
         if !is_note {
             self.hasher.update(b"f").update(&hash);
         }

@@ -1,7 +1,9 @@
-//! The weakest disk that POSIX permits: what processes see on it, and what of that has been promised to last.
+//! The weakest disk that POSIX permits: what processes see on it, and what of that is promised to
+//! last.
 //!
-//! A file's bytes and its length, and each name in each directory, last only from the fsync on that promises them. A
-//! name refers to its file by number, so it can last although nothing of the file does.
+//! The bytes and the length of a file last only once an fsync has promised them. The same holds for
+//! each name in each directory. A name refers to its file by number, so the name can last although
+//! nothing of the file does.
 
 use std::io;
 use std::ops::Range;
@@ -17,21 +19,23 @@ pub(crate) const ROOT: Node = 1;
 /// The names in a directory.
 pub(crate) type Names = OrdMap<Arc<str>, Node>;
 
-/// What an fsync that reports a failure has done.
+/// The effect of an fsync that reports a failure.
 ///
-/// The failed fsync of a directory also stops the disk: until the machine starts again it takes no change.
-/// So ext4, XFS and btrfs behave, see `docs/durability.md`, *What is assumed*.
+/// The failed fsync of a directory also stops the disk: until the machine starts again, the disk
+/// takes no change. ext4, XFS and btrfs behave like this: see `docs/durability.md`, *What is
+/// assumed*.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum FailedSync {
-    /// Everything that a success would have.
+    /// The effect of a success.
     Kept,
-    /// Nothing, and no later fsync does it either: the system takes what it could not write for written.
+    /// None, and no later fsync helps: the system takes what it could not write for written.
     Dropped,
-    /// The length of a file became durable with zeros in place of what was written since the last fsync. Names are
-    /// dropped.
+    /// The length of the file is durable, with zeros in place of what was written since the last
+    /// fsync. Names are dropped.
     Zeroed,
-    /// Nobody knows before the power is cut, and no later fsync promises it. The failed syncfs stops the
-    /// disk then; else it was the bytes that could not be written, and names wait for the next fsync.
+    /// Unknown until the power is cut, and no later fsync promises it. A failed syncfs then stops
+    /// the disk. A failed syncfs that is `Dropped` or `Zeroed` loses only bytes: names wait for the
+    /// next fsync.
     Undecided,
 }
 
@@ -40,36 +44,37 @@ pub(crate) enum FailedSync {
 pub(crate) struct Data {
     /// What processes read.
     pub(crate) now: Arc<Vec<u8>>,
-    /// What lasts.
+    /// What is durable.
     pub(crate) durable: Arc<Vec<u8>>,
-    /// Where `now` was written to since.
+    /// The ranges of `now` that were written since.
     pub(crate) written: Vec<Range<usize>>,
-    /// Whether no fsync promises what is in `written`.
+    /// Whether no later fsync promises what is in `written`.
     disowned: bool,
-    /// Whether it is the note in a lock, which means nothing after the machine has stopped.
+    /// Whether the file is the note in a lock, which means nothing after the machine has stopped.
     pub(crate) is_note: bool,
 }
 
 impl Data {
-    /// A file of which everything lasts.
+    /// A file that is durable as a whole.
     pub(crate) fn durable(bytes: Arc<Vec<u8>>, is_note: bool) -> Self {
         Self { now: Arc::clone(&bytes), durable: bytes, is_note, ..Self::default() }
     }
 }
 
-/// A change of names that was made and is not promised to last. It lasts as a whole or not at all.
+/// A change of names that is not promised to last. It lasts as a whole or not at all.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
-    /// Directory, name, and what it refers to from then on.
+    /// The directory, the name, and what the name refers to from then on.
     pub(crate) sets: Vec<(Node, Arc<str>, Option<Node>)>,
     /// The directories whose fsync is still needed.
     waits_for: Vec<Node>,
-    /// Whether it is only about locks.
+    /// Whether the change is only about locks.
     pub(crate) is_note: bool,
 }
 
 impl Change {
-    /// Whether a fsync has promised it. It is kept while an earlier change of the same names is not decided.
+    /// Whether an fsync has promised the change. A promised change stays in the list while an
+    /// earlier change of the same names is undecided.
     pub(crate) fn is_promised(&self) -> bool {
         self.waits_for.is_empty()
     }
@@ -79,23 +84,23 @@ impl Change {
     }
 }
 
-/// What is left of a disk once the fsync of a directory has failed.
+/// A disk that has stopped because the fsync of a directory failed.
 #[derive(Clone, Copy, Debug)]
 struct Stopped {
     failed: Node,
-    /// Whether the next fsync of another directory still reports success. It does nothing.
+    /// Whether the next fsync of another directory still reports success, although it does nothing.
     lies_once: bool,
 }
 
-/// A disk. A clone costs next to nothing and is a disk of its own.
+/// A disk. A clone is cheap and independent of the original.
 #[derive(Clone, Debug)]
 pub(crate) struct Disk {
     pub(crate) files: OrdMap<Node, Data>,
     /// The directories as processes see them.
     pub(crate) dirs: OrdMap<Node, Names>,
-    /// The directories as they last.
+    /// The directories as they are durable.
     pub(crate) durable_dirs: OrdMap<Node, Names>,
-    /// What happened to names since, in that order.
+    /// The changes of names since then, in order.
     pub(crate) changes: Vector<Change>,
     next: Node,
     stopped: Option<Stopped>,
@@ -116,12 +121,12 @@ impl Default for Disk {
 }
 
 impl Disk {
-    /// A disk of which everything lasts.
+    /// A disk that is durable as a whole.
     pub(crate) fn durable(files: OrdMap<Node, Data>, dirs: OrdMap<Node, Names>, next: Node) -> Self {
         Self { files, durable_dirs: dirs.clone(), dirs, changes: Vector::new(), next, stopped: None }
     }
 
-    /// The number that the next new file gets.
+    /// The number of the next new file.
     pub(crate) const fn next(&self) -> Node {
         self.next
     }
@@ -152,7 +157,7 @@ impl Disk {
         self.change(vec![(dir, name.into(), Some(node))]);
     }
 
-    /// Makes a change of names.
+    /// Changes names.
     pub(crate) fn change(&mut self, sets: Vec<(Node, Arc<str>, Option<Node>)>) {
         let is_note = sets.iter().all(|(dir, name, to)| {
             let before = self.dirs.get(dir).and_then(|names| names.get(name)).copied();
@@ -213,7 +218,7 @@ impl Disk {
         Ok(())
     }
 
-    /// What has happened to a file whose fsync reports a failure.
+    /// Applies the effect of a failed fsync to a file.
     pub(crate) fn fail_sync_file(&mut self, file: Node, effect: FailedSync) -> io::Result<()> {
         self.check_takes_changes()?;
         if effect == FailedSync::Kept {
@@ -238,7 +243,7 @@ impl Disk {
         Err(Errno::IO.into())
     }
 
-    /// What has happened to the names in a directory whose fsync reports a failure. The disk stops.
+    /// Applies the effect of a failed fsync to the names in a directory. The disk stops.
     pub(crate) fn fail_sync_dir(&mut self, dir: Node, effect: FailedSync) -> io::Result<()> {
         self.check_takes_changes()?;
         match effect {
@@ -253,7 +258,7 @@ impl Disk {
         Err(Errno::IO.into())
     }
 
-    /// What has happened to everything when a syncfs reports a failure.
+    /// Applies the effect of a failed syncfs to everything.
     pub(crate) fn fail_sync_all(&mut self, effect: FailedSync) -> io::Result<()> {
         self.check_takes_changes()?;
         let dirty = self.files.iter().filter(|(_, data)| !data.written.is_empty());
@@ -267,8 +272,9 @@ impl Disk {
         Err(Errno::IO.into())
     }
 
-    /// Moves the changes that are promised to what lasts, unless an earlier one of the same names is undecided: which
-    /// of the two is seen after a power cut is theirs to say, in their order.
+    /// Moves promised changes to the durable names, unless an earlier change of the same names is
+    /// undecided. Such changes stay in their order, as the order decides which of them shows after
+    /// a power cut.
     fn fold(&mut self) {
         let mut left: Vector<Change> = Vector::new();
         for change in std::mem::take(&mut self.changes) {
@@ -282,7 +288,7 @@ impl Disk {
     }
 }
 
-/// Makes a change of names in directories.
+/// Applies a change of names to directories.
 pub(crate) fn apply(dirs: &mut OrdMap<Node, Names>, sets: &[(Node, Arc<str>, Option<Node>)]) {
     for (dir, name, to) in sets {
         let Some(names) = dirs.get_mut(dir) else { continue };

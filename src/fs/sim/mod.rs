@@ -1,9 +1,9 @@
-//! [`Fs`] on a simulated disk: everything that was not fsynced can be lost at any time, and what then is left can be
-//! looked at in every combination.
+//! [`Fs`] on a simulated disk. Everything that was not fsynced can be lost at any time, and every
+//! combination of what is left can be examined.
 //!
-//! Nothing here is faster or kinder than a real disk in what it promises: see `disk` for what a fsync covers and `cut`
-//! for what a power cut may leave. Clock, randomness and process are decided by a seed, so that whatever happened can
-//! be repeated.
+//! The simulated disk promises no more than a real one. See [`disk`] for what an fsync covers, and
+//! [`crash_point`] for what a power cut may leave. A seed decides the clock, the randomness and the
+//! process, so that every run can be repeated.
 
 pub(crate) mod crash_point;
 pub(crate) mod disk;
@@ -28,19 +28,19 @@ use crate::time::Timestamp;
 use disk::{Disk, FailedSync, Node};
 use random::Random;
 
-/// 2026-01-01, when every simulation begins, in milliseconds.
+/// When every simulation begins: 2026-01-01, in milliseconds since 1970.
 const START: i64 = 1_767_225_600_000;
-/// The time that one operation takes, in milliseconds.
+/// How long one operation takes, in milliseconds.
 const TICK: u64 = 1;
 
-/// What one operation found the disk like.
+/// One operation, and the disk before it.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) op: Op,
     pub(crate) before: Disk,
 }
 
-/// What was asked of disks, each thing once.
+/// The operations on disks, each one once.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Watch(Arc<Mutex<(HashSet<Op>, Vec<Op>)>>);
 
@@ -52,7 +52,7 @@ impl Watch {
         }
     }
 
-    /// All of it, in the order in which it was asked first.
+    /// Takes the operations, in the order of their first occurrence.
     pub(crate) fn taken(&self) -> Vec<Op> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).1
     }
@@ -66,30 +66,32 @@ struct World {
     boot: u64,
     elapsed: u64,
     random: Random,
-    whole: bool,
-    /// Whether a rename that replaces nothing is a second name and then the removal of the first.
+    offers_syncfs: bool,
+    /// Whether a rename that replaces nothing adds a second name and then removes the first.
     links: bool,
     tape: Option<Vec<Step>>,
     watch: Option<Watch>,
     next_sync: Option<FailedSync>,
 }
 
-/// A process's way to a simulated disk. A clone is another process's way to the same one.
+/// The access of a process to a simulated disk. A clone is the access of another process to the
+/// same disk.
 #[derive(Clone, Debug)]
 pub(crate) struct SimFs(Arc<Mutex<World>>);
 
 impl SimFs {
-    /// A machine that has just started, with this disk. `boot` tells this start from others.
+    /// A machine that has just started, with this disk. `boot` distinguishes this start from
+    /// others.
     pub(crate) fn start(disk: Disk, boot: u64) -> Self {
         Self(Arc::new(Mutex::new(World {
             disk,
             locks: BTreeMap::new(),
             holders: 0,
             boot,
-            // Each start is a day after the one before.
+            // Each start is one day after the start before.
             elapsed: boot * 86_400_000,
             random: Random::new(boot),
-            whole: false,
+            offers_syncfs: false,
             links: false,
             tape: None,
             watch: None,
@@ -97,7 +99,7 @@ impl SimFs {
         })))
     }
 
-    /// Also after a panic, so that what is dropped then does not hide why.
+    /// Works after a panic too, so that a value dropped then does not hide the cause.
     fn world(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -118,10 +120,11 @@ impl SimFs {
         world
     }
 
-    /// The same machine after every process on it was killed when the disk was like this. Nothing becomes durable by it.
+    /// The same machine after every process on it was killed, with the disk as it was then. Nothing
+    /// becomes durable by this.
     pub(crate) fn killed(&self, disk: Disk) -> Self {
         let before = self.world();
-        // All of them, so that whoever adds one decides.
+        // Lists every field, so that a new field needs a decision here.
         let World {
             disk: _,
             locks: _,
@@ -129,7 +132,7 @@ impl SimFs {
             boot,
             elapsed,
             ref random,
-            whole,
+            offers_syncfs,
             links,
             tape: _,
             watch: _,
@@ -138,50 +141,53 @@ impl SimFs {
         let after = Self::start(disk, boot);
         {
             let mut world = after.world();
-            (world.holders, world.elapsed, world.random) = (holders, elapsed, random.clone());
-            (world.whole, world.links) = (whole, links);
+            world.holders = holders;
+            world.elapsed = elapsed;
+            world.random = random.clone();
+            world.offers_syncfs = offers_syncfs;
+            world.links = links;
         }
         after
     }
 
-    /// Takes down in `watch` what is asked of the disk from now on.
+    /// Notes in `watch` every operation on the disk from now on.
     pub(crate) fn watched(self, watch: &Watch) -> Self {
         self.world().watch = Some(watch.clone());
         self
     }
 
-    /// Waits until everything that was written is durable, as a machine that idles does.
+    /// Makes everything that was written durable, as an idle machine does.
     pub(crate) fn settle(&self) {
         let _ = self.world().disk.sync_all();
     }
 
-    /// Whether the fsync of a directory has failed, so that the disk takes no change until the machine starts again.
+    /// Whether the disk has stopped because the fsync of a directory failed.
     #[cfg(test)]
     pub(crate) fn has_stopped(&self) -> bool {
         self.world().disk.check_takes_changes().is_err()
     }
 
-    /// Whether a syncfs is offered.
+    /// Sets whether the disk offers syncfs.
     pub(crate) fn offer_syncfs(&self, offer: bool) {
-        self.world().whole = offer;
+        self.world().offers_syncfs = offer;
     }
 
-    /// The file system has no rename that replaces nothing.
+    /// From now on the file system has no rename that replaces nothing.
     pub(crate) fn link_instead(&self) {
         self.world().links = true;
     }
 
-    /// Begins to keep what every operation finds.
+    /// Begins to record every operation with the disk before it.
     pub(crate) fn record(&self) {
         self.world().tape = Some(Vec::new());
     }
 
-    /// The number of operations that were kept so far.
+    /// The number of operations that were recorded so far.
     pub(crate) fn recorded(&self) -> usize {
         self.world().tape.as_ref().map_or(0, Vec::len)
     }
 
-    /// Ends that, and gives what was kept.
+    /// Ends the recording and returns it.
     pub(crate) fn recording(&self) -> Vec<Step> {
         self.world().tape.take().unwrap_or_default()
     }
@@ -191,7 +197,7 @@ impl SimFs {
         self.world().disk.clone()
     }
 
-    /// The next fsync reports a failure and has this effect.
+    /// Makes the next fsync report a failure and have this effect.
     pub(crate) fn fail_next_sync(&self, effect: FailedSync) {
         self.world().next_sync = Some(effect);
     }
@@ -199,7 +205,7 @@ impl SimFs {
 
 impl World {
     fn rename(&mut self, from: &str, to: &str, replaces: bool) -> io::Result<()> {
-        // Both directories before any name in them, as the system does.
+        // Looks up both directories before any name in them, as the system does.
         for path in [from, to] {
             self.disk.dir(path.rsplit_once('/').map_or("", |(dir, _)| dir))?;
         }
@@ -222,18 +228,21 @@ impl World {
             None => {}
         }
         self.disk.check_takes_changes()?;
-        let ((from_dir, from), (to_dir, to)) = (self.disk.place(from)?, self.disk.place(to)?);
-        let (gone, new) = ((from_dir, from.into(), None), (to_dir, to.into(), Some(node)));
+        let (from_dir, from) = self.disk.place(from)?;
+        let (to_dir, to) = self.disk.place(to)?;
+        let removed = (from_dir, from.into(), None);
+        let added = (to_dir, to.into(), Some(node));
         if self.links && !replaces {
-            self.disk.change(vec![new]);
-            self.disk.change(vec![gone]);
+            self.disk.change(vec![added]);
+            self.disk.change(vec![removed]);
         } else {
-            self.disk.change(vec![gone, new]);
+            self.disk.change(vec![removed, added]);
         }
         Ok(())
     }
 
-    /// Takes a lock, and gives the number of its holder; `None` when somebody else holds it.
+    /// Takes a lock and returns the number of its holder. `None` when another holder excludes
+    /// `mode`.
     fn lock(&mut self, node: Node, mode: LockMode) -> Option<u64> {
         self.holders += 1;
         self.lock_as(self.holders, node, mode).then_some(self.holders)
@@ -354,11 +363,11 @@ impl Fs for SimFs {
     }
 
     fn syncfs(&self) -> io::Result<Option<Box<dyn SyncFs>>> {
-        if !self.world().whole {
+        if !self.world().offers_syncfs {
             return Ok(None);
         }
         drop(self.ask(|| Op::OpenSyncFs));
-        Ok(Some(Box::new(SimWhole(self.clone()))))
+        Ok(Some(Box::new(SimSyncFs(self.clone()))))
     }
 
     fn try_lock(&self, path: &str, mode: LockMode) -> io::Result<Option<Box<dyn FsLock>>> {
@@ -375,7 +384,8 @@ impl Fs for SimFs {
         if let Some(data) = world.disk.files.get_mut(&node) {
             data.is_note = true;
         }
-        // To open the file, to lock it and to look at its name are three steps, between which others do theirs.
+        // Opening the file, locking it and looking up its name are three steps. Other processes run
+        // between them.
         drop(world);
         let Some(holder) = self.world().lock(node, mode) else { return Ok(None) };
         let lock = SimLock { fs: self.clone(), path: path.into(), node, holder };
@@ -421,7 +431,7 @@ impl Fs for SimFs {
         let mut world = self.world();
         world.elapsed = world.elapsed.saturating_add(millis);
         drop(world);
-        // Whoever is waited for goes on before whoever waits.
+        // The thread that is waited for runs before the one that waits.
         #[cfg(feature = "shuttle")]
         crate::sync::thread::yield_now();
     }
@@ -498,9 +508,9 @@ impl FsFile for SimFile {
 }
 
 #[derive(Debug)]
-struct SimWhole(SimFs);
+struct SimSyncFs(SimFs);
 
-impl SyncFs for SimWhole {
+impl SyncFs for SimSyncFs {
     fn sync(&self) -> io::Result<()> {
         let mut world = self.0.ask(|| Op::SyncFs);
         match world.next_sync.take() {
@@ -524,7 +534,7 @@ impl FsLock for SimLock {
     }
 
     fn is_last_holder(&self) -> bool {
-        // As `flock` does it: the shared lock is given up before the exclusive one is asked for.
+        // Like `flock`: it gives up the shared lock before it asks for the exclusive one.
         self.fs.world().unlock(self.holder, self.node);
         self.fs.world().lock_as(self.holder, self.node, LockMode::Exclusive)
     }

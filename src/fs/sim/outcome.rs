@@ -1,4 +1,4 @@
-//! What becomes of the bytes of a file at a power cut.
+//! What a power cut can leave of the bytes of a file.
 
 use std::sync::Arc;
 
@@ -7,38 +7,40 @@ use super::random::Random;
 
 /// The size of the smallest piece that a disk writes as a whole, in bytes.
 const SECTOR: usize = 512;
-/// The sizes in which longer files are torn, in bytes: a sector, and a page.
+/// The sizes of the pieces into which longer files are torn, in bytes: a sector and a page.
 const PIECES: [usize; 2] = [SECTOR, 4096];
-/// The longest file of which every subset of its sectors is tried, in sectors.
+/// The longest file for which every subset of the sectors is tried, in sectors.
 const SECTORS_MAX: usize = 4;
 
-/// What becomes of what was written to a file and not fsynced.
+/// What becomes of the bytes that were written to a file and not fsynced.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum FileOutcome {
-    /// The file is as it was fsynced last.
+    /// The file is as it was at the last fsync.
     Dropped,
     /// Everything was written.
     Kept,
-    /// The length was written and the bytes were not.
+    /// The length was written, but the bytes were not: they are zeros.
     Zeroed,
-    /// The length was written, and the blocks hold whatever was there.
+    /// The length was written, and the blocks hold what was there before: garbage.
     Garbage,
-    /// The same, and what was there is an older file.
+    /// The length was written, and the blocks hold an older file.
     Stale,
-    /// So many bytes were written, and the length says so.
-    CrashPoint(usize),
-    /// The sectors of the bits that are set were written, and the others are zeroed.
+    /// This many bytes were written, and the length agrees.
+    TruncatedTo(usize),
+    /// The sectors whose bits are set were written, and the others are zeros.
     KeptOfZeros(u8),
-    /// The same, and the others are garbage.
+    /// The sectors whose bits are set were written, and the others are garbage.
     KeptOfGarbage(u8),
     /// Everything up to a boundary of pieces of this size was written.
-    CutAnywhere(usize),
-    /// Each piece of this size is kept, zeroed or garbage.
+    TruncatedAnywhere(usize),
+    /// Each piece of this size is kept, zeroed or garbage. The second number selects one of several
+    /// patterns.
     Torn(usize, u8),
 }
 
-/// Every subset of the sectors and every length at which one ends, of a file that is no longer than some sectors; samples
-/// of a longer one. The last sector may also end in its middle, as two writes may have made it.
+/// For a file of up to `SECTORS_MAX` sectors: every subset of the sectors, and every length at
+/// which a sector ends. The file may also end in the middle of the last sector, as two writes may
+/// have filled it. For a longer file: samples.
 pub(super) fn outcomes(data: &Data) -> Vec<FileOutcome> {
     if data.written.is_empty() {
         return vec![FileOutcome::Dropped];
@@ -55,7 +57,7 @@ pub(super) fn outcomes(data: &Data) -> Vec<FileOutcome> {
     if sectors > SECTORS_MAX {
         for piece in PIECES.into_iter().filter(|piece| length > *piece) {
             outcomes.extend([
-                FileOutcome::CutAnywhere(piece),
+                FileOutcome::TruncatedAnywhere(piece),
                 FileOutcome::Torn(piece, 0),
                 FileOutcome::Torn(piece, 1),
             ]);
@@ -64,16 +66,16 @@ pub(super) fn outcomes(data: &Data) -> Vec<FileOutcome> {
     }
     let ends = (1..sectors).map(|sector| sector * SECTOR);
     let middle = usize::midpoint(sectors.saturating_sub(1) * SECTOR, length);
-    let more_than_lasts = data.durable.len() + 1..length;
+    let more_than_durable = data.durable.len() + 1..length;
     outcomes.extend(
-        ends.chain([middle]).filter(|end| more_than_lasts.contains(end)).map(FileOutcome::CrashPoint),
+        ends.chain([middle]).filter(|end| more_than_durable.contains(end)).map(FileOutcome::TruncatedTo),
     );
     let is_written = |sector: &usize| {
         let sector = sector * SECTOR..(sector + 1) * SECTOR;
         data.written.iter().any(|range| range.start < sector.end && sector.start < range.end)
     };
     let written = (0..sectors).filter(is_written).fold(0, |all: u8, sector| all | 1 << sector);
-    // All of them is `Kept`, and none is `Zeroed` or `Garbage`.
+    // The full set is `Kept`, and the empty set is `Zeroed` or `Garbage`.
     let subsets = (1..written).filter(|subset| subset & !written == 0);
     outcomes.extend(
         subsets.flat_map(|subset| [FileOutcome::KeptOfZeros(subset), FileOutcome::KeptOfGarbage(subset)]),
@@ -82,8 +84,8 @@ pub(super) fn outcomes(data: &Data) -> Vec<FileOutcome> {
 }
 
 impl FileOutcome {
-    /// The bytes that are left. `older` is what an older file had in these blocks, and the seeds decide where a file is
-    /// cut and what garbage is, and how a file is torn.
+    /// The bytes that are left. `older` is what an older file had in these blocks. The first seed
+    /// decides where a file ends and what garbage holds, the second how a file is torn.
     pub(super) fn bytes(self, data: &Data, older: Option<&[u8]>, [seed, tearing]: [u64; 2]) -> Arc<Vec<u8>> {
         let mut random =
             Random::new(if let Self::Torn(_, way) = self { tearing ^ u64::from(way) } else { seed });
@@ -91,8 +93,8 @@ impl FileOutcome {
         let (mut bytes, piece) = match self {
             Self::Dropped => return Arc::clone(&data.durable),
             Self::Kept => return Arc::clone(&data.now),
-            Self::CrashPoint(length) => return Arc::new(up_to(length)),
-            Self::CutAnywhere(piece) => {
+            Self::TruncatedTo(length) => return Arc::new(up_to(length)),
+            Self::TruncatedAnywhere(piece) => {
                 let pieces = random.below((data.now.len() / piece) as u64 + 1);
                 let end = usize::try_from(pieces).unwrap_or(0) * piece;
                 return Arc::new(up_to(end.max(data.durable.len())));
@@ -104,7 +106,7 @@ impl FileOutcome {
         for range in &data.written {
             let mut at = range.start;
             while at < range.end.min(bytes.len()) {
-                // Up to the next boundary of a piece, which need not be one of the range.
+                // Up to the next boundary of a piece, which need not be a boundary of the range.
                 let end = (at / piece + 1).saturating_mul(piece).min(range.end).min(bytes.len());
                 let Some(part) = bytes.get_mut(at..end) else { break };
                 match (self.of_piece(at / piece, &mut random), older) {
@@ -121,7 +123,7 @@ impl FileOutcome {
         Arc::new(bytes)
     }
 
-    /// What becomes of one piece of it.
+    /// The outcome of one piece.
     fn of_piece(self, place: usize, random: &mut Random) -> Self {
         let is_kept = |subset: u8| subset >> place & 1 == 1;
         match self {
@@ -144,11 +146,12 @@ mod tests {
     fn written(length: usize, from: usize) -> Data {
         let now: Vec<u8> = (0..length).map(|at| (at / SECTOR) as u8 + 1).collect();
         let mut data = Data::durable(Arc::new(now[..from].to_vec()), false);
-        (data.now, data.written) = (Arc::new(now), std::iter::once(from..length).collect());
+        data.now = Arc::new(now);
+        data.written = std::iter::once(from..length).collect();
         data
     }
 
-    /// Each sector of what is left: kept, zeroed, or something else; and how long it is.
+    /// Each sector of what is left (kept, zeroed, or something else), and the length.
     fn left(data: &Data, outcome: FileOutcome) -> String {
         let bytes = outcome.bytes(data, None, [1, 1]);
         let sector = |(sector, bytes): (usize, &[u8])| match bytes {
@@ -175,7 +178,7 @@ mod tests {
         );
         for sectors in 1..=SECTORS_MAX {
             let all = all_left(&written(sectors * SECTOR, 0));
-            // Garbage and what an older file left are one here, where there is no older one.
+            // Without an older file, `Stale` gives the same bytes as `Garbage`.
             assert_eq!(all.len(), 5 + sectors + 2 * ((1 << sectors) - 2), "{all:?}");
             let distinct: std::collections::BTreeSet<_> = all.iter().collect();
             assert_eq!(distinct.len(), all.len() - 1, "{all:?}");
@@ -201,10 +204,10 @@ mod tests {
     fn a_long_file_is_cut_and_torn_in_sectors_and_in_pages() {
         let long = written(9000, 0);
         let all = [
-            FileOutcome::CutAnywhere(512),
+            FileOutcome::TruncatedAnywhere(512),
             FileOutcome::Torn(512, 0),
             FileOutcome::Torn(512, 1),
-            FileOutcome::CutAnywhere(4096),
+            FileOutcome::TruncatedAnywhere(4096),
             FileOutcome::Torn(4096, 0),
             FileOutcome::Torn(4096, 1),
         ];

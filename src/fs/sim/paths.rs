@@ -1,4 +1,4 @@
-//! Where paths lead on a simulated disk, and what a run can learn of a disk by asking.
+//! Path lookup on a simulated disk, and the listing of its files.
 
 use std::io;
 
@@ -52,9 +52,10 @@ impl Disk {
 }
 
 impl Disk {
-    /// Every file with its length in bytes, by path.
+    /// Every file with its length in bytes, sorted by path.
     pub(crate) fn tree(&self) -> Vec<(String, usize)> {
-        let (mut found, mut dirs) = (Vec::new(), vec![(ROOT, String::new())]);
+        let mut found = Vec::new();
+        let mut dirs = vec![(ROOT, String::new())];
         while let Some((dir, path)) = dirs.pop() {
             for (name, node) in self.dirs.get(&dir).into_iter().flatten() {
                 let path = if path.is_empty() { name.to_string() } else { format!("{path}/{name}") };

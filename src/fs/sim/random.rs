@@ -1,7 +1,7 @@
-//! Numbers that a seed decides: SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
-//! Generators", 2014).
+//! Random numbers from a seed: SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom
+//! Number Generators", 2014).
 
-/// A source of such numbers.
+/// A generator of such numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
