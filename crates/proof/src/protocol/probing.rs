@@ -25,7 +25,7 @@ fn a_lock_that_a_second_descriptor_gets_too_is_no_lock() {
     let bed = Bed::empty();
     let error = create_on(without_locks(&bed), bed.path(), Bed::options()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-    assert!(error.to_string().contains("a lock that is held"), "{error}");
+    assert!(error.to_string().contains("a held lock"), "{error}");
     let forced = Options { allow_unsafe_filesystem: true, ..Bed::options() };
     let (_, medium) = create_on(without_locks(&bed), bed.path(), forced).unwrap();
     assert_eq!(medium.lock_excludes, "nobody");
