@@ -1,5 +1,6 @@
-//! The order of the modules of the library and of the command: each imports only from rows above its own. So there are no
-//! circles. A module that is in no row fails, as does a row that names no module.
+//! The order of the modules of the library and of the command. Each module imports only from rows
+//! above its own, so there are no circles. The test fails for a module in no row, and for a row
+//! whose module does not exist.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -73,15 +74,15 @@ const COMMAND: &str = "
     cmd
     main";
 
-/// What only `fs/` may name: the disk, the clock, randomness, the environment.
+/// Only `fs/` may name these: the disk, the clock, randomness, the environment.
 const ONLY_FS: &[&str] =
     &["std::fs", "SystemTime", "Instant", "thread::sleep", "std::env", "getrandom", "fs2"];
-/// What only `sync` may name, so that the proof can decide the order in which threads run.
+/// Only `sync` may name these, so that the proof can decide the order of threads.
 const ONLY_SYNC: &[&str] =
     &["sync::Mutex", "sync::RwLock", "sync::Condvar", "sync::OnceLock", "sync::atomic", "std::thread"];
 const LINES_MAX: usize = 600;
 
-/// The paths that the code of a file names, each with its line and the inline module it is in.
+/// The paths in the code of a file, each with its line and its inline module.
 #[derive(Default)]
 struct Paths {
     inside: Vec<String>,
@@ -111,7 +112,7 @@ impl Paths {
     }
 }
 
-/// Whether only tests or the proof compile it.
+/// Whether only tests or the proof compile the item.
 fn is_test(attrs: &[Attribute]) -> bool {
     let is = |attr: &&Attribute| attr.path().is_ident("cfg") && attr.parse_args::<syn::Meta>().is_ok();
     attrs.iter().filter(is).any(|attr| {
@@ -152,13 +153,15 @@ impl<'a> Visit<'a> for Paths {
     }
 }
 
-/// `engine/mod.rs` is the module `engine`, `engine/read.rs` is `engine::read`, and `lib.rs` is `lib`.
+/// `engine/mod.rs` is the module `engine`, `engine/read.rs` is `engine::read`, and `lib.rs` is
+/// `lib`.
 fn module_of(file: &str) -> String {
     let module = file.trim_end_matches(".rs").replace('/', "::");
     module.strip_suffix("::mod").unwrap_or(&module).to_owned()
 }
 
-/// The module of the crate that a path leads to, seen from a module. `None` when it leads out of the crate.
+/// The module of the crate that a path leads to, seen from a module. `None` when it leads out of
+/// the crate.
 fn target(words: &[String], module: &str, inside: &[String], rank: &BTreeMap<&str, usize>) -> Option<String> {
     let mut at: Vec<&str> = module.split("::").filter(|word| !["lib", "main"].contains(word)).collect();
     at.extend(inside.iter().map(String::as_str));
@@ -178,7 +181,7 @@ fn target(words: &[String], module: &str, inside: &[String], rank: &BTreeMap<&st
     (1..=at.len()).rev().map(|length| at[..length].join("::")).find(|name| rank.contains_key(name.as_str()))
 }
 
-/// Everything that is wrong with these files, given their order.
+/// All violations of the order in these files.
 fn check(files: &[(String, String)], order: &str) -> Vec<String> {
     let rows = order.lines().enumerate();
     let rank: BTreeMap<&str, usize> =

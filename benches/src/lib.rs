@@ -1,4 +1,5 @@
-//! What the benchmarks share: arguments, medians, files to commit, and what the machine tells about itself.
+//! The shared parts of the benchmarks: arguments, medians, files to commit, and facts about the
+//! machine.
 
 pub mod disk;
 pub mod stats;
@@ -8,18 +9,18 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Anything may fail here, and the program then says so and ends.
+/// Any error ends the program, which prints it.
 pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// The length of every file that is committed, in bytes.
+/// The length of every committed file, in bytes.
 pub const FILE_BYTES: usize = 4096;
 
-/// The arguments of a program: a directory to work in, and options with values.
+/// The arguments of a program: a directory to work in, and options.
 #[derive(Debug)]
 pub struct Args(Vec<String>);
 
 impl Args {
-    /// Those of this process.
+    /// The arguments of this process.
     #[must_use]
     pub fn of_process() -> Self {
         Self(std::env::args().skip(1).collect())
@@ -28,7 +29,7 @@ impl Args {
     /// The value after `--name`, or `default`.
     ///
     /// # Errors
-    /// When the value is missing or cannot be read as what it should be.
+    /// The value is missing or cannot be parsed.
     pub fn option<T: FromStr<Err: Error + 'static>>(&self, name: &str, default: T) -> Result<T> {
         match self.0.iter().position(|word| word == name) {
             None => Ok(default),
@@ -39,29 +40,29 @@ impl Args {
     /// The values after `--name`, separated by commas, or `default`.
     ///
     /// # Errors
-    /// As [`option`](Self::option).
+    /// See [`option`](Self::option).
     pub fn list(&self, name: &str, default: &str) -> Result<Vec<usize>> {
         let text = self.option(name, default.to_owned())?;
         text.split(',').map(|number| Ok(number.parse()?)).collect()
     }
 
-    /// Whether the word is there.
+    /// Whether `name` is given.
     #[must_use]
     pub fn flag(&self, name: &str) -> bool {
         self.0.iter().any(|word| word == name)
     }
 
-    /// The first word, which is the directory to work in.
+    /// The directory to work in, which is the first argument.
     ///
     /// # Errors
-    /// When there is none: no program guesses which disk is to be measured.
+    /// There is none. No program guesses which disk to measure.
     pub fn dir(&self) -> Result<PathBuf> {
         let dir = self.0.first().filter(|word| !word.starts_with("--"));
         Ok(dir.ok_or("the first argument is a directory on the file system to measure")?.into())
     }
 }
 
-/// Makes contents that nobody has seen before, so that no peer is spared the writing of it.
+/// Generates new contents, so that every peer must write them.
 #[derive(Debug, Default)]
 pub struct Contents(u64);
 
@@ -71,10 +72,10 @@ impl Contents {
         let mut text = String::with_capacity(FILE_BYTES + 64);
         text.push('{');
         while text.len() < FILE_BYTES {
-            // Any odd multiplier will do: this is to be different, not random.
+            // Any odd multiplier works: the numbers must differ, not be random.
             self.0 = self.0.wrapping_add(1);
             let number = self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            // Writing to a string does not fail.
+            // A write to a string does not fail.
             let _ = write!(text, "\"{number:016x}\":{},", number >> 40);
         }
         text.truncate(FILE_BYTES - 1);

@@ -1,4 +1,4 @@
-//! What goes into a store comes back out of it, as one generation or not at all.
+//! A commit gives back every byte as one generation, or it leaves nothing.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -13,7 +13,7 @@ use crate::support::{
 use genstore::{CancelFlag, ErrorKind, GenerationKind, PutDirOptions, Store};
 use serde_json::{Value, json};
 
-/// More than what is kept in memory until the commit.
+/// More than a transaction keeps in memory until the commit.
 const LARGE: u64 = 200_000;
 
 /// Gives some bytes and then an error.
@@ -31,7 +31,7 @@ impl Read for Broken {
 }
 
 #[test]
-fn every_way_in_gives_the_bytes_back_and_leaves_them_plain_on_disk() {
+fn every_put_gives_the_bytes_back_and_leaves_them_plain_on_disk() {
     let (place, store) = Place::with_store();
     let outside = place.write("outside.bin", b"from a file\0");
     place.write("dir/a/b.txt", "b");
@@ -90,7 +90,7 @@ fn every_way_in_gives_the_bytes_back_and_leaves_them_plain_on_disk() {
 }
 
 #[test]
-fn unchanged_content_makes_no_generation_and_writes_nothing() {
+fn unchanged_content_creates_no_generation_and_writes_nothing() {
     let (place, store) = Place::with_store();
     let outside = place.write("outside", "same");
     place.write("dir/d", "same too");
@@ -117,7 +117,7 @@ fn unchanged_content_makes_no_generation_and_writes_nothing() {
 }
 
 #[test]
-fn what_is_unchanged_is_left_out_of_a_generation_that_changes_something_else() {
+fn a_generation_leaves_out_unchanged_files() {
     let (place, store) = Place::with_commits(&[&[("same", "1"), ("other", "1")]]);
     let commit = save(&store, &[("same", "1"), ("other", "2")]);
     assert_eq!((commit.put, commit.bytes), (1, 1));
@@ -185,7 +185,7 @@ fn a_rename_copies_no_bytes() {
     assert_eq!(snapshot.metadata("b/uno").unwrap().generation, g(2));
     refused(snapshot.get("a/one"), ErrorKind::NotFound);
 
-    // Onwards from there, over another file, by a handle that has to read it all from disk.
+    // A new handle, which reads all from disk, renames the path again, over another file.
     let store = place.open();
     let commit = rename(&store, "b/uno", "two");
     assert_eq!((commit.put, commit.removed, commit.bytes), (1, 1, 0));
@@ -193,7 +193,7 @@ fn a_rename_copies_no_bytes() {
     assert_eq!(state(&place.open()), files(&[("two", "1")]));
     assert_eq!(state(&store), files(&[("two", "1")]));
 
-    // The old name is free again and does not touch what was renamed away from it.
+    // The old name is free again. A new file there does not touch the renamed one.
     save(&store, &[("a/one", "new")]);
     assert_eq!(state(&place.open()), files(&[("a/one", "new"), ("two", "1")]));
     assert!(store.verify(&genstore::VerifyOptions::new().scope(genstore::VerifyScope::All)).unwrap().ok);
@@ -221,7 +221,7 @@ fn renames_within_one_transaction_follow_each_other() {
 }
 
 #[test]
-fn what_is_removed_is_gone_and_can_still_be_read_where_it_was() {
+fn a_removed_file_stays_readable_in_earlier_generations() {
     let (_place, store) = Place::with_commits(&[&[("a", "1"), ("b", "1")]]);
     let mut tx = store.begin().unwrap();
     tx.remove("a").unwrap();
@@ -262,7 +262,7 @@ fn a_transaction_sees_its_own_changes() {
 }
 
 #[test]
-fn who_why_and_what_else_stand_in_the_history() {
+fn the_history_has_author_message_and_metadata() {
     let (place, _) = Place::with_store();
     let store = Store::options().author("the application").open(place.store()).unwrap();
     let mut tx = store.begin().unwrap();
@@ -311,7 +311,7 @@ fn a_generation_is_never_earlier_than_its_parent() {
 }
 
 #[test]
-fn what_breaks_a_rule_is_refused_and_leaves_nothing() {
+fn a_broken_rule_is_refused_and_leaves_nothing() {
     let (place, store) = Place::with_commits(&[&[("Dir/file", "1")]]);
     let before = contents(&place.store());
     for path in ["", "/abs", "../up", "a//b", "a\\b", "CON", "x.g7", "e\u{301}"] {
@@ -361,7 +361,7 @@ fn a_commit_that_is_cancelled_removes_what_it_wrote() {
     assert!(error.is_interrupted());
     let mut after = names(&place.store());
     after.retain(|name| name != "locks/used-3");
-    assert_eq!(after, before, "nothing but its number is left");
+    assert_eq!(after, before, "only its number is left");
     assert_eq!(text(&place.open(), "a"), "1");
     flag.reset();
     assert!(save(&store, &[("a", "2")]).changed, "the handle stays usable");
@@ -390,7 +390,7 @@ fn a_directory_is_put_whole_and_pruned_only_on_request() {
 }
 
 #[test]
-fn what_cannot_be_a_file_of_a_store_is_refused_by_name() {
+fn a_source_that_is_no_regular_file_is_refused_by_name() {
     let (place, store) = Place::with_store();
     let put = |options: &PutDirOptions| {
         let mut tx = store.begin().unwrap();
@@ -433,7 +433,7 @@ fn a_directory_that_changes_while_it_is_read_is_refused() {
 }
 
 #[test]
-fn files_that_are_rewritten_after_they_were_read_are_no_mixture() {
+fn files_rewritten_after_they_were_read_are_refused() {
     let (place, store) = Place::with_store();
     place.write("dir/a", "old");
     place.write("dir/z", "old");
@@ -476,7 +476,7 @@ fn a_file_that_keeps_changing_while_it_is_read_is_refused() {
             }
         }
     });
-    // Now and then the writer may sleep through a whole reading, and then the file has not changed.
+    // The writer may sleep during a whole read, and the file has then not changed.
     let error = (0..1000).find_map(|_| store.begin().unwrap().put_file("log", &file).err());
     done.store(true, Ordering::Relaxed);
     writer.join().unwrap();
@@ -509,7 +509,7 @@ fn a_value_that_does_not_read_back_is_refused() {
     assert!(!tx.contains("shops.json").unwrap());
     assert!(!tx.commit("nothing").unwrap().changed);
     assert_same(&contents(&place.store()), &before);
-    // A null that is meant is a value like any other.
+    // An intended null is an ordinary value.
     let mut tx = store.begin().unwrap();
     tx.put_json("shops.json", &[Shop { name: "Downtown", rate: None }]).unwrap();
     tx.commit("null").unwrap();

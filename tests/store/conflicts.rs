@@ -1,4 +1,4 @@
-//! Two writers at once: either their changes have nothing to do with each other, or the second one is told.
+//! Two writers at once: independent changes are both committed, others are a conflict.
 
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
@@ -12,7 +12,7 @@ fn facts(error: &Error) -> Vec<(String, Generation)> {
 }
 
 #[test]
-fn changes_that_have_nothing_to_do_with_each_other_are_both_committed() {
+fn independent_changes_are_both_committed() {
     let (place, store) = Place::with_commits(&[&[("a", "1"), ("b", "1"), ("read", "1")]]);
     let other = place.open();
     let mut tx = store.begin().unwrap();
@@ -30,7 +30,7 @@ fn changes_that_have_nothing_to_do_with_each_other_are_both_committed() {
 }
 
 #[test]
-fn a_written_path_that_somebody_else_wrote_is_a_conflict() {
+fn a_path_that_both_wrote_is_a_conflict() {
     let (place, store) = Place::with_commits(&[&[("a", "1"), ("b", "1"), ("c", "1"), ("d", "1")]]);
     let other = place.open();
     let mut tx = store.begin().unwrap();
@@ -49,25 +49,25 @@ fn a_written_path_that_somebody_else_wrote_is_a_conflict() {
     assert_eq!(facts(&error), expected, "each path with the newest generation that changed it");
     assert_eq!(error.generation(), Some(g(2)), "the base");
     assert_same(&contents(&place.store()), &before);
-    // The handle and a new transaction of it stay usable.
+    // The handle and its new transactions stay usable.
     save(&store, &[("a", "mine, knowingly")]);
     assert_eq!(text(&other, "a"), "mine, knowingly");
 }
 
 #[test]
-fn the_same_content_is_no_conflict_only_when_it_is_the_same_file() {
+fn a_path_changed_and_changed_back_is_a_conflict() {
     let (place, store) = Place::with_commits(&[&[("a", "1")]]);
     let other = place.open();
     let mut tx = store.begin().unwrap();
     tx.put("a", "2").unwrap();
-    // There and back again: the path was changed, although it reads as it did.
+    // The path was changed twice, although its content is the same again.
     save(&other, &[("a", "x")]);
     save(&other, &[("a", "1")]);
     assert_eq!(facts(&refused(tx.commit("late"), ErrorKind::Conflict)), [("a".to_owned(), g(4))]);
 }
 
 #[test]
-fn two_that_write_the_same_do_not_conflict() {
+fn writers_of_the_same_content_do_not_conflict() {
     let (place, store) =
         Place::with_commits(&[&[("a", "1"), ("b", "1"), ("gone", "1"), ("old", "bytes"), ("moved", "2")]]);
     let other = place.open();
@@ -87,20 +87,20 @@ fn two_that_write_the_same_do_not_conflict() {
     let expected = files(&[("a", "2"), ("b", "mine"), ("new", "2"), ("old", "bytes"), ("moved", "2")]);
     assert_eq!(state(&store), expected);
 
-    // With nothing else in it, there is nothing left to commit.
+    // Without another change there is nothing left to commit.
     let mut tx = store.begin().unwrap();
     tx.put("a", "3").unwrap();
     save(&other, &[("a", "3")]);
     let commit = tx.commit("mine").unwrap();
     assert_eq!((commit.generation, commit.changed), (g(5), false));
 
-    // What is taken over from an earlier generation is written too.
+    // A rename onto a path counts as a write of its content.
     let mut tx = store.begin().unwrap();
     tx.rename("old", "here").unwrap();
     save(&other, &[("here", "bytes")]);
     assert_eq!(tx.commit("mine").unwrap().removed, 1);
 
-    // One path that differs is a conflict, and only that path.
+    // Only the paths that differ are a conflict.
     let mut tx = store.begin().unwrap();
     tx.put("a", "4").unwrap();
     tx.put("b", "4").unwrap();
@@ -112,7 +112,7 @@ fn two_that_write_the_same_do_not_conflict() {
 }
 
 #[test]
-fn what_was_read_conflicts_although_the_same_was_written_to_it() {
+fn a_read_path_conflicts_although_both_wrote_the_same() {
     let (place, store) = Place::with_commits(&[&[("a", "1"), ("old", "1")]]);
     let other = place.open();
     let reads: [fn(&mut Transaction); 2] =
@@ -126,13 +126,13 @@ fn what_was_read_conflicts_although_the_same_was_written_to_it() {
         let at = other.snapshot().unwrap().generation();
         assert_eq!(facts(&refused(tx.commit("late"), ErrorKind::Conflict)), [("a".to_owned(), at)]);
     }
-    // A rename has read what it moves: without the conflict, a file that was removed would be back.
+    // A rename reads its source. Without the conflict, a removed file would come back.
     let mut tx = store.begin().unwrap();
     tx.rename("old", "new").unwrap();
     remove(&other, "old");
     let at = other.snapshot().unwrap().generation();
     assert_eq!(facts(&refused(tx.commit("late"), ErrorKind::Conflict)), [("old".to_owned(), at)]);
-    // So is a list that gained a path, also one under which the same was put.
+    // A list that gained a path is a conflict, even if both writers put the same there.
     let mut tx = store.begin().unwrap();
     assert_eq!(tx.list("f/").count(), 0);
     tx.put("f/a", "1").unwrap();
@@ -141,13 +141,13 @@ fn what_was_read_conflicts_although_the_same_was_written_to_it() {
 }
 
 #[test]
-fn a_transaction_on_an_earlier_generation_sees_it_and_conflicts_with_what_came_since() {
+fn a_transaction_on_an_earlier_generation_conflicts_with_later_changes() {
     let (_place, store) = Place::with_commits(&[&[("a", "1"), ("b", "1")], &[("a", "2")], &[("c", "1")]]);
     let mut tx = store.begin_at("latest~2").unwrap();
     assert_eq!((tx.base(), tx.get("b").unwrap()), (g(2), b"1".to_vec()));
     assert!(!tx.contains("d").unwrap());
     tx.put("b", "3").unwrap();
-    let commit = tx.commit("what nobody changed since").unwrap();
+    let commit = tx.commit("a path unchanged since").unwrap();
     assert_eq!((commit.generation, commit.put), (g(5), 1));
     assert_eq!(state(&store), files(&[("a", "2"), ("b", "3"), ("c", "1")]));
 
@@ -159,7 +159,7 @@ fn a_transaction_on_an_earlier_generation_sees_it_and_conflicts_with_what_came_s
     assert_eq!(facts(&error), [("a".to_owned(), g(3)), ("c".to_owned(), g(4))]);
     assert_eq!(error.generation(), Some(g(2)));
 
-    // To put back what it was is a change, too; what the newest holds already is none.
+    // A put of the content that the newest generation has changes nothing.
     let mut tx = store.begin_at(2).unwrap();
     tx.put("a", "2").unwrap();
     assert!(!tx.commit("the same").map(|commit| commit.changed).unwrap());
@@ -219,14 +219,14 @@ fn a_listed_directory_that_gained_or_lost_a_path_is_a_conflict() {
     let tx = listing();
     remove(&other, "f/a");
     assert_eq!(facts(&refused(tx.commit("index"), ErrorKind::Conflict)), [("f/a".to_owned(), g(4))]);
-    // Neither another directory nor another content is another list.
+    // A change in another directory, or of content only, does not change the list.
     let tx = listing();
     save(&other, &[("g/new", "1"), ("f/b", "2"), ("fa", "1")]);
     assert!(tx.commit("index").unwrap().changed);
 }
 
 #[test]
-fn whoever_means_it_overwrites() {
+fn overwrite_ignores_the_changes_of_others() {
     let (place, store) = Place::with_commits(&[&[("a", "1"), ("b", "1"), ("c", "1")]]);
     let other = place.open();
     let mut tx = store.begin().unwrap();
@@ -238,7 +238,7 @@ fn whoever_means_it_overwrites() {
     save(&other, &[("a", "theirs"), ("b", "theirs"), ("d", "theirs")]);
     remove(&other, "c");
     let commit = tx.commit("mine").unwrap();
-    assert_eq!((commit.put, commit.removed), (1, 0), "what somebody else removed need not be removed again");
+    assert_eq!((commit.put, commit.removed), (1, 0), "a removed path is not removed again");
     assert_eq!(state(&store), files(&[("a", "mine"), ("b", "theirs"), ("d", "theirs")]));
     assert_eq!(store.snapshot_at("3").unwrap().get("a").unwrap(), b"theirs", "and nothing is lost");
 
@@ -261,12 +261,12 @@ fn a_rebase_can_break_a_rule_that_held_on_the_base() {
 }
 
 #[test]
-fn a_long_absence_is_rebased_too() {
+fn a_rebase_over_many_generations() {
     let (place, store) = Place::with_commits(&[&[("a", "1")]]);
     let other = place.open();
     let mut tx = store.begin().unwrap();
     tx.put("mine", "1").unwrap();
-    // Enough for checkpoints in between, below which the base lies.
+    // These are enough commits for checkpoints above the base.
     for number in 0..70 {
         save(&other, &[("a", &format!("{number} times"))]);
     }
@@ -319,7 +319,7 @@ fn threads_share_a_handle() {
 }
 
 #[test]
-fn who_does_not_want_to_wait_is_told_at_once() {
+fn a_lock_wait_of_zero_is_busy_at_once() {
     let (place, store) = Place::with_commits(&[&[("a", "1")]]);
     let lock = std::fs::File::options().read(true).write(true).open(place.inside("locks/writer")).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
@@ -328,7 +328,11 @@ fn who_does_not_want_to_wait_is_told_at_once() {
     let mut tx = hasty.begin().unwrap();
     tx.put("a", "2").unwrap();
     let error = refused(tx.commit("now or never"), ErrorKind::Busy);
-    assert_eq!(error.holder().map(|holder| holder.pid), Some(std::process::id()), "whoever left the note");
+    assert_eq!(
+        error.holder().map(|holder| holder.pid),
+        Some(std::process::id()),
+        "the process that left the note"
+    );
     assert_same(&contents(&place.store()), &before);
     assert_eq!(text(&store, "a"), "1", "a reader never waits for the lock");
     drop(lock);

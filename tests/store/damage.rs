@@ -1,6 +1,8 @@
-//! A store whose pointer, newest manifest or checkpoints are damaged: which generation is served, what is said about
-//! it, and that nothing on disk is changed by looking. `tests/corruption/` tries every damage; here is what is said
-//! about some of them, and what takes more than one file.
+//! A store whose pointer, newest manifest or checkpoints are damaged: the generation served, the
+//! report, and that reading changes nothing on disk.
+//!
+//! `crates/proof/tests/damage/` tries every damage. These tests check the reports of some, and
+//! damage to several files.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +19,7 @@ fn place() -> Place {
     Place::with_commits(&[&[("a", "1")], &[("a", "2")], &[("b", "1")]]).0
 }
 
-/// Opens the damaged store and checks that looking at it changes no byte, name or time of it, and that nothing can
+/// Opens the damaged store. Checks that reading changes no byte, name or time, and that nothing can
 /// be committed.
 fn look(place: &Place, serving: u64) -> RecoveryReport {
     let before = tree(&place.store());
@@ -38,7 +40,7 @@ fn look(place: &Place, serving: u64) -> RecoveryReport {
     assert!(!verified.ok);
     assert!(report.findings.iter().all(|finding| verified.findings.contains(finding)), "{verified:?}");
 
-    // Neither a commit nor a rollback nor making a store there changes anything.
+    // A commit, a rollback and the creation of a store change nothing.
     let mut tx = store.begin().unwrap();
     tx.put("a", "lost").unwrap();
     tx.put_reader("c", crate::support::Noise::new(100_000)).unwrap();
@@ -108,7 +110,7 @@ fn a_damaged_newest_manifest_costs_its_generation() {
     for (name, damage, kind) in damages {
         let place = place();
         damage(&place.inside(&manifest_name(4)));
-        // Also a forgery is not served: it is well-formed, and the intact pointer gives another hash.
+        // A forgery is well-formed, but the intact pointer has another hash, so it is not served.
         let report = look(&place, 3);
         assert!(has(&report.findings, Severity::Error, kind, Some(&manifest_name(4))), "{name}: {report:?}");
         assert_eq!(state(&place.open()), expected(3), "{name}");
@@ -149,7 +151,7 @@ fn something_else_in_place_of_the_manifests_is_damage() {
 
 #[test]
 fn without_a_pointer_a_torn_commit_is_not_served() {
-    // Generation 4 was being committed: its manifest is whole, its file did not get to the disk.
+    // Generation 4 was being committed: its manifest is whole, and its file did not reach the disk.
     let torn: [fn(&Path); 3] = [|file| fs::remove_file(file).unwrap(), truncate, |file| flip(file, 0)];
     for damage in torn {
         let place = place();
@@ -158,7 +160,8 @@ fn without_a_pointer_a_torn_commit_is_not_served() {
         look(&place, 3);
         assert_eq!(state(&place.open()), expected(3));
     }
-    // One that was committed for certain, as a later one follows it, costs no more than that file.
+    // A later generation shows that generation 4 was committed. Its damaged file then costs only
+    // that file.
     let place = place();
     save(&place.open(), &[("c", "1")]);
     fs::remove_file(place.inside("CURRENT")).unwrap();
@@ -192,7 +195,7 @@ fn a_pointer_that_comes_back_ends_the_degradation_of_an_open_handle() {
     assert_eq!(place.open().recovery(), None);
 }
 
-/// A store with a checkpoint, the numbers of its checkpoints and its newest generation.
+/// A store with checkpoints, their numbers, and the newest generation.
 fn with_checkpoint() -> (Place, Vec<u64>, u64) {
     let (place, store) = Place::with_store();
     for number in 2..40 {
@@ -249,7 +252,7 @@ fn a_damaged_checkpoint_costs_nothing_but_a_warning() {
 
 #[test]
 fn a_copy_that_lost_its_empty_directories_gets_them_back() {
-    // Many ways to copy or archive a directory leave empty ones out.
+    // Many tools that copy or archive a directory leave out empty ones.
     let (place, store) = Place::with_commits(&[&[("a", "1")]]);
     drop(store);
     for directory in ["checkpoints", "quarantine", "staging", "locks"] {
@@ -277,10 +280,11 @@ fn a_well_formed_checkpoint_that_lies_is_found_by_a_check_of_everything() {
     let file = place.inside(&format!("checkpoints/{:010}.jsonl", checkpoints[0]));
     let text = fs::read_to_string(&file).unwrap();
     let (body, _) = text.trim_end().rsplit_once('\n').unwrap();
-    // The same totals, with the content of one file given to another.
+    // The totals stay the same, and two files swap their content.
     let mut lines: Vec<Value> = body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let (one, two) = (lines[1]["blake3"].clone(), lines[2]["blake3"].clone());
-    (lines[1]["blake3"], lines[2]["blake3"]) = (two, one);
+    let one = lines[1]["blake3"].clone();
+    lines[1]["blake3"] = lines[2]["blake3"].clone();
+    lines[2]["blake3"] = one;
     let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
     overwrite(&file, seal(&lines));
     let verified = place.open().verify(&VerifyOptions::new().scope(VerifyScope::All)).unwrap();
@@ -297,10 +301,10 @@ fn a_damaged_old_manifest_below_a_checkpoint_leaves_the_newest_state_readable() 
     let below = checkpoints[0] - 3;
     flip(&place.inside(&manifest_name(below)), 30);
     let store = place.open();
-    assert_eq!(store.recovery(), None, "nothing on the way to the newest is damaged");
+    assert_eq!(store.recovery(), None, "the newest state does not need the damaged manifest");
     assert_eq!((state(&store), store.snapshot().unwrap().generation()), (expected, g(newest)));
     assert!(save(&store, &[("new", "1")]).changed);
-    // What lies below cannot be reached any more, and is not mistaken for something else.
+    // The generations below the damage cannot be reached.
     for number in [below, below - 1, 2] {
         let error = refused(store.snapshot_at(g(number)), ErrorKind::Corrupt);
         assert_eq!(error.path(), Some(manifest_name(below).as_str()));
@@ -347,11 +351,11 @@ fn a_handle_that_is_open_refuses_a_newer_format_too() {
 }
 
 #[test]
-fn an_older_pointer_that_was_put_back_does_not_discard_what_was_committed_since() {
+fn a_restored_older_pointer_does_not_discard_later_commits() {
     let (place, store) = Place::with_store();
     save(&store, &[("a", "1")]);
     let old = fs::read(place.inside("CURRENT")).unwrap();
-    // A commit that fails leaves a gap in the numbers.
+    // A failed commit leaves a gap in the numbers.
     fs::create_dir(place.inside("CURRENT.next")).unwrap();
     let mut tx = store.begin().unwrap();
     tx.put("a", "fails").unwrap();
@@ -397,7 +401,7 @@ fn a_manifest_that_the_chain_refutes_is_not_served_when_the_pointer_is_gone() {
 }
 
 #[test]
-fn rubbish_where_the_locks_should_be_keeps_nobody_from_reading() {
+fn damaged_locks_do_not_stop_a_reader() {
     let (place, store) = Place::with_commits(&[&[("a", "1")]]);
     drop(store);
     link(&place.inside("locks/pin-2"), &place.write("outside", "kept"));

@@ -1,4 +1,4 @@
-//! A committed file that is damaged costs that file and no other, and nothing planted in a store leads out of it.
+//! A damaged file costs that file and no other, and no link planted in a store leads out of it.
 
 use std::fs;
 use std::io::Read;
@@ -114,21 +114,16 @@ fn every_kind_of_damage_is_named_and_nothing_else_is_lost() {
 
         let report = store.verify(&VerifyOptions::new()).unwrap();
         assert!(
-            !report.ok
-                && has(&report.findings, Severity::Error, kind_of(kind, is_directory), Some("directory/a")),
+            !report.ok && has(&report.findings, Severity::Error, kind, Some("directory/a")),
             "{name}: {report:?}"
         );
         drop(snapshot);
         assert_same(&contents(&place.store()), &before);
-        // Saving something else goes on, and the evidence stays.
+        // Other files can be committed, and the evidence stays.
         assert!(save(&store, &[("other", "new")]).changed, "{name}");
         let after = contents(&place.store());
         assert_eq!(after.get("data/directory/a.g4"), before.get("data/directory/a.g4"), "{name}");
     }
-}
-
-const fn kind_of(kind: FindingKind, _is_directory: bool) -> FindingKind {
-    kind
 }
 
 fn truncate_to_two(file: &Path) {
@@ -152,7 +147,7 @@ fn the_newest_intact_version_is_offered_and_the_default_is_the_last_resort() {
     assert_eq!(error.intact(), None);
     assert!(error.advice().contains("no other version"), "{}", error.advice());
     assert_eq!(recover(), (b"default".to_vec(), Provenance::Default));
-    // The past of a snapshot is before it: what was committed later is named, and is no version of it.
+    // A snapshot recovers earlier versions only. The error also names a later one.
     save(&store, &[("directory/a", "fourth")]);
     let error = refused(store.snapshot_at("4").unwrap().get("directory/a"), ErrorKind::Corrupt);
     assert_eq!(error.intact(), Some(g(5)));
@@ -189,8 +184,8 @@ fn a_renamed_file_is_damaged_under_its_new_name() {
 }
 
 #[test]
-fn what_was_lost_can_be_put_back_from_a_copy() {
-    // That is what the advice of the error says, and the same content must not count as there already.
+fn a_lost_file_can_be_put_again_from_a_copy() {
+    // The error advises this. The same content must not count as unchanged.
     let (place, store) = Place::with_commits(&[&[("a", "bytes"), ("b", "bytes of b"), ("c", "C")]]);
     let copy = place.write("copy/b", "bytes of b");
     flip(&place.inside("data/a.g2"), 0);
@@ -209,7 +204,7 @@ fn what_was_lost_can_be_put_back_from_a_copy() {
 }
 
 #[test]
-fn a_file_that_changes_while_it_is_read_does_not_end_well() {
+fn a_file_that_changes_while_it_is_read_is_an_error() {
     let (place, store) = Place::with_store();
     let bytes = crate::support::Noise::bytes(300_000);
     let mut tx = store.begin().unwrap();
@@ -219,7 +214,7 @@ fn a_file_that_changes_while_it_is_read_does_not_end_well() {
     let mut start = vec![0; 1000];
     reader.read_exact(&mut start).unwrap();
     assert_eq!(start, bytes[..1000]);
-    // In place, as a failing disk would: the file that is open is the one that changes.
+    // The open file changes in place, as on a failing disk.
     let file = place.inside("data/large.g2");
     let mut permissions = fs::metadata(&file).unwrap().permissions();
     std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
@@ -248,7 +243,7 @@ fn a_link_planted_in_the_store_leads_nowhere() {
     }
     assert_same(&tree(&outside), &before.0);
     assert_same(&contents(&place.store()), &before.1);
-    assert_eq!(names(&place.inside("manifests")).len(), 2, "what was begun was removed");
+    assert_eq!(names(&place.inside("manifests")).len(), 2, "the failed commits left no manifest");
     assert!(save(&store, &[("kept", "2")]).changed, "the handle stays usable");
     assert!(has(
         &store.verify(&VerifyOptions::new().scope(genstore::VerifyScope::All)).unwrap().findings,

@@ -1,4 +1,4 @@
-//! What was put in comes out again as a plain directory, whole or not at all.
+//! An export gives back a generation as a plain directory, whole or not at all.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ fn all(snapshot: &Snapshot) -> BTreeMap<String, Vec<u8>> {
     snapshot.list("").map(|file| (file.path.to_string(), snapshot.get(&file.path).unwrap())).collect()
 }
 
-/// The names in the directory of the test, which must not gain one by a failure.
+/// The names in the test's directory. A failed export must not add one.
 fn beside(place: &Place) -> Vec<String> {
     let names = fs::read_dir(place.path(".")).unwrap();
     let mut names: Vec<String> = names.map(|name| name.unwrap().file_name().into_string().unwrap()).collect();
@@ -48,7 +48,7 @@ fn a_directory_comes_back_byte_for_byte() {
     assert_eq!((report.files, report.bytes), (snapshot.len(), snapshot.total_bytes()));
     assert!(report.damaged.is_empty());
     assert_eq!(beside(&place), ["out", "source", "store"]);
-    // What comes out is the caller's own: it can be written to.
+    // The exported files belong to the caller and are writable.
     fs::write(place.path("out/empty"), "changed").unwrap();
     assert!(!fs::metadata(place.path("out/empty")).unwrap().permissions().readonly());
     assert_eq!(snapshot.get("empty").unwrap(), b"");
@@ -100,7 +100,7 @@ fn only_an_empty_or_a_missing_directory_is_filled() {
     refused(snapshot.export(place.path("file"), &ExportOptions::new()), ErrorKind::Invalid);
     assert_same(&crate::support::tree(&place.path("full")), &before);
     assert_eq!(beside(&place), ["empty", "file", "full", "made", "store"]);
-    // A store is no place to export to, and its own is none either.
+    // An export into a store is refused.
     refused(snapshot.export(place.inside("staging"), &ExportOptions::new()), ErrorKind::Invalid);
     refused(snapshot.export(place.inside("new"), &ExportOptions::new()), ErrorKind::Invalid);
     assert!(!place.inside("new").exists());
@@ -122,7 +122,7 @@ fn a_damaged_file_ends_an_export_and_nothing_is_left() {
     }
     assert_eq!(crate::support::names(&place.path("empty")), Vec::<String>::new());
     refused(snapshot.export(place.path("a/b/c"), &ExportOptions::new()), ErrorKind::Corrupt);
-    assert_eq!(beside(&place), before, "nor are the directories above it left");
+    assert_eq!(beside(&place), before, "the directories above it are removed too");
 }
 
 #[test]
@@ -145,12 +145,12 @@ fn damaged_files_are_left_out_on_request_and_named() {
 }
 
 #[test]
-fn progress_is_told_and_a_cancelled_export_leaves_nothing() {
+fn progress_is_reported_and_a_cancelled_export_leaves_nothing() {
     let (place, store) = filled();
     let before = beside(&place);
     let cancel = CancelFlag::new();
-    let told = Arc::new(Mutex::new(Vec::<Progress>::new()));
-    let (listener, flag) = (Arc::clone(&told), cancel.clone());
+    let seen = Arc::new(Mutex::new(Vec::<Progress>::new()));
+    let (listener, flag) = (Arc::clone(&seen), cancel.clone());
     let options = ExportOptions::new().cancel(cancel.clone()).progress(move |progress| {
         listener.lock().unwrap().push(*progress);
         if progress.files_done == 7 {
@@ -161,20 +161,20 @@ fn progress_is_told_and_a_cancelled_export_leaves_nothing() {
     let error = snapshot.export(place.path("out"), &options).unwrap_err();
     assert!(error.is_interrupted(), "{error:?}");
     assert_eq!(beside(&place), before);
-    assert_eq!(told.lock().unwrap().len(), 7);
-    told.lock().unwrap().clear();
+    assert_eq!(seen.lock().unwrap().len(), 7);
+    seen.lock().unwrap().clear();
     snapshot.export(place.path("out"), &options.cancel(CancelFlag::new())).unwrap();
-    let told = told.lock().unwrap();
+    let seen = seen.lock().unwrap();
     assert!(
-        told.is_sorted_by(|one, two| one.files_done < two.files_done && one.bytes_done <= two.bytes_done)
+        seen.is_sorted_by(|one, two| one.files_done < two.files_done && one.bytes_done <= two.bytes_done)
     );
-    let last = told.last().unwrap();
+    let last = seen.last().unwrap();
     assert_eq!((last.files_done, last.bytes_done), (snapshot.len(), snapshot.total_bytes()));
     assert_eq!((last.files_total, last.bytes_total), (snapshot.len(), snapshot.total_bytes()));
 }
 
 #[test]
-fn an_export_is_of_its_snapshot_whatever_is_committed_meanwhile() {
+fn an_export_is_of_its_snapshot_despite_later_commits() {
     let (place, store) = Place::with_commits(&[&[("a", "1"), ("b", "1")]]);
     let snapshot = store.snapshot().unwrap();
     let expected = all(&snapshot);

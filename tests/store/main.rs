@@ -1,4 +1,4 @@
-//! What the library does with a store, in one program: to compile one takes less time than ten.
+//! The tests of the library on real directories, in one program: it compiles faster than ten.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

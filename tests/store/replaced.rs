@@ -1,4 +1,5 @@
-//! Directories that are no store, not yet one, or no longer the one that a handle opened.
+//! Directories that are no store, an unfinished store, or another store than the one that was
+//! opened.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +21,7 @@ fn is_refused(place: &Place, dir: &Path, text: &str) {
 }
 
 #[test]
-fn what_is_no_store_is_told_apart() {
+fn directories_that_are_no_store_are_told_apart() {
     let place = Place::new();
     is_refused(&place, &place.store(), "does not exist");
     is_refused(&place, &place.path("a/b/c"), "does not exist");
@@ -30,7 +31,7 @@ fn what_is_no_store_is_told_apart() {
     is_refused(&place, &place.store(), "holds other things");
     refused(Store::create(place.store()), ErrorKind::Invalid);
     assert!(Store::open_or_create(place.store()).is_err());
-    // Directories that happen to have our names do not make a store of somebody's directory.
+    // Directories with the names of a store's directories do not make a store.
     for directory in ["data", "manifests", "locks"] {
         place.write(&format!("store/{directory}/x"), "mine");
     }
@@ -46,7 +47,7 @@ fn what_is_no_store_is_told_apart() {
 }
 
 #[test]
-fn a_store_is_made_once() {
+fn a_store_is_created_once() {
     let place = Place::new();
     let store = Store::open_or_create(place.path("new/dirs/store")).unwrap();
     assert_eq!(store.snapshot().unwrap().generation(), g(1));
@@ -58,21 +59,21 @@ fn a_store_is_made_once() {
     assert!(error.to_string().contains("a store already"), "{error}");
     assert_same(&contents(&place.path("new")), &before);
     assert_ne!(Place::with_store().1.id(), store.id());
-    // Also through a link to the directory: that name is the caller's.
+    // The path that the caller gives may be a link.
     crate::support::link(&place.path("link"), &place.path("new/dirs/store"));
     assert_eq!(Store::open(place.path("link")).unwrap().id(), store.id());
 }
 
 #[test]
-fn a_store_whose_making_was_interrupted_is_completed_by_making_it_again() {
-    let (made, store) = Place::with_store();
+fn an_interrupted_creation_is_completed_by_creating_again() {
+    let (whole, store) = Place::with_store();
     drop(store);
-    let manifest = fs::read(made.inside(&manifest_name(1))).unwrap();
+    let manifest = fs::read(whole.inside(&manifest_name(1))).unwrap();
     let half = &manifest[..manifest.len() / 2];
-    let pointer = fs::read(made.inside("CURRENT")).unwrap();
-    let note = fs::read(made.inside("locks/writer")).unwrap();
+    let pointer = fs::read(whole.inside("CURRENT")).unwrap();
+    let note = fs::read(whole.inside("locks/writer")).unwrap();
     let first = manifest_name(1);
-    // Everything that making a store makes, in that order, a file also torn.
+    // Everything that the creation of a store writes, in this order, with torn files too.
     let steps: Vec<(&str, Option<&[u8]>)> = vec![
         ("checkpoints", None),
         ("data", None),
@@ -115,7 +116,7 @@ fn a_store_whose_making_was_interrupted_is_completed_by_making_it_again() {
     }
 }
 
-/// What every call through a handle must answer, without touching what is there now.
+/// Fails unless every call through the handle is refused with this text and changes nothing.
 fn says(store: &Store, dir: &Path, text: &str) {
     let before = contents(dir);
     let mut errors = vec![
@@ -143,22 +144,22 @@ fn a_directory_that_was_moved_away_is_noticed() {
     let before = contents(&place.path("moved"));
     assert!(refused(store.snapshot(), ErrorKind::Corrupt).to_string().contains("moved or replaced"));
     refused(tx.commit("to where it was"), ErrorKind::Corrupt);
-    // Another store in its place is not mistaken for it, even a copy.
+    // Another store in its place is refused, even a copy.
     copy_dir(&place.path("moved"), &place.store());
     says(&store, &place.store(), "moved or replaced");
     clear(&place.store());
     Store::create(place.store()).unwrap();
     says(&store, &place.store(), "moved or replaced");
-    assert_eq!(snapshot.get("a").unwrap(), b"1", "what is open can be read to the end");
+    assert_eq!(snapshot.get("a").unwrap(), b"1", "an open snapshot stays readable");
     drop(snapshot);
     assert_same(&contents(&place.path("moved")), &before);
-    // Back again, it is the same one.
+    // Moved back, it is the same store.
     clear(&place.store());
     fs::rename(place.path("moved"), place.store()).unwrap();
     assert!(save(&store, &[("a", "2")]).changed);
 }
 
-/// Puts the content of another directory in place of that of a store, leaving the directory itself.
+/// Replaces the content of a store's directory. The directory itself stays.
 fn replace_content(place: &Place, with: &Path) {
     for name in fs::read_dir(place.store()).unwrap() {
         clear(&name.unwrap().path());
@@ -177,20 +178,20 @@ fn an_older_copy_put_under_an_open_handle_is_noticed() {
     replace_content(&place, &place.path("backup"));
     refused(tx.commit("on top of what is gone"), ErrorKind::Corrupt);
     says(&store, &place.store(), "history under this handle was replaced");
-    // It stays so when the copy has been committed to until it has the same number, and more.
+    // The handle still refuses when the copy has reached the same number and more.
     let reopened = place.open();
     assert_eq!(state(&reopened), files(&[("a", "1")]));
     save(&reopened, &[("a", "another 2")]);
     save(&reopened, &[("a", "another 3")]);
     says(&store, &place.store(), "history under this handle was replaced");
-    // Also with a checkpoint in between, at which the way back could end.
+    // It refuses too when a checkpoint lies between.
     for number in 4..=40 {
         save(&reopened, &[("a", &format!("another {number}"))]);
         let error = refused(store.snapshot(), ErrorKind::Corrupt);
         assert!(error.to_string().contains("history under this handle was replaced"), "{number}: {error}");
     }
     assert_eq!(state(&reopened), files(&[("a", "another 40")]));
-    // A handle that is dropped has written its checkpoints.
+    // A dropped handle has written its checkpoints.
     drop(reopened);
     assert!(place.inside("checkpoints").read_dir().unwrap().next().is_some());
     says(&store, &place.store(), "history under this handle was replaced");
@@ -210,14 +211,15 @@ fn another_store_under_the_same_name_is_noticed_and_named() {
 }
 
 #[test]
-fn a_store_that_is_finished_while_it_is_opened_is_taken_for_nothing_else() {
+fn a_store_finished_while_it_is_opened_is_never_misread() {
     const ROUNDS: u32 = 5000;
     let (place, store) = Place::with_store();
     drop(store);
-    let (pointer, next) = (place.inside("CURRENT"), place.inside("CURRENT.next"));
+    let pointer = place.inside("CURRENT");
+    let next = place.inside("CURRENT.next");
     let start = Barrier::new(2);
     std::thread::scope(|scope| {
-        // The last step of making a store, at a moment that differs from round to round.
+        // The last step of the creation, at a moment that differs in each round.
         scope.spawn(|| {
             for round in 0..ROUNDS {
                 start.wait();
@@ -234,6 +236,6 @@ fn a_store_that_is_finished_while_it_is_opened_is_taken_for_nothing_else() {
             wrong.extend(refused.filter(|said| !said.contains("interrupted")));
             start.wait();
         }
-        assert!(wrong.is_empty(), "it is a store, or one that is not finished: {wrong:?}");
+        assert!(wrong.is_empty(), "it is a store, or an unfinished one: {wrong:?}");
     });
 }

@@ -1,4 +1,4 @@
-//! Every way to name an earlier generation, and the numbers that name none.
+//! Every way to name a generation, and numbers that name none.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ fn at_times() -> Place {
     let (place, store) = Place::with_commits(&[&[("a", "2")]]);
     drop(store);
     let set = |time: &str| crate::support::rewrite_newest(&place, |manifest| manifest["time"] = time.into());
-    // The first is made now, so the others are later than that.
+    // Generation 1 is created now, so the others are later.
     set("2095-05-05T10:00:00.000Z");
     save(&place.open(), &[("a", "3")]);
     set("2095-05-05T10:00:00.500Z");
@@ -90,7 +90,7 @@ fn of_several_generations_at_one_time_it_names_the_newest() {
 }
 
 #[test]
-fn a_snapshot_stays_what_it_is_whatever_is_committed_later() {
+fn later_commits_do_not_change_a_snapshot() {
     let (place, store) = Place::with_commits(&[&[("a", "2"), ("b", "2")]]);
     let snapshot = store.snapshot().unwrap();
     let clone = snapshot.clone();
@@ -135,23 +135,23 @@ fn every_generation_is_read_the_same_with_and_without_checkpoints() {
     check();
 }
 
-/// Plants what a commit of this number leaves when it is interrupted after everything is written and before the
-/// pointer is swapped, made by the store itself on a copy.
+/// Plants the files of a commit of this number that was interrupted before the swap of the pointer.
+/// The store itself writes them on a copy.
 fn plant_interrupted(place: &Place, number: u64) {
     let copy = Place::new();
     copy_dir(&place.store(), &copy.store());
     let store = copy.open();
     save(&store, &[("interrupted/a", "lost edit"), ("interrupted/b", "lost edit")]);
-    let made = store.snapshot().unwrap().generation().get();
+    let committed = store.snapshot().unwrap().generation().get();
     fs::create_dir_all(place.inside("data/interrupted")).unwrap();
     for path in ["interrupted/a", "interrupted/b"] {
         fs::copy(
-            copy.inside(&format!("data/{path}.g{made}")),
+            copy.inside(&format!("data/{path}.g{committed}")),
             place.inside(&format!("data/{path}.g{number}")),
         )
         .unwrap();
     }
-    let mut manifest = unseal(&fs::read(copy.inside(&manifest_name(made))).unwrap());
+    let mut manifest = unseal(&fs::read(copy.inside(&manifest_name(committed))).unwrap());
     manifest["generation"] = number.into();
     fs::write(place.inside(&manifest_name(number)), seal(&format!("{manifest}\n"))).unwrap();
     restart_machine(place);
@@ -163,9 +163,9 @@ fn an_interrupted_commit_is_kept_reported_and_never_served() {
     drop(store);
     plant_interrupted(&place, 4);
     plant_interrupted(&place, 6);
-    // Of this one only a file got to the disk.
+    // Of generation 8 only one file reached the disk.
     fs::write(place.inside("data/interrupted/a.g8"), "torn").unwrap();
-    // What would have become the pointer of one of them.
+    // The next pointer of generation 6.
     let next = fs::read(place.inside(&manifest_name(6))).unwrap();
     fs::write(place.inside("CURRENT.next"), pointer(6, &next)).unwrap();
     let planted: Vec<String> = [
@@ -213,15 +213,15 @@ fn an_interrupted_commit_is_kept_reported_and_never_served() {
         );
         assert!(interrupted.iter().all(|found| found.severity == Severity::Note));
     }
-    let told = |report: &VerifyReport| {
+    let names_all = |report: &VerifyReport| {
         let interrupted = report.findings.iter().filter(|found| found.kind == FindingKind::InterruptedCommit);
         let details: Vec<&str> = interrupted.map(|found| found.detail.as_str()).collect();
         planted.iter().all(|path| details.iter().any(|detail| detail.contains(path.as_str())))
     };
-    assert!(told(&all), "every name that was left is told: {all:?}");
+    assert!(names_all(&all), "every name left is reported: {all:?}");
     assert!(has(&all.findings, Severity::Note, FindingKind::Orphan, Some("CURRENT.next")), "{all:?}");
 
-    // The numbers go on above everything that was seen, for a handle that was open and for one that is new.
+    // The next numbers are above all that were seen, for an open handle and for a new one.
     let commit = save(&store, &[("interrupted/a", "mine")]);
     assert_eq!(commit.generation, g(9));
     assert_eq!(save(&place.open(), &[("interrupted/b", "mine")]).generation, g(10));
@@ -229,7 +229,8 @@ fn an_interrupted_commit_is_kept_reported_and_never_served() {
     assert!(!place.inside("CURRENT.next").exists());
     assert_eq!(store.show("9").unwrap().parent, Some(g(3)));
 
-    // Now they are gaps below the newest generation: still nothing to be read by number, and still reported.
+    // Now they are gaps below the newest generation. They still cannot be read, and are still
+    // reported.
     let store = place.open();
     for number in ["4", "5", "6", "7", "8"] {
         refused(store.snapshot_at(number), ErrorKind::NotFound);
@@ -244,22 +245,22 @@ fn an_interrupted_commit_is_kept_reported_and_never_served() {
         interrupted.map(|found| found.generation).collect::<Vec<_>>(),
         [Some(g(4)), Some(g(6)), Some(g(8))]
     );
-    assert!(all.ok && told(&all), "{all:?}");
+    assert!(all.ok && names_all(&all), "{all:?}");
     assert_eq!(store.history().unwrap().count(), 5);
 }
 
 #[test]
-fn a_name_that_is_found_taken_means_the_next_number() {
-    // Without the note of an earlier start, so that only the names themselves say what is taken.
+fn a_taken_name_means_the_next_number() {
+    // The lock has no note of an earlier start, so only the names tell which numbers are taken.
     let (place, store) = Place::with_commits(&[&[("a", "2")]]);
-    overwrite(&place.inside(&manifest_name(3)), "somebody's");
-    overwrite(&place.inside("data/a.g4"), "somebody's");
-    overwrite(&place.inside("data/a.g5"), "somebody's");
+    overwrite(&place.inside(&manifest_name(3)), "another's");
+    overwrite(&place.inside("data/a.g4"), "another's");
+    overwrite(&place.inside("data/a.g5"), "another's");
     let commit = save(&store, &[("a", "mine")]);
     assert_eq!(commit.generation, g(6));
-    assert_eq!(fs::read(place.inside(&manifest_name(3))).unwrap(), b"somebody's");
-    assert_eq!(fs::read(place.inside("data/a.g4")).unwrap(), b"somebody's");
-    assert_eq!(fs::read(place.inside("data/a.g5")).unwrap(), b"somebody's");
+    assert_eq!(fs::read(place.inside(&manifest_name(3))).unwrap(), b"another's");
+    assert_eq!(fs::read(place.inside("data/a.g4")).unwrap(), b"another's");
+    assert_eq!(fs::read(place.inside("data/a.g5")).unwrap(), b"another's");
     assert!(!place.inside(&manifest_name(4)).exists() && !place.inside(&manifest_name(5)).exists());
     assert_eq!(crate::support::text(&place.open(), "a"), "mine");
 }

@@ -1,4 +1,4 @@
-//! An earlier state, or a part of it, comes back as a new generation.
+//! A rollback makes an earlier state, or a part of it, a new generation.
 
 use std::fs;
 
@@ -19,7 +19,7 @@ fn is_sound(store: &Store) -> bool {
 }
 
 #[test]
-fn a_whole_state_comes_back_without_a_copy_of_its_bytes() {
+fn a_whole_state_is_restored_without_a_copy_of_its_bytes() {
     let (place, store) =
         Place::with_commits(&[&[("kept", "1"), ("changed", "1"), ("removed", "1"), ("from", "1")]]);
     save(&store, &[("changed", "2"), ("added", "2")]);
@@ -44,7 +44,7 @@ fn a_whole_state_comes_back_without_a_copy_of_its_bytes() {
     assert_eq!(store.snapshot().unwrap().metadata("changed").unwrap().generation, g(2));
     assert!(is_sound(&store));
 
-    // A rollback is a generation like any other: it can be rolled back, and nothing is lost by it.
+    // A rollback is an ordinary generation: it can be rolled back, and it loses nothing.
     assert_eq!(store.rollback("latest~1", "no, it was right").unwrap().bytes, 0);
     assert_eq!(state(&store), files(&[("kept", "1"), ("changed", "3"), ("added", "2"), ("to", "1")]));
     assert_same(&tree(&place.inside("data")), &before);
@@ -52,7 +52,7 @@ fn a_whole_state_comes_back_without_a_copy_of_its_bytes() {
 }
 
 #[test]
-fn the_state_that_holds_already_is_not_made_again() {
+fn a_rollback_to_the_present_state_creates_no_generation() {
     let (place, store) = Place::with_commits(&[&[("a", "1")], &[("a", "2")]]);
     let before = contents(&place.store());
     for revision in ["latest", "3", "latest~0"] {
@@ -61,7 +61,7 @@ fn the_state_that_holds_already_is_not_made_again() {
     }
     assert!(!restore(&store, "3", &["a"]).unwrap().changed);
     assert_same(&contents(&place.store()), &before);
-    // Also when it came back in another way.
+    // The state may also have come back by an ordinary commit.
     save(&store, &[("a", "1")]);
     assert!(!store.rollback("2", "the same again").unwrap().changed);
     assert_eq!(store.rollback("1", "empty").unwrap().removed, 1);
@@ -69,7 +69,7 @@ fn the_state_that_holds_already_is_not_made_again() {
 }
 
 #[test]
-fn paths_directories_and_globs_bring_back_a_part() {
+fn paths_directories_and_globs_restore_a_part() {
     let (_place, store) = Place::with_commits(&[&[
         ("stores/a.json", "1"),
         ("stores/b.json", "1"),
@@ -122,8 +122,8 @@ fn paths_directories_and_globs_bring_back_a_part() {
         assert_eq!(changed, expected, "{patterns:?}");
         assert_eq!((entry.kind, entry.restores), (GenerationKind::Rollback, Some(g(2))));
         let now = state(&store);
-        let came_back = expected.iter().filter(|path| !path.starts_with('-'));
-        assert!(came_back.into_iter().all(|path| now[*path] == "1"), "{patterns:?}");
+        let restored = expected.iter().filter(|path| !path.starts_with('-'));
+        assert!(restored.into_iter().all(|path| now[*path] == "1"), "{patterns:?}");
     }
 }
 
@@ -151,7 +151,7 @@ fn a_path_that_looks_like_a_pattern_means_itself() {
 }
 
 #[test]
-fn a_damaged_file_is_not_made_live_again() {
+fn a_damaged_file_is_not_restored() {
     let (place, store) = Place::with_commits(&[&[("a", "1"), ("b", "1")], &[("a", "2"), ("b", "2")]]);
     flip(&place.inside("data/a.g2"), 0);
     let before = contents(&place.store());
@@ -167,11 +167,11 @@ fn a_damaged_file_is_not_made_live_again() {
 }
 
 #[test]
-fn what_is_damaged_now_comes_back_from_an_intact_version_of_the_same_content() {
+fn a_damaged_file_is_restored_from_an_intact_version_of_the_same_content() {
     let (place, store) = Place::with_commits(&[&[("a", "good")], &[("a", "bad edit")], &[("a", "good")]]);
     flip(&place.inside("data/a.g4"), 0);
     let error = refused(store.snapshot().unwrap().get("a"), ErrorKind::Corrupt);
-    // Generation 2 has the very bytes that were lost, and the advice says to roll back to it.
+    // Generation 2 has the lost bytes, and the advice is to roll back to it.
     assert_eq!(store.snapshot_at("2").unwrap().get("a").unwrap(), b"good");
     let intact = error.intact().unwrap();
     assert!(error.advice().contains(&format!("generation {intact}")), "{}", error.advice());
@@ -180,12 +180,12 @@ fn what_is_damaged_now_comes_back_from_an_intact_version_of_the_same_content() {
 }
 
 #[test]
-fn what_others_commit_meanwhile_is_a_conflict_with_the_state_that_is_brought_back() {
+fn a_change_by_others_is_a_conflict_with_the_restored_state() {
     let (place, store) =
         Place::with_commits(&[&[("f/a", "1"), ("f/b", "1"), ("g", "1")], &[("f/a", "2"), ("g", "2")]]);
     let other = place.open();
     let changes: [(&[&str], fn(&Store)); 5] = [
-        // To what is brought back, to what need not be brought back as it holds already, and by adding to it.
+        // A change of a restored path, of a path that is the same in both, and of a new path.
         (&[], |store| assert!(save(store, &[("f/a", "3")]).changed)),
         (&[], |store| assert!(save(store, &[("f/b", "3")]).changed)),
         (&["f"], |store| assert!(save(store, &[("f/c", "3")]).changed)),
@@ -200,16 +200,16 @@ fn what_others_commit_meanwhile_is_a_conflict_with_the_state_that_is_brought_bac
         match tx.commit("too late") {
             Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "case {at}"),
             Ok(commit) => panic!(
-                "case {at}: {commit:?} is made, and the state is not that of generation 2: {:?}",
+                "case {at}: {commit:?}, and the state is not that of generation 2: {:?}",
                 state(&store)
             ),
         }
-        // Back to where this round began, for the next one.
+        // The next case begins with the same state.
         let mut tx = store.begin().unwrap();
         tx.restore(&now, &[]).unwrap();
-        tx.commit("next round").unwrap();
+        tx.commit("next case").unwrap();
     }
-    // Outside of what is brought back, others may commit what they want.
+    // Others may change paths that are not restored.
     let mut tx = store.begin().unwrap();
     tx.restore(&store.snapshot_at("2").unwrap(), &["f"]).unwrap();
     save(&other, &[("g", "5")]);

@@ -1,4 +1,4 @@
-//! What holds for the types of the library as they are, without a store.
+//! The properties of the library's types.
 
 use genstore::{
     CancelFlag, Commit, Difference, Error, ErrorKind, ExportOptions, ExportReport, FileEntry, FileReader,
@@ -7,7 +7,7 @@ use genstore::{
     Timestamp, Transaction, VerifyOptions, VerifyReport,
 };
 
-/// A program passes each of them to other threads, and an asynchronous one holds them while it waits.
+/// Programs pass these types to other threads, and asynchronous programs hold them across awaits.
 #[test]
 fn everything_can_be_shared_by_threads() {
     fn shared<T: Send + Sync + 'static>() {}

@@ -1,4 +1,4 @@
-//! What an application demands of its files holds for what is committed and for what is recovered.
+//! Validators hold for committed files and for recovered ones.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use genstore::{ErrorKind, OpenOptions, Provenance, Store, StorePath, json, json_
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    #[allow(dead_code, reason = "only that it can be read matters")]
+    #[allow(dead_code, reason = "the test only needs that it can be read")]
     day: String,
 }
 
@@ -49,7 +49,7 @@ fn refused_content_changes_nothing() {
         ("a.txt", "bad", "good", "begins badly"),
         ("deep/er/a.txt", "badly", "b", "begins badly"),
     ] {
-        // Both before the path is there and after.
+        // The first time the path is new, the second time it exists.
         for _ in 0..2 {
             let store = validating();
             let before = contents(&place.store());
@@ -59,7 +59,7 @@ fn refused_content_changes_nothing() {
             assert_same(&contents(&place.store()), &before);
             try_commit(&store, path, good).unwrap();
             assert_eq!(text(&store, path), good);
-            assert_eq!(text(&store, "bystander"), good, "which was not committed without it");
+            assert_eq!(text(&store, "bystander"), good, "the refused commit left the other path alone too");
         }
     }
 }
@@ -92,7 +92,7 @@ fn a_star_stays_within_one_part_of_a_path() {
 }
 
 #[test]
-fn what_a_validator_returns_is_the_source_of_the_error() {
+fn the_error_of_a_validator_is_the_source_of_the_error() {
     let (place, _) = Place::with_store();
     let parses = |_: &StorePath, content: &mut dyn Read| {
         let mut text = String::new();
@@ -131,19 +131,19 @@ fn every_way_to_put_a_file_is_validated() {
         assert_same(&contents(&place.store()), &before);
         assert_eq!(crate::support::names(&place.inside("staging")), Vec::<String>::new(), "put {number}");
     }
-    // To remove a file is no content, and what is not touched is not judged.
+    // A removal has no content, and untouched files are not validated.
     let mut tx = store.begin().unwrap();
     tx.remove("x/a").unwrap();
     tx.put("elsewhere", "bad is fine here").unwrap();
     tx.commit("removed").unwrap();
-    // Nor does a state come back that would be refused today.
+    // A rollback to content that would be refused now is refused too.
     let error = refused(store.rollback("2", "back"), ErrorKind::Invalid);
     assert_eq!(error.path(), Some("x/a"));
     assert!(plain.rollback("2", "a handle without validators may").unwrap().changed);
 }
 
 #[test]
-fn every_validator_that_a_path_concerns_sees_all_of_it() {
+fn every_matching_validator_sees_the_whole_file() {
     let (place, _) = Place::with_store();
     let seen = Arc::new(AtomicUsize::new(0));
     let counting = |seen: &Arc<AtomicUsize>| {
@@ -176,7 +176,7 @@ fn a_version_that_is_refused_is_not_offered_as_recovered() {
     assert_eq!(recover(&store), (b"good".to_vec(), Provenance::Recovered { generation: g(2) }));
     flip(&place.inside("data/a.g2"), 0);
     assert_eq!(recover(&store), (b"default".to_vec(), Provenance::Default));
-    // What is intact is served as it is: it was committed when it was acceptable.
+    // Intact content is served without validation: it was acceptable when it was committed.
     save(&plain, &[("a", "bad but intact")]);
     assert_eq!(recover(&store), (b"bad but intact".to_vec(), Provenance::Current));
     assert_eq!(text(&store, "a"), "bad but intact");

@@ -1,4 +1,4 @@
-//! A check finds everything that is wrong, and nothing that is not.
+//! `verify` finds every damage, and reports none in a sound store.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ fn check(store: &Store, scope: VerifyScope, quick: bool) -> VerifyReport {
     store.verify(&VerifyOptions::new().scope(scope).quick(quick)).unwrap()
 }
 
-/// Generation 2: a, b; 3: a again; 4: c from b; 5: a removed.
+/// Generation 2 puts a and b, 3 changes a, 4 renames b to c, and 5 removes a.
 fn place() -> (Place, Store) {
     let (place, store) = Place::with_commits(&[&[("a", "first"), ("b", "bb")], &[("a", "second!")]]);
     rename(&store, "b", "c");
@@ -36,11 +36,11 @@ fn a_sound_store_has_no_findings_and_every_file_is_counted_once() {
             assert_eq!((report.ok, report.findings), (true, vec![]));
             (report.generations, report.files, report.bytes)
         };
-        assert_eq!(counts(VerifyScope::Head), (1, 1, 2), "c, which lies under b");
+        assert_eq!(counts(VerifyScope::Head), (1, 1, 2), "c, which is stored as b");
         assert_eq!(counts(VerifyScope::Generation(g(2))), (1, 2, 7));
         assert_eq!(counts(VerifyScope::Generation(g(3))), (1, 2, 9));
         assert_eq!(counts(VerifyScope::Generation(g(1))), (1, 0, 0));
-        assert_eq!(counts(VerifyScope::All), (5, 3, 14), "the renamed one is not a file of its own");
+        assert_eq!(counts(VerifyScope::All), (5, 3, 14), "the renamed path has no file of its own");
     }
     for threads in [1, 2, 64, 1000] {
         let options = VerifyOptions::new().scope(VerifyScope::All).threads(threads);
@@ -60,7 +60,8 @@ fn quick_sees_lengths_and_full_sees_bytes() {
         let [finding] = report.findings.as_slice() else { panic!("{report:?}") };
         assert_eq!((finding.severity, finding.kind), (Severity::Error, FindingKind::FileDamaged));
         assert_eq!((finding.path.as_deref(), finding.generation), (Some("b"), Some(g(2))));
-        let (expected, found) = (blake3::hash(b"bb").to_hex(), blake3::hash(b"rb").to_hex());
+        let expected = blake3::hash(b"bb").to_hex();
+        let found = blake3::hash(b"rb").to_hex();
         assert!(
             finding.detail.contains(expected.as_str()) && finding.detail.contains(found.as_str()),
             "{finding}"
@@ -81,7 +82,7 @@ fn quick_sees_lengths_and_full_sees_bytes() {
 }
 
 #[test]
-fn damage_to_what_is_only_in_the_past_is_found_where_it_is_looked_for() {
+fn damage_in_earlier_generations_is_found_when_they_are_checked() {
     let (place, store) = place();
     flip(&place.inside("data/a.g2"), 0);
     clear(&place.inside("data/a.g3"));
@@ -104,7 +105,7 @@ fn damage_to_what_is_only_in_the_past_is_found_where_it_is_looked_for() {
 }
 
 #[test]
-fn what_belongs_to_no_generation_is_noted_and_left_alone() {
+fn orphans_are_noted_and_left_alone() {
     let (place, store) = place();
     let orphans = [
         "notes.txt",
@@ -139,7 +140,7 @@ fn what_belongs_to_no_generation_is_noted_and_left_alone() {
         |found: &&Finding| found.kind == FindingKind::InterruptedCommit && found.generation == Some(g(99));
     assert_eq!(report.findings.iter().filter(interrupted).count(), 1, "{report:?}");
     assert_eq!(check(&store, VerifyScope::Head, true).findings.iter().filter(interrupted).count(), 1);
-    // Of what is looked at, nothing but the directory of pins was touched.
+    // The check touched only the directory of pins.
     let mut after = tree(&place.store());
     after.insert("locks".into(), before["locks"].clone());
     assert_same(&after, &before);
@@ -149,17 +150,18 @@ fn what_belongs_to_no_generation_is_noted_and_left_alone() {
 #[test]
 fn a_check_that_is_cancelled_stops() {
     let (place, _) = Place::with_commits(&[&[("a", "1"), ("b", "1"), ("c", "1")]]);
-    let (own, of_the_store) = (CancelFlag::new(), CancelFlag::new());
+    let own = CancelFlag::new();
+    let of_the_store = CancelFlag::new();
     let store = Store::options().cancel(of_the_store.clone()).open(place.store()).unwrap();
     for flag in [&own, &of_the_store] {
-        let (told, stop) = (Arc::new(Mutex::new(0)), flag.clone());
-        let count = Arc::clone(&told);
+        let (seen, stop) = (Arc::new(Mutex::new(0)), flag.clone());
+        let count = Arc::clone(&seen);
         let options = VerifyOptions::new().threads(1).cancel(own.clone()).progress(move |progress| {
             *count.lock().unwrap() = progress.files_done;
             stop.cancel();
         });
         assert!(store.verify(&options).unwrap_err().is_interrupted());
-        assert_eq!(*told.lock().unwrap(), 2, "the second file is not read any more");
+        assert_eq!(*seen.lock().unwrap(), 2, "the second file is not read any more");
         flag.reset();
     }
     assert!(store.verify(&VerifyOptions::new().cancel(own)).unwrap().ok);
@@ -174,32 +176,32 @@ fn progress_only_grows_and_ends_complete() {
     }
     tx.commit("fifty").unwrap();
     for quick in [false, true] {
-        let told = Arc::new(Mutex::new(Vec::<Progress>::new()));
-        let listener = Arc::clone(&told);
+        let seen = Arc::new(Mutex::new(Vec::<Progress>::new()));
+        let listener = Arc::clone(&seen);
         let options = VerifyOptions::new()
             .quick(quick)
             .threads(4)
             .progress(move |progress| listener.lock().unwrap().push(*progress));
         let report = store.verify(&options).unwrap();
-        let told = told.lock().unwrap();
-        assert_eq!(told.len(), 50);
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.len(), 50);
         assert!(
-            told.iter()
+            seen.iter()
                 .enumerate()
                 .all(|(at, progress)| progress.files_done == at as u64 + 1 && progress.files_total == 50)
         );
         assert!(
-            told.is_sorted_by(
+            seen.is_sorted_by(
                 |one, two| one.bytes_done <= two.bytes_done && one.bytes_total == two.bytes_total
             )
         );
-        let last = told.last().unwrap();
+        let last = seen.last().unwrap();
         assert_eq!((last.bytes_done, last.bytes_total, report.bytes), (1225, 1225, 1225));
     }
 }
 
 #[test]
-fn the_worst_is_told_first() {
+fn the_worst_finding_comes_first() {
     let (place, store) = place();
     place.write("store/orphan", "");
     flip(&place.inside("data/a.g2"), 0);
@@ -234,7 +236,7 @@ fn a_damaged_pointer_is_an_error_of_every_check() {
 }
 
 #[test]
-fn a_damaged_newest_manifest_makes_no_orphan_of_its_files() {
+fn the_files_of_a_damaged_newest_manifest_are_no_orphans() {
     let (place, store) = Place::with_commits(&[&[("a", "1")], &[("b", "1")]]);
     drop(store);
     flip(&place.inside(&manifest_name(3)), 20);
@@ -247,12 +249,12 @@ fn a_damaged_newest_manifest_makes_no_orphan_of_its_files() {
 fn with_checkpoint() -> (Place, u64, u64) {
     let (place, store) = Place::with_store();
     let mut tx = store.begin().unwrap();
-    // So many that a few commits of one file each make no other one due.
+    // With so many files, a few commits of one file each need no other checkpoint.
     for number in 0..1100 {
         tx.put(format!("many/{number}"), "").unwrap();
     }
     tx.commit("many").unwrap();
-    // The checkpoint is there once the handle is gone.
+    // A dropped handle has written its checkpoint.
     drop(store);
     let store = place.open();
     for number in 3..13 {
@@ -269,7 +271,8 @@ fn files_that_only_a_hidden_checkpoint_names_are_checked() {
     let store = place.open();
     remove(&store, "many/7");
     drop(store);
-    // The manifest at the checkpoint is gone, and so is a file of it that the newest generation does not have.
+    // The manifest at the checkpoint is missing, and so is a file that the newest generation does
+    // not have.
     clear(&place.inside(&manifest_name(checkpoint)));
     clear(&place.inside("data/many/7.g2"));
     let report = check(&place.open(), VerifyScope::All, false);
@@ -284,8 +287,8 @@ fn files_that_only_a_hidden_checkpoint_names_are_checked() {
     );
 }
 
-/// What the history tells: generations, and in between the names of manifests that are damaged.
-fn told(store: &Store) -> Vec<Result<u64, String>> {
+/// The history: generations, and between them the names of damaged manifests.
+fn history(store: &Store) -> Vec<Result<u64, String>> {
     let name = |error: Error| error.path().unwrap().to_owned();
     store.history().unwrap().map(|entry| entry.map(|entry| entry.generation.get()).map_err(name)).collect()
 }
@@ -301,18 +304,18 @@ fn the_history_goes_on_below_a_damaged_manifest_at_the_next_checkpoint() {
         .chain([Err(manifest_name(damaged))])
         .chain((1..=checkpoint).rev().map(Ok))
         .collect();
-    // The newest state needs that manifest: nothing above it can be vouched for.
+    // The newest state needs that manifest, so no generation above it is served.
     let store = place.open();
     let report = store.recovery().unwrap();
     assert_eq!((report.serving, report.degraded), (g(damaged - 1), true));
-    assert_eq!(told(&store), (1..damaged).rev().map(Ok).collect::<Vec<_>>());
+    assert_eq!(history(&store), (1..damaged).rev().map(Ok).collect::<Vec<_>>());
 
-    // A handle that has read it before goes on, and so does everybody once there is a newer checkpoint.
+    // A handle that has read the manifest before the damage goes on.
     let (place, checkpoint_again, _) = with_checkpoint();
     assert_eq!(checkpoint_again, checkpoint);
     let store = place.open();
     flip(&place.inside(&manifest_name(damaged)), 30);
-    assert_eq!(told(&store), expected);
+    assert_eq!(history(&store), expected);
     let all = check(&store, VerifyScope::All, false);
     assert!(!all.ok);
     assert!(
@@ -323,9 +326,9 @@ fn the_history_goes_on_below_a_damaged_manifest_at_the_next_checkpoint() {
         all.findings.iter().filter(|found| found.kind == FindingKind::ChainBroken).collect();
     let [broken] = broken.as_slice() else { panic!("{all:?}") };
     assert!(broken.detail.contains(&format!("above {checkpoint} and below {}", damaged + 1)), "{broken}");
-    assert_eq!(all.findings.len(), 2, "what the gap hides is no orphan: {all:?}");
+    assert_eq!(all.findings.len(), 2, "a file that the gap hides is no orphan: {all:?}");
     assert_eq!(all.generations, newest - (damaged - checkpoint));
-    // Each generation outside of the gap can be read, and in the gap none.
+    // The generations outside the gap can be read, and none in the gap.
     for number in (1..=checkpoint).chain([newest]) {
         assert_eq!(store.snapshot_at(g(number)).unwrap().generation(), g(number));
     }
@@ -343,7 +346,7 @@ fn the_history_goes_on_below_a_damaged_manifest_at_the_next_checkpoint() {
 fn without_a_checkpoint_below_the_chain_ends_at_the_damage() {
     let (place, store) = place();
     flip(&place.inside(&manifest_name(3)), 20);
-    assert_eq!(told(&store), [Ok(5), Ok(4), Err(manifest_name(3))]);
+    assert_eq!(history(&store), [Ok(5), Ok(4), Err(manifest_name(3))]);
     let report = check(&store, VerifyScope::All, false);
     let kinds: Vec<FindingKind> = report.findings.iter().map(|found| found.kind).collect();
     assert_eq!(kinds, [FindingKind::ManifestDamaged, FindingKind::ChainBroken], "{report:?}");
@@ -354,13 +357,13 @@ fn without_a_checkpoint_below_the_chain_ends_at_the_damage() {
         has(&report.findings, Severity::Error, FindingKind::ManifestMissing, Some(&manifest_name(3))),
         "{report:?}"
     );
-    assert!(check(&store, VerifyScope::Head, false).ok, "what is known is intact");
+    assert!(check(&store, VerifyScope::Head, false).ok, "the latest generation is intact");
     assert_eq!(state_of(&store.snapshot().unwrap()), files(&[("c", "bb")]));
 }
 
 #[test]
 fn two_generations_that_contradict_each_other_are_found() {
-    // Each manifest is well-formed and the chain holds, as if a faulty program had written them.
+    // Each manifest is well-formed and the chain holds. A faulty program could write them.
     let (place, store) = Place::with_commits(&[&[("a", "11")], &[("b", "1")]]);
     drop(store);
     let newest = place.inside(&manifest_name(3));

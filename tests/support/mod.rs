@@ -1,5 +1,6 @@
-//! A directory of its own for each test, a look at every byte in it, and the ways to damage a store.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+//! Helpers of the tests: a directory for each test, its content byte for byte, and ways to damage a
+//! store.
+#![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,41 +12,41 @@ use genstore::{Blake3, Commit, Error, ErrorKind, Finding, FindingKind, Generatio
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Where temporary directories are quickest: in memory, where the system has that. For tests to which it does not
-/// matter whether anything is durable.
+/// The fastest place for temporary directories: in memory, if the system has that. It is for tests
+/// that do not need anything to be durable.
 pub fn quick_dir() -> PathBuf {
     memory().map_or_else(std::env::temp_dir, Path::to_owned)
 }
 
-/// A temporary directory with a store, or with room for one, in it.
+/// A temporary directory for a store and for other files.
 pub struct Place {
     dir: TempDir,
 }
 
 impl Place {
-    /// Without a store.
+    /// A directory without a store.
     pub fn new() -> Self {
         Self::new_in(&std::env::temp_dir())
     }
 
-    /// Without a store, in another directory than usual.
+    /// A directory without a store, inside another directory.
     pub fn new_in(dir: &Path) -> Self {
         Self { dir: tempfile::Builder::new().prefix("genstore-test-").tempdir_in(dir).unwrap() }
     }
 
-    /// Without a store, in memory where the system has that.
+    /// A directory without a store, in memory if the system has that.
     pub fn quick() -> Self {
         Self::new_in(&quick_dir())
     }
 
-    /// With an empty store, which is at generation 1.
+    /// A directory with an empty store, which is at generation 1.
     pub fn with_store() -> (Self, Store) {
         let place = Self::new();
         let store = Store::create(place.store()).unwrap();
         (place, store)
     }
 
-    /// With a store in which each item was one commit: generations 2, 3 and so on.
+    /// A directory with a store in which each item is one commit: generations 2, 3 and so on.
     pub fn with_commits(commits: &[&[(&str, &str)]]) -> (Self, Store) {
         let (place, store) = Self::with_store();
         for files in commits {
@@ -58,12 +59,12 @@ impl Place {
         self.dir.path().join(name)
     }
 
-    /// Where the store is, or will be.
+    /// The path of the store, which may not exist yet.
     pub fn store(&self) -> PathBuf {
         self.path("store")
     }
 
-    /// A name inside the store's directory.
+    /// The path of a name in the store's directory.
     pub fn inside(&self, name: &str) -> PathBuf {
         self.store().join(name)
     }
@@ -72,7 +73,7 @@ impl Place {
         Store::open(self.store()).unwrap()
     }
 
-    /// Makes a file outside the store, with the directories above it.
+    /// Creates a file outside the store, with the directories above it.
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -81,7 +82,7 @@ impl Place {
     }
 }
 
-/// A directory that is in memory, where the system has one.
+/// A directory in memory, if the system has one.
 pub fn memory() -> Option<&'static Path> {
     Some(Path::new("/dev/shm")).filter(|dir| dir.is_dir())
 }
@@ -102,7 +103,7 @@ pub fn remove(store: &Store, path: &str) -> Commit {
     tx.commit("remove").unwrap()
 }
 
-/// Gives a path another name and commits that.
+/// Renames a path and commits that.
 pub fn rename(store: &Store, from: &str, to: &str) -> Commit {
     let mut tx = store.begin().unwrap();
     tx.rename(from, to).unwrap();
@@ -130,12 +131,12 @@ pub fn state_of(snapshot: &genstore::Snapshot) -> BTreeMap<String, String> {
     files.map(|file| (file.path.to_string(), read(file.path.as_str()))).collect()
 }
 
-/// What [`state`] is expected to give.
+/// The expected result of [`state`].
 pub fn files(expected: &[(&str, &str)]) -> BTreeMap<String, String> {
     expected.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
 }
 
-/// The error of a call that has to fail, once its kind has been checked.
+/// The error of a call that must fail with this kind.
 pub fn refused<T>(result: Result<T, Error>, kind: ErrorKind) -> Error {
     match result {
         Ok(_) => panic!("it should have failed with {kind}"),
@@ -146,7 +147,7 @@ pub fn refused<T>(result: Result<T, Error>, kind: ErrorKind) -> Error {
     }
 }
 
-/// Content, printed short.
+/// Content. Debug output shows its start only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Bytes(pub Vec<u8>);
 
@@ -167,7 +168,7 @@ pub struct Item {
     pub modified: (i64, i64),
 }
 
-/// Everything below a directory with all that is known of it. Links are not followed.
+/// Everything below a directory, with its metadata. Links are not followed.
 pub fn tree(dir: &Path) -> BTreeMap<String, Item> {
     let mut found = BTreeMap::new();
     collect(dir, "", &mut found);
@@ -196,14 +197,15 @@ fn collect(dir: &Path, above: &str, found: &mut BTreeMap<String, Item>) {
     }
 }
 
-/// Kind and content of everything below a directory, without the times, and without the files in `locks/`: a snapshot
-/// makes a pin and removes it, and whoever takes the writer lock notes down that it did.
+/// Kind and content of everything below a directory, without times and without the files in
+/// `locks/`. A snapshot creates a pin there and removes it, and each holder of the writer lock
+/// writes a note there.
 pub fn contents(dir: &Path) -> BTreeMap<String, (&'static str, Bytes)> {
-    let committed = tree(dir).into_iter().filter(|(name, _)| !name.starts_with("locks/"));
-    committed.map(|(name, item)| (name, (item.kind, item.bytes))).collect()
+    let kept = tree(dir).into_iter().filter(|(name, _)| !name.starts_with("locks/"));
+    kept.map(|(name, item)| (name, (item.kind, item.bytes))).collect()
 }
 
-/// Fails with the names that differ.
+/// Fails, with the names that differ, unless both are equal.
 pub fn assert_same<T: PartialEq + std::fmt::Debug>(now: &BTreeMap<String, T>, before: &BTreeMap<String, T>) {
     let names: std::collections::BTreeSet<&String> = now.keys().chain(before.keys()).collect();
     let differ = names.into_iter().filter(|name| now.get(*name) != before.get(*name));
@@ -216,13 +218,13 @@ pub fn names(dir: &Path) -> Vec<String> {
     tree(dir).into_keys().collect()
 }
 
-/// Replaces a file of a store, which nobody may write to.
+/// Replaces a file of a store, which is read-only.
 pub fn overwrite(file: &Path, bytes: impl AsRef<[u8]>) {
     clear(file);
     fs::write(file, bytes).unwrap();
 }
 
-/// Removes whatever has this name.
+/// Removes anything that has this name.
 pub fn clear(name: &Path) {
     match fs::symlink_metadata(name) {
         Ok(meta) if meta.is_dir() => fs::remove_dir_all(name).unwrap(),
@@ -231,14 +233,14 @@ pub fn clear(name: &Path) {
     }
 }
 
-/// Turns one bit of a file around.
+/// Flips one bit of a file.
 pub fn flip(file: &Path, at: usize) {
     let mut bytes = fs::read(file).unwrap();
     bytes[at] ^= 0x10;
     overwrite(file, bytes);
 }
 
-/// Takes away the second half of a file.
+/// Removes the second half of a file.
 pub fn truncate(file: &Path) {
     let bytes = fs::read(file).unwrap();
     overwrite(file, &bytes[..bytes.len() / 2]);
@@ -269,7 +271,7 @@ pub fn copy_dir(from: &Path, to: &Path) {
     }
 }
 
-/// The bytes with the checksum line that the format asks for.
+/// The text with the checksum line of the format.
 pub fn seal(body: &str) -> Vec<u8> {
     format!("{body}{{\"sum\":\"crc32:{:08x}\"}}\n", crc32fast::hash(body.as_bytes())).into_bytes()
 }
@@ -291,8 +293,8 @@ pub fn pointer(generation: u64, manifest: &[u8]) -> Vec<u8> {
     seal(&format!("{{\"format\":1,\"generation\":{generation},\"manifest\":\"{hash}\"}}\n"))
 }
 
-/// Writes another manifest for the newest generation, and a pointer that fits it: what a program of another version,
-/// on a machine with another clock, would have left.
+/// Changes the manifest of the newest generation, and writes a pointer to it. A program of another
+/// version, or on a machine with another clock, would have written such files.
 pub fn rewrite_newest(place: &Place, change: impl Fn(&mut Value)) {
     let current = unseal(&fs::read(place.inside("CURRENT")).unwrap());
     let generation = current["generation"].as_u64().unwrap();
@@ -304,8 +306,8 @@ pub fn rewrite_newest(place: &Place, change: impl Fn(&mut Value)) {
     overwrite(&place.inside("CURRENT"), pointer(generation, &bytes));
 }
 
-/// Makes the note in the lock file one from before the machine was started again, so that what lies around counts
-/// as left by a crash of the machine.
+/// Changes the note in the lock file to one from before a restart of the machine. Uncommitted files
+/// then count as left by a crash of the machine.
 pub fn restart_machine(place: &Place) {
     let file = place.inside("locks/writer");
     let mut note: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
@@ -318,7 +320,7 @@ pub fn has(findings: &[Finding], severity: Severity, kind: FindingKind, path: Op
     findings.iter().any(|found| found.severity == severity && found.kind == kind && found.path == path)
 }
 
-/// Bytes that repeat nowhere soon and are the same in every run.
+/// Bytes that do not repeat and are the same in every run.
 pub struct Noise {
     state: u64,
     left: u64,

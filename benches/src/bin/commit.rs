@@ -1,6 +1,6 @@
-//! Durable commits of 1, 3 and 100 files of 4 KiB: genstore beside its peers.
+//! Durable commits of 1, 3 and 100 files of 4 KiB: genstore and its peers.
 //!
-//! See README.md.
+//! README.md has the options.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -19,13 +19,13 @@ type Files = [(String, Vec<u8>)];
 
 /// One way to commit files.
 trait Peer {
-    fn save(&mut self, files: &Files) -> Result<()>;
+    fn commit(&mut self, files: &Files) -> Result<()>;
 }
 
 struct Genstore(Store);
 
 impl Peer for Genstore {
-    fn save(&mut self, files: &Files) -> Result<()> {
+    fn commit(&mut self, files: &Files) -> Result<()> {
         let mut tx = self.0.begin()?;
         for (path, bytes) in files {
             tx.put(path, bytes.clone())?;
@@ -35,11 +35,11 @@ impl Peer for Genstore {
     }
 }
 
-/// Overwrites and waits for nothing: what many programs do, and what a power cut leaves in pieces.
+/// Overwrites without an fsync, as many programs do. A power cut leaves the files in pieces.
 struct Naive(PathBuf);
 
 impl Peer for Naive {
-    fn save(&mut self, files: &Files) -> Result<()> {
+    fn commit(&mut self, files: &Files) -> Result<()> {
         for (path, bytes) in files {
             fs::write(self.0.join(path), bytes)?;
         }
@@ -47,11 +47,11 @@ impl Peer for Naive {
     }
 }
 
-/// Each file is whole after a power cut, and the files are not of one time.
+/// Each file is whole after a power cut, but the files may be of different times.
 struct EachRenamed(PathBuf);
 
 impl Peer for EachRenamed {
-    fn save(&mut self, files: &Files) -> Result<()> {
+    fn commit(&mut self, files: &Files) -> Result<()> {
         for (path, bytes) in files {
             let path = self.0.join(path);
             let temporary = path.with_extension("tmp");
@@ -74,7 +74,7 @@ impl Sqlite {
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
              CREATE TABLE files (path TEXT PRIMARY KEY, bytes BLOB NOT NULL) WITHOUT ROWID;",
         )?;
-        // A setting that was not taken would make it another peer.
+        // A setting that SQLite did not accept would make it another peer.
         let mode: String = db.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
         let synchronous: i64 = db.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
         if (mode.as_str(), synchronous) != ("wal", 2) {
@@ -85,7 +85,7 @@ impl Sqlite {
 }
 
 impl Peer for Sqlite {
-    fn save(&mut self, files: &Files) -> Result<()> {
+    fn commit(&mut self, files: &Files) -> Result<()> {
         let tx = self.0.transaction()?;
         {
             let mut put = tx.prepare_cached("INSERT OR REPLACE INTO files (path, bytes) VALUES (?1, ?2)")?;
@@ -102,7 +102,7 @@ struct Redb(Database);
 const TABLE: TableDefinition<&str, &[u8]> = TableDefinition::new("files");
 
 impl Peer for Redb {
-    fn save(&mut self, files: &Files) -> Result<()> {
+    fn commit(&mut self, files: &Files) -> Result<()> {
         // Durable by default: `Durability::Immediate`.
         let tx = self.0.begin_write()?;
         {
@@ -140,16 +140,16 @@ fn main() -> Result<()> {
     println!("{}; {}", machine(), disk.name);
     println!(
         "{:>5} {:<24} {:>6} | {:>9} {:>9} {:>9} | {:>9} {:>9} | {:>7}",
-        "files", "peer", "rounds", "ms", "p90 ms", "commits/s", "to gen.", "gen. to", "fsyncs"
+        "files", "peer", "rounds", "ms", "p90 ms", "commits/s", "to gen.", "gen. to", "flushes"
     );
     for files in sizes {
         let scratch = tempfile::Builder::new().prefix("genstore-commit-").tempdir_in(&dir)?;
         let mut peers = peers(scratch.path())?;
         let mut measured = vec![(Samples::default(), Samples::default()); peers.len()];
         let mut contents = Contents::default();
-        // The first commit makes files and tables, which is not what is measured.
+        // The first commit creates files and tables, which is not measured.
         let first = contents.next_files(files);
-        peers.iter_mut().try_for_each(|(_, peer)| peer.save(&first))?;
+        peers.iter_mut().try_for_each(|(_, peer)| peer.commit(&first))?;
         let whole = File::open(scratch.path())?;
         rustix::fs::syncfs(&whole)?;
         let begin = Instant::now();
@@ -157,23 +157,23 @@ fn main() -> Result<()> {
             if begin.elapsed() > limit {
                 break;
             }
-            // All of them commit the same bytes in one round.
+            // All peers commit the same bytes in one round.
             let new = contents.next_files(files);
-            for ((_, peer), (times, syncs)) in peers.iter_mut().zip(&mut measured) {
-                let before = disk.syncs();
+            for ((_, peer), (times, flushes)) in peers.iter_mut().zip(&mut measured) {
+                let before = disk.flushes();
                 let start = Instant::now();
-                peer.save(&new)?;
+                peer.commit(&new)?;
                 times.push_time(start.elapsed());
-                if let (Some(before), Some(after)) = (before, disk.syncs()) {
+                if let (Some(before), Some(after)) = (before, disk.flushes()) {
                     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-                    syncs.push((after - before) as f64);
+                    flushes.push((after - before) as f64);
                 }
-                // What one leaves unwritten is not for the next to pay.
+                // No peer pays for the unwritten data of another.
                 rustix::fs::syncfs(&whole)?;
             }
         }
         let ours = measured.first().map_or(f64::NAN, |(times, _)| times.median());
-        for ((name, _), (times, syncs)) in peers.iter().zip(&measured) {
+        for ((name, _), (times, flushes)) in peers.iter().zip(&measured) {
             let ms = times.median();
             println!(
                 "{files:>5} {name:<24} {:>6} | {ms:>9.3} {:>9.3} {:>9.0} | {:>9.3} {:>9.3} | {:>7}",
@@ -182,10 +182,10 @@ fn main() -> Result<()> {
                 1e3 / ms,
                 ms / ours,
                 ours / ms,
-                syncs.median()
+                flushes.median()
             );
         }
     }
-    println!("to gen.: its time in times of genstore's; gen. to: genstore's time in times of its");
+    println!("to gen.: the peer's time / genstore's time; gen. to: genstore's time / the peer's time");
     Ok(())
 }

@@ -1,7 +1,8 @@
-//! What reading one manifest costs, in entries of a checkpoint.
+//! The cost of reading one manifest, in entries of a checkpoint.
 //!
-//! See README.md. This is where `MANIFEST_COST` in `src/engine/replay.rs` comes from. Everything is the difference
-//! between a large store and a small one, so that what every opening costs falls out.
+//! README.md has the options. `MANIFEST_COST` in `src/engine/replay.rs` comes from these figures.
+//! Each figure is the difference between a large store and a small one, so the fixed cost of an
+//! opening cancels out.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -13,7 +14,7 @@ use genstore_benches::stats::Samples;
 use genstore_benches::{Args, Result};
 use tempfile::TempDir;
 
-/// A store that is opened, and how long that took.
+/// A store, and the times to open it.
 struct Case {
     dir: TempDir,
     warm: Samples,
@@ -21,9 +22,10 @@ struct Case {
 }
 
 impl Case {
-    /// A store of `generations` generations that put `changes` files each, always the same.
+    /// A store of `generations` generations, each of which puts the same `changes` files.
     ///
-    /// With a checkpoint it has one of the generation before the last, as is usual; else it has none.
+    /// With `checkpoint` it has one of the generation before the last, as is usual. Without, it has
+    /// none.
     fn new(parent: &Path, generations: usize, changes: usize, checkpoint: bool) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("genstore-manifest-").tempdir_in(parent)?;
         let path = dir.path().join("store");
@@ -31,11 +33,11 @@ impl Case {
         for generation in 0..generations {
             let mut tx = store.begin()?;
             for number in 0..changes {
-                tx.put(&format!("stores/{number:06}.json"), format!("{generation} {number}"))?;
+                tx.put(format!("stores/{number:06}.json"), format!("{generation} {number}"))?;
             }
             tx.commit("commit")?;
         }
-        // Waits for the thread that writes the checkpoint.
+        // The drop waits for the thread that writes the checkpoint.
         drop(store);
         if checkpoint {
             let store = Store::open(&path)?;
@@ -55,7 +57,7 @@ impl Case {
                 format!("{checkpoints} checkpoints of {changes} files, not one: take other numbers").into()
             );
         }
-        // Only what is on the disk can be dropped from memory.
+        // Only pages that are on the disk can be dropped from memory.
         rustix::fs::syncfs(File::open(&path)?)?;
         Ok(Self { dir, warm: Samples::default(), cold: Samples::default() })
     }
@@ -80,7 +82,8 @@ impl Case {
     }
 }
 
-/// Asks the system to forget the contents of what opening reads. Where the files are, it still knows.
+/// Asks the system to forget the contents of the files that an opening reads. It still knows where
+/// they are.
 fn forget(store: &Path) -> Result<()> {
     for directory in ["manifests", "checkpoints"] {
         for entry in fs::read_dir(store.join(directory))? {
@@ -99,7 +102,9 @@ fn main() -> Result<()> {
     let entries: usize = args.option("--entries", 20_000)?;
     let changes: usize = args.option("--changes", 100)?;
     println!("{}; {}", machine(), Disk::under(&dir)?.name);
-    let (fewer_generations, fewer_entries, many) = (generations / 10, entries / 10, generations / 10);
+    let fewer_generations = generations / 10;
+    let fewer_entries = entries / 10;
+    let many = generations / 10;
     let mut few_manifests = Case::new(&dir, fewer_generations, 1, false)?;
     let mut manifests = Case::new(&dir, generations, 1, false)?;
     let mut small_table = Case::new(&dir, 1, fewer_entries, true)?;
@@ -116,19 +121,19 @@ fn main() -> Result<()> {
         "cache", "entry us", "manifest us", "change us", "MANIFEST_COST"
     );
     for (cache, of) in [("warm", warm as fn(&Case) -> &Samples), ("cold", cold)] {
-        // The best of all is what other programs have disturbed least.
+        // Other programs have disturbed the best measurement least.
         for (share, name) in [(0.5, "median"), (0.0, "best")] {
             let [few, all, small, large, wide] = [&few_manifests, &manifests, &small_table, &table, &wide]
                 .map(|case| of(case).quantile(share) * 1e3);
             let entry = (large - small) / (entries - fewer_entries) as f64;
-            // With its one change.
+            // This is a manifest with its one change.
             let manifest = (all - few) / (generations - fewer_generations) as f64;
             let change = (wide - few) / (many * (changes - 1)) as f64;
             let cost = (manifest - change) / entry;
             println!("{cache} {name:<7} {entry:>14.3} {manifest:>14.3} {change:>14.3} | {cost:>12.1}");
         }
     }
-    println!("change: each further one in the same manifest, in place of an entry of the checkpoint");
+    println!("change: each further change in the same manifest, instead of an entry of the checkpoint");
     Ok(())
 }
 

@@ -1,7 +1,7 @@
-//! What opening a store costs when it has few generations, and when it has many.
+//! The cost of opening a store of few generations, and of many.
 //!
-//! See README.md. Every generation puts one of ten files, so that the file table stays the same and only the number
-//! of generations grows.
+//! README.md has the options. Each generation puts one of ten files, so only the number of
+//! generations grows and the file table stays the same.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use genstore_benches::disk::{Disk, machine};
 use genstore_benches::stats::Samples;
 use genstore_benches::{Args, Result};
 
-/// So many generations a store gets beyond the wanted number, being opened after each: as far as a checkpoint is from
-/// the next one, whichever the constants are.
+/// The generations that a store gets beyond the wanted number. It is opened after each. They cover
+/// the distance between two checkpoints.
 const CYCLE: usize = 48;
 const FILES: usize = 10;
 
@@ -32,12 +32,13 @@ fn main() -> Result<()> {
         let scratch = tempfile::Builder::new().prefix("genstore-open-").tempdir_in(&dir)?;
         let path = scratch.path().join("store");
         let store = Store::create(&path)?;
-        (0..generations).try_for_each(|number| save(&store, number))?;
-        // Ends the thread that writes checkpoints.
+        (0..generations).try_for_each(|number| commit(&store, number))?;
+        // The drop waits for the thread that writes checkpoints.
         drop(store);
-        let (mut times, mut bare) = (Samples::default(), Samples::default());
+        let mut times = Samples::default();
+        let mut bare = Samples::default();
         for number in generations..generations + CYCLE {
-            save(&Store::open(&path)?, number)?;
+            commit(&Store::open(&path)?, number)?;
             let least = least(&path)?;
             let mut here = Samples::default();
             for _ in 0..opens {
@@ -61,20 +62,19 @@ fn main() -> Result<()> {
             median / *fewest.get_or_insert(median),
         );
     }
-    println!(
-        "bare: the bytes of the pointer, the newest manifest and the newest checkpoint are read, and nothing else"
-    );
+    println!("bare: only reads the bytes of the pointer, the newest manifest and the newest checkpoint");
     Ok(())
 }
 
-fn save(store: &Store, number: usize) -> Result<()> {
+fn commit(store: &Store, number: usize) -> Result<()> {
     let mut tx = store.begin()?;
-    tx.put(&format!("stores/{}.json", number % FILES), format!("{{\"number\":{number}}}"))?;
+    tx.put(format!("stores/{}.json", number % FILES), format!("{{\"number\":{number}}}"))?;
     tx.commit("commit")?;
     Ok(())
 }
 
-/// The files that any way to open must read: the pointer, the newest manifest and the newest checkpoint.
+/// The files that every opening must read: the pointer, the newest manifest and the newest
+/// checkpoint.
 fn least(store: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = vec![store.join("CURRENT")];
     for directory in ["manifests", "checkpoints"] {

@@ -127,9 +127,8 @@ pub(crate) enum Command {
     Rollback(Rollback),
     /// Say where the store stands
     ///
-    /// Shows the latest generation, the health of the store and interrupted commits. It reads the
-    /// pointer, the newest manifest and names. It does not check that the files are there and
-    /// intact: genstore verify does.
+    /// Shows the latest generation, the health of the store and interrupted commits. It does not
+    /// look at the files themselves: genstore verify checks that they are there and intact.
     #[command(after_long_help = "Example:\n  genstore status")]
     Status,
     /// Check every byte
@@ -252,8 +251,8 @@ pub(crate) struct Export {
     pub(crate) dir: PathBuf,
     /// Leave out damaged files, and write all others
     ///
-    /// They are named on standard error, and the exit code is 5. Without this flag, a damaged file
-    /// ends the export with exit code 5, and nothing is written.
+    /// They are named on standard error, and the exit code is then 5. Without this flag, a damaged
+    /// file ends the export with exit code 5, and nothing is written.
     #[arg(long)]
     pub(crate) skip_damaged: bool,
     #[command(flatten)]

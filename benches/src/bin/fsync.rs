@@ -1,6 +1,6 @@
-//! How to make n new files durable: one by one, together, or with the whole file system.
+//! Three ways to make n new files durable: one by one, together, or with the whole file system.
 //!
-//! See README.md. This is where `SYNCFS_FROM` in `src/storage/round.rs` comes from.
+//! README.md has the options. `SYNCFS_FROM` in `src/storage/batch.rs` comes from these figures.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -11,26 +11,26 @@ use genstore_benches::disk::{Disk, machine};
 use genstore_benches::stats::Samples;
 use genstore_benches::{Args, Contents, Result};
 
-/// Fewer rounds than this say nothing, however long they take.
+/// The least number of rounds, however long they take. Fewer would say nothing.
 const ROUNDS_MIN: usize = 7;
 
 #[derive(Clone, Copy)]
 enum Way {
-    /// (a) Each file is fsynced as soon as it is written.
+    /// (a) Each file is fsynced after it is written.
     Each,
-    /// (b) All are written and their writeback is begun, then each is fsynced.
+    /// (b) All files are written and their writeback is started. Then each is fsynced.
     Together,
-    /// (c) All are written, then the whole file system is fsynced.
+    /// (c) All files are written. Then one `syncfs` syncs the whole file system.
     Whole,
 }
 
 const WAYS: [Way; 3] = [Way::Each, Way::Together, Way::Whole];
 
-/// The times of one way, and the fsyncs that the disk saw meanwhile.
+/// The times of one way, and the cache flushes of the disk meanwhile.
 #[derive(Default)]
 struct Measured {
     times: Samples,
-    syncs: Samples,
+    flushes: Samples,
 }
 
 fn main() -> Result<()> {
@@ -40,7 +40,7 @@ fn main() -> Result<()> {
     let rounds: usize = args.option("--rounds", 41)?;
     let seconds: u64 = args.option("--seconds", 20)?;
     let settle = !args.flag("--unsettled");
-    // All files of (b) are open at once.
+    // (b) has all files open at once.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, raised)?;
@@ -60,9 +60,9 @@ fn main() -> Result<()> {
         "c/b",
         "p90c/b",
         "c<=b",
-        "fsync a",
-        "fsync b",
-        "fsync c"
+        "flush a",
+        "flush b",
+        "flush c"
     );
     for files in sizes {
         let measured = measure(&dir, files, rounds, Duration::from_secs(seconds), settle, &disk)?;
@@ -75,7 +75,7 @@ fn directories(files: usize) -> usize {
     files / 4 + 1
 }
 
-/// Runs the three ways in turn, in each round in another order.
+/// Runs the three ways in turn. Each round has another order.
 fn measure(
     dir: &Path,
     files: usize,
@@ -102,35 +102,36 @@ fn measure(
             let (Some(way), Some(measured)) = (WAYS.get(at), measured.get_mut(at)) else { continue };
             let new: Vec<(PathBuf, Vec<u8>)> = (0..files)
                 .zip(directories.iter().cycle())
-                .map(|(number, directory)| (directory.join(format!("{number}.{round}.{at}")), contents.next_file()))
+                .map(|(number, directory)| {
+                    (directory.join(format!("{number}.{round}.{at}")), contents.next_file())
+                })
                 .collect();
             if settle {
-                // Fsyncing the whole also writes what the ways before have only put into the log of the file
-                // system. Nobody is to pay for another.
+                // `syncfs` also writes what the earlier ways have only put into the log of the file
+                // system. No way pays for another.
                 rustix::fs::syncfs(&whole)?;
             }
-            let before = disk.syncs();
+            let before = disk.flushes();
             let start = Instant::now();
-            save(*way, &whole, &new, &directories)?;
+            make_durable(*way, &whole, &new, &directories)?;
             measured.times.push_time(start.elapsed());
-            if let (Some(before), Some(after)) = (before, disk.syncs()) {
-                // A count of fsyncs is far below 2^52.
-                #[expect(clippy::cast_precision_loss, reason = "see above")]
-                measured.syncs.push((after - before) as f64);
+            if let (Some(before), Some(after)) = (before, disk.flushes()) {
+                #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+                measured.flushes.push((after - before) as f64);
             }
         }
     }
     Ok(measured)
 }
 
-fn save(way: Way, whole: &File, files: &[(PathBuf, Vec<u8>)], directories: &[PathBuf]) -> Result<()> {
+fn make_durable(way: Way, whole: &File, files: &[(PathBuf, Vec<u8>)], directories: &[PathBuf]) -> Result<()> {
     let mut open = Vec::with_capacity(files.len());
     for (path, bytes) in files {
         let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
         file.write_all(bytes)?;
         match way {
             Way::Each => file.sync_all()?,
-            // As the library does: it begins the writing of dirty pages and needs no unsafe code.
+            // As in the library: this starts the writeback of dirty pages and needs no unsafe code.
             Way::Together => rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?,
             Way::Whole => {}
         }
@@ -148,7 +149,9 @@ fn save(way: Way, whole: &File, files: &[(PathBuf, Vec<u8>)], directories: &[Pat
 }
 
 fn print(files: usize, [each, together, whole]: &[Measured; 3]) {
-    let (a, b, c) = (each.times.median(), together.times.median(), whole.times.median());
+    let a = each.times.median();
+    let b = together.times.median();
+    let c = whole.times.median();
     println!(
         "{files:>5} {:>5} {:>5} {:>6} | {a:>8.2} {b:>8.2} {c:>8.2} | {:>6.2} {:>6.2} {:>6.2} {:>7.0}% | {:>7} {:>7} {:>7}",
         directories(files),
@@ -158,8 +161,8 @@ fn print(files: usize, [each, together, whole]: &[Measured; 3]) {
         c / b,
         whole.times.quantile(0.9) / together.times.quantile(0.9),
         whole.times.not_above(&together.times),
-        each.syncs.median(),
-        together.syncs.median(),
-        whole.syncs.median(),
+        each.flushes.median(),
+        together.flushes.median(),
+        whole.flushes.median(),
     );
 }
