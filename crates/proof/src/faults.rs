@@ -1,6 +1,8 @@
 //! Every operation fails in every way, once and for ever, and then the power is cut.
 
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::mem::{Discriminant, discriminant};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -320,27 +322,100 @@ pub(super) fn workloads() -> Vec<Workload> {
     all
 }
 
-/// Every fault of what changes something, or of what reads, on all processors: in the [`workloads`], which stand for the
-/// others, or so many in all of them as were asked for. Gives their number, and how many there are.
+/// What an operation is and which kinds of file and directory it is asked of. Operations of one
+/// kind can fail in the same ways.
+#[derive(PartialEq, Eq, Hash, Debug)]
+struct Kind {
+    op: Discriminant<Op>,
+    paths: Vec<PathKind>,
+}
+
+/// The name of a file, if it is one of the store's; else the first directory, and whether the path
+/// goes on below it.
+#[derive(PartialEq, Eq, Hash, Debug)]
+enum PathKind {
+    Named(Discriminant<Name>),
+    Other(String, bool),
+}
+
+impl Kind {
+    fn of(op: &Op) -> Self {
+        let kind = |path: &str| match Name::parse(path) {
+            Some(name) => PathKind::Named(discriminant(&name)),
+            None => {
+                let first = path.split('/').next().unwrap_or_default();
+                PathKind::Other(first.to_owned(), first.len() < path.len())
+            }
+        };
+        let paths = paths(op).into_iter().map(kind).collect();
+        Self { op: discriminant(op), paths }
+    }
+}
+
+/// The paths that an operation is asked of.
+fn paths(op: &Op) -> Vec<&str> {
+    match op {
+        Op::Create(path)
+        | Op::Open(path)
+        | Op::Stat(path)
+        | Op::CreateDir(path)
+        | Op::Remove(path)
+        | Op::RemoveDir(path)
+        | Op::List(path)
+        | Op::SyncDir(path)
+        | Op::Lock(path)
+        | Op::Note(path)
+        | Op::Read(path)
+        | Op::Write(path)
+        | Op::Sync(path) => vec![path],
+        Op::Rename(from, to) | Op::RenameNew(from, to) => vec![from, to],
+        Op::OpenSyncFs | Op::SyncFs => Vec::new(),
+    }
+}
+
+/// The first operation of each kind, and the first two fsyncs of each kind, with their numbers. These
+/// meet every kind of fault that the whole can meet.
+pub(super) fn first_of_each_kind(operations: Vec<Op>) -> Vec<(usize, Op)> {
+    let mut seen: HashMap<Kind, usize> = HashMap::new();
+    let mut is_chosen = |op: &Op| {
+        let before = seen.entry(Kind::of(op)).or_default();
+        *before += 1;
+        *before <= if op.syncs() { 2 } else { 1 }
+    };
+    operations.into_iter().enumerate().filter(|(_, op)| is_chosen(op)).collect()
+}
+
+/// Every way in which one operation can fail, once and for ever, without and with a kill.
+fn faults_of(at: usize, op: &Op, handling: &[usize]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for becomes in ways(op) {
+        let fault = |for_ever, dies_after| Fault { at, changes: op.changes(), becomes, for_ever, dies_after };
+        faults.extend([false, true].map(|for_ever| fault(for_ever, None)));
+        if KILLED.map(Action::FailSync).contains(&becomes) && !matches!(op, Op::SyncDir(_)) {
+            faults.extend(handling.iter().map(|lives_for| fault(false, Some(*lives_for))));
+        }
+    }
+    faults
+}
+
+/// Faults of what changes something, or of what reads, on all processors. A run before each change
+/// takes the [`workloads`] and in each the [`first_of_each_kind`]. A long one takes all of them, of
+/// all workloads, or as many as were asked for. Gives how many were tried, and of how many.
 fn everything(changes: bool, seen: &Seen) -> Verdict<(usize, usize)> {
     let wanted = Some(budget::runs(0)).filter(|wanted| *wanted > 0);
     let workloads = if wanted.is_some() { workloads::all() } else { workloads() };
+    let handling = if wanted.is_some() { (0..HANDLING).collect() } else { HANDLING_SOME.to_vec() };
     let mut faults = Vec::new();
+    let mut all = 0;
     for (number, workload) in workloads.iter().enumerate() {
-        let operations = operations(workload, &plain()).into_iter().filter(|op| op.changes() == changes);
-        for (at, op) in operations.enumerate() {
-            for becomes in ways(&op) {
-                let fault =
-                    |for_ever, dies_after| (number, Fault { at, changes, becomes, for_ever, dies_after });
-                faults.extend([false, true].map(|for_ever| fault(for_ever, None)));
-                if KILLED.map(Action::FailSync).contains(&becomes) && !matches!(op, Op::SyncDir(_)) {
-                    let all = (0..HANDLING).filter(|at| wanted.is_some() || HANDLING_SOME.contains(at));
-                    faults.extend(all.map(|lives_for| fault(false, Some(lives_for))));
-                }
-            }
-        }
+        let mut operations = operations(workload, &plain());
+        operations.retain(|op| op.changes() == changes);
+        let faults_of = |(at, op): &(usize, Op)| faults_of(*at, op, &handling);
+        let every: Vec<(usize, Op)> = operations.iter().cloned().enumerate().collect();
+        all += every.iter().flat_map(faults_of).count();
+        let chosen = if wanted.is_some() { every } else { first_of_each_kind(operations) };
+        faults.extend(chosen.iter().flat_map(faults_of).map(|fault| (number, fault)));
     }
-    let all = faults.len();
     if let Some(wanted) = wanted {
         faults = shuffled(faults, budget::seed());
         // Those of long works come last.
@@ -370,7 +445,7 @@ fn run(what: &str, changes: bool) {
     let (faults, all) =
         everything(changes, &seen).unwrap_or_else(|wrong| panic!("seed {}: {wrong}", budget::seed()));
     println!(
-        "faults: {faults} of {all} faults of {what}, {} distinct states after them, {} s, 0 violations, seed {}",
+        "faults: tried {faults} of {all} faults of {what}, {} distinct states after them, {} s, 0 violations, seed {}",
         seen.count(),
         start.elapsed().as_secs(),
         budget::seed()
@@ -394,6 +469,22 @@ fn a_kill_after_so_many_operations_leaves_directories_without_files() {
     (workload.work)(&mut world, Arc::new(injector)).unwrap_err();
     assert_eq!(world.fs.list("data/one/two/three").unwrap(), []);
     assert_eq!(world.fs.list("data/one/two").unwrap().len(), 1);
+}
+
+#[test]
+fn the_first_of_each_kind_are_of_all_kinds() {
+    for workload in workloads() {
+        let all = operations(&workload, &plain());
+        let kinds: HashSet<Kind> = all.iter().map(Kind::of).collect();
+        let first = first_of_each_kind(all.clone());
+        assert!(first.len() < all.len());
+        assert!(first.iter().all(|(at, op)| all[*at] == *op));
+        assert_eq!(first.iter().map(|(_, op)| Kind::of(op)).collect::<HashSet<Kind>>(), kinds);
+    }
+    let op = |name: &str| Op::Sync(name.to_owned());
+    let files = ["data/a.g3", "data/b/c.g3", "data/d.g4", "manifests/0000000003.json"].map(op);
+    let first = first_of_each_kind(files.to_vec());
+    assert_eq!(first.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 1, 3]);
 }
 
 #[test]

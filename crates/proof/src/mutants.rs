@@ -419,12 +419,13 @@ fn workloads() -> impl Iterator<Item = Workload> {
 const FAILURES: [Action; 3] =
     [Action::FailSync(FailedSync::Dropped), Action::FailSync(FailedSync::Undecided), Action::Fail(5)];
 
-/// Makes the fsyncs fail.
+/// Makes those fsyncs fail that fail in a run before each change.
 fn fail(mutant: &Mutant) -> Verdict {
     let seen = Seen::default();
     for workload in faults::workloads().iter().filter(|workload| workload.name.starts_with(mutant.on)) {
         let operations = faults::operations(workload, &mutant.wrap).into_iter().filter(Op::changes);
-        for (at, op) in operations.enumerate().filter(|(_, op)| op.syncs()) {
+        let operations = faults::first_of_each_kind(operations.collect());
+        for (at, op) in operations.into_iter().filter(|(_, op)| op.syncs()) {
             for becomes in FAILURES {
                 let fault = Fault { at, changes: true, becomes, for_ever: false, dies_after: None };
                 parallel::caught(|| faults::check(workload, fault, &mutant.wrap, &seen))

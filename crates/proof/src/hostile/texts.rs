@@ -95,7 +95,10 @@ fn is_name(text: &str) -> bool {
         Some(("staging", token)) => {
             token.len() == 16 && token.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         }
-        Some(("locks", lock)) => lock == "writer" || lock.strip_prefix("pin-").is_some_and(is_short),
+        Some(("locks", "writer")) => true,
+        Some(("locks", lock)) => lock
+            .split_once('-')
+            .is_some_and(|(kind, number)| matches!(kind, "pin" | "used") && is_short(number)),
         Some(_) => false,
     }
 }

@@ -25,46 +25,46 @@ pub enum Action {
     Lock(usize),
     /// Reads the pointer again: `engine::handle::refresh`, or `engine::create::check_vacant` where there is no store yet.
     Refresh(usize),
-    /// Makes the directories of a store where there is none: `engine::create::make_folders`.
+    /// Makes the directories of a store where there is none: `engine::create::make_directories`.
     MakeFolders(usize),
     /// Writes the pointer that was found as a new `CURRENT.next`: `engine::publish::sync_head`.
     SettleWrite(usize),
     /// Fsyncs it: `engine::publish::sync_head`.
     SettleSync(usize, Sync),
-    /// Fsyncs the root directory: `engine::publish::sync_head`, `storage::round::fsync`.
+    /// Fsyncs the root directory: `engine::publish::sync_head`, `storage::batch::sync`.
     SettleSyncDir(usize, Sync),
     /// Renames it over `CURRENT`: `engine::publish::sync_head`, `storage::directory::swap_pointer`.
     SettleSwap(usize, Rename),
-    /// Fsyncs the root directory and notes that: `engine::publish::sync_head`, `storage::directory::flush_pointer`,
+    /// Fsyncs the root directory and notes that: `engine::publish::sync_head`, `storage::directory::sync_pointer`,
     /// `engine::lock::note_head_synced`.
     SettleEnd(usize, Sync),
     /// Finds that the proposal changes nothing, and acknowledges the head: `engine::commit::commit`.
     NothingToSave(usize),
     /// Chooses a number and notes that it is being used: `engine::lock::next_number`, `engine::lock::reserve`.
     TakeNumber(usize),
-    /// Makes the manifest unless its name is taken: `engine::publish::write`, `storage::round::put`.
+    /// Makes the manifest unless its name is taken: `engine::publish::write`, `storage::batch::put`.
     WriteManifest(usize),
-    /// Makes `data/`, which is missing: `storage::round::directories`.
+    /// Makes `data/`, which is missing: `storage::batch::directories`.
     MakeFolder(usize),
-    /// Makes the data file unless its name is taken: `engine::publish::write`, `storage::round::adopt`.
+    /// Makes the data file unless its name is taken: `engine::publish::write`, `storage::batch::promote`.
     WriteData(usize),
-    /// Replaces a `CURRENT.next` that was left: `engine::publish::stage_pointer`, `storage::round::stage_pointer`.
+    /// Replaces a `CURRENT.next` that was left: `engine::publish::stage_pointer`, `storage::batch::stage_pointer`.
     WritePointer(usize),
-    /// The first half of barrier 1, the files: `storage::round::fsync`, `storage::round::flush_open`.
+    /// The first half of barrier 1, the files: `storage::batch::sync`, `storage::batch::sync_open`.
     SyncFiles(usize, Sync),
-    /// The second half, one directory after the other: `storage::round::fsync`.
+    /// The second half, one directory after the other: `storage::batch::sync`.
     SyncDir(usize, Sync),
     /// Gives up before the rename, for a failure to write or because it was cancelled: `engine::publish::commit_batch`,
     /// `engine::handle::check_cancel`.
     GiveUp(usize),
-    /// Removes the manifest of a failed attempt: `storage::round::discard`.
+    /// Removes the manifest of a failed attempt: `storage::batch::discard`.
     DiscardManifest(usize),
-    /// Removes its other files and the directory that it has made, and tells the caller that nothing was committed: `storage::round::discard`.
+    /// Removes its other files and the directory that it has made, and tells the caller that nothing was committed: `storage::batch::discard`.
     DiscardRest(usize),
     /// The rename: `engine::publish::commit_batch`, `storage::directory::swap_pointer`. When it fails the outcome is unknown:
     /// `engine::publish::into_error`.
     Swap(usize, Rename),
-    /// Barrier 2: `engine::publish::commit_batch`, `storage::directory::flush_pointer`. When it fails the outcome is unknown:
+    /// Barrier 2: `engine::publish::commit_batch`, `storage::directory::sync_pointer`. When it fails the outcome is unknown:
     /// `engine::publish::into_error`.
     SyncPointer(usize, Sync),
     /// Notes that the pointer is durable, and says so: `engine::publish::publish`,
