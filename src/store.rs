@@ -396,7 +396,7 @@ impl std::fmt::Debug for OpenOptions {
             .field("lock_wait", lock_wait)
             .field("author", author)
             .field("validators", validators)
-            .field("force_medium", allow_unsafe_filesystem)
+            .field("allow_unsafe_filesystem", allow_unsafe_filesystem)
             .finish_non_exhaustive()
     }
 }

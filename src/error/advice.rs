@@ -60,9 +60,9 @@ impl ErrorRepr {
             P::UnfinishedInit(_) => "create the store again, which completes it".into(),
             P::NotADirectory(_) => "name a directory".into(),
             P::WorkingDirectory(_) => "name a new directory".into(),
-            P::DirectoryNotEmpty(_) | P::InStore(_) => {
-                "name a directory outside the store that is empty or does not exist".into()
-            }
+            P::AboveMissing(_) => "name the directory without `..`".into(),
+            P::DirectoryNotEmpty(_) => "name a directory that is empty or does not exist".into(),
+            P::InStore(_) => "name a directory outside the store".into(),
             P::AlreadyAStore(_) => "open it, or name another directory".into(),
             P::BadPath(_) => "correct the path".into(),
             P::PathsCollide { .. } => "rename one of them".into(),

@@ -155,6 +155,7 @@ impl Error {
             P::NotADirectory(_)
             | P::DirectoryNotEmpty(_)
             | P::WorkingDirectory(_)
+            | P::AboveMissing(_)
             | P::AlreadyAStore(_)
             | P::InStore(_)
             | P::BadPath(_)
@@ -196,6 +197,7 @@ impl Error {
             | P::NotADirectory(_)
             | P::DirectoryNotEmpty(_)
             | P::WorkingDirectory(_)
+            | P::AboveMissing(_)
             | P::InStore(_)
             | P::AlreadyAStore(_) => Subject::Directory,
             P::BadPath(_)
@@ -263,6 +265,7 @@ impl Error {
             | P::NotADirectory(path)
             | P::DirectoryNotEmpty(path)
             | P::WorkingDirectory(path)
+            | P::AboveMissing(path)
             | P::AlreadyAStore(path)
             | P::InStore(path)
             | P::SourceChanged(path)

@@ -120,6 +120,8 @@ pub(crate) enum ErrorRepr {
     DirectoryNotEmpty(PathBuf),
     #[error("{} is the directory that this process works in, which cannot be replaced", .0.display())]
     WorkingDirectory(PathBuf),
+    #[error("{} names the directory above one that does not exist", .0.display())]
+    AboveMissing(PathBuf),
     #[error("{} lies in the store", .0.display())]
     InStore(PathBuf),
     #[error("{} is a store already", .0.display())]

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::io::Errno;
 
@@ -86,9 +86,18 @@ pub(crate) fn place(dir: &Path) -> Result<Place> {
     }
 }
 
-/// The absolute path, without looking at the disk.
+/// The absolute path. A `..` after a missing directory is refused: the path would lead somewhere
+/// else once that directory exists, and every check of it would have looked at another place.
 pub(crate) fn absolute(dir: &Path) -> Result<PathBuf> {
-    std::path::absolute(dir).map_err(|error| failed(Operation::Read, dir, error))
+    let path = std::path::absolute(dir).map_err(|error| failed(Operation::Read, dir, error))?;
+    let leads_nowhere = |above: &&Path| {
+        above.components().next_back() == Some(Component::ParentDir)
+            && above.parent().is_some_and(|parent| !parent.is_dir())
+    };
+    match path.ancestors().find(leads_nowhere) {
+        Some(above) => Err(ErrorRepr::AboveMissing(above.into()).into()),
+        None => Ok(path),
+    }
 }
 
 /// The absolute path. If it is a link, the path to which the link leads.

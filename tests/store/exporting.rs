@@ -109,6 +109,26 @@ fn only_an_empty_or_a_missing_directory_is_filled() {
 }
 
 #[test]
+fn a_path_through_a_missing_directory_and_back_is_refused() {
+    let (place, store) = filled();
+    let snapshot = store.snapshot().unwrap();
+    let before = crate::support::tree(&place.path(""));
+    // Each would lead into the store, or to a directory that was not checked, once `new` exists.
+    for path in
+        ["new/../store/data/out", "new/../store/manifests/out", "new/a/../../made", "source/../new/../out"]
+    {
+        let error = refused(snapshot.export(place.path(path), &ExportOptions::new()), ErrorKind::Invalid);
+        assert!(error.to_string().contains("names the directory above one that does not exist"), "{error}");
+        let error = refused(Store::create(place.path(path)), ErrorKind::Invalid);
+        assert_eq!(error.advice(), "name the directory without `..`");
+    }
+    assert_same(&crate::support::tree(&place.path("")), &before);
+    // After a directory that exists, `..` is as good as any other name.
+    snapshot.export(place.path("store/../out"), &ExportOptions::new()).unwrap();
+    assert_eq!(beside(&place), ["out", "source", "store"]);
+}
+
+#[test]
 fn a_damaged_file_ends_an_export_and_nothing_is_left() {
     let (place, store) = filled();
     flip(&place.inside("data/dir 1/deep/28.bin.g2"), 5000);

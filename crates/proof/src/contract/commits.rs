@@ -33,7 +33,7 @@ fn run(workload: &Workload, dir: Option<&std::path::Path>) -> (Vec<Op>, Tree) {
 }
 
 #[test]
-fn commit_ask_for_the_same_and_leave_the_same() {
+fn commits_ask_for_the_same_and_leave_the_same() {
     let (mut operations, mut whole) = (0, 0);
     let workloads = workloads::all();
     for workload in &workloads {

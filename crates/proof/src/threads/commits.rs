@@ -66,13 +66,13 @@ fn different_files(disk: &Disk, is_shared: bool) {
 }
 
 #[test]
-fn commit_of_different_files_through_one_handle_all_land() {
+fn commits_of_different_files_through_one_handle_all_land() {
     let disk = committed(&[(&["a", "b"], "0")]);
     explore("different files, one handle", move || different_files(&disk, true));
 }
 
 #[test]
-fn commit_of_different_files_through_two_handles_all_land() {
+fn commits_of_different_files_through_two_handles_all_land() {
     let disk = committed(&[(&["a", "b"], "0")]);
     explore("different files, two handles", move || different_files(&disk, false));
 }
