@@ -32,8 +32,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(30);
 /// Every call blocks until the disk has answered. The [crate](crate#threads-processes-and-async)
 /// shows how an asynchronous program calls it.
 ///
-/// A commit may leave a thread that writes a checkpoint. The last drop of a clone, or of anything
-/// that was taken from the handle, waits for that thread.
+/// A commit may start a thread that writes a checkpoint. Whatever keeps the handle alive last, be
+/// it a clone, a snapshot, a transaction or a history, waits for that thread when it is dropped.
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) engine: Arc<Engine>,
@@ -164,8 +164,8 @@ impl Store {
 
     /// Begins a transaction on the newest generation. It holds no lock before its commit.
     ///
-    /// A commit fails with `Conflict` if another writer was first. [`update`](Store::update)
-    /// begins, commits, and tries again after a conflict.
+    /// The commit fails with `Conflict` if another writer changes the same paths first.
+    /// [`update`](Store::update) begins, commits, and tries again after a conflict.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -190,8 +190,8 @@ impl Store {
     /// screen.
     ///
     /// The commit applies the changes to the newest generation. It fails with `Conflict` if a later
-    /// generation has changed a path that the transaction writes or reads. So an edit never
-    /// overwrites what the operator has not seen.
+    /// generation has changed a path that the transaction writes or reads. So an edit does not
+    /// overwrite what the operator has not seen.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

@@ -57,7 +57,7 @@ impl ErrorRepr {
             E::NotAStore(_) => {
                 "check the name; if there was a store, restore its CURRENT and manifests from a copy".into()
             }
-            E::UnfinishedInit(_) => "create the store again, which completes the creation".into(),
+            E::UnfinishedInit(_) => "create the store again, to complete it".into(),
             E::NotADirectory(_) => "name a directory".into(),
             E::WorkingDirectory(_) => "name a new directory".into(),
             E::DirectoryNotEmpty(_) | E::InStore(_) => {
