@@ -110,7 +110,8 @@
 //! ```
 //! # mod tokio { pub mod task { pub async fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
 //! #     -> Result<T, std::convert::Infallible> { Ok(work()) } } }
-//! # type BoxError = Box<dyn std::error::Error + Send + Sync>;
+//! type BoxError = Box<dyn std::error::Error + Send + Sync>;
+//!
 //! async fn rename_shop(store: &genstore::Store, name: String) -> Result<genstore::Commit, BoxError> {
 //!     let store = store.clone(); // the same handle
 //!     let change = move || store.update("rename the shop", |tx| tx.put("name.txt", name.as_str()));
