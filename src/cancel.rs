@@ -1,15 +1,16 @@
-//! A request to stop.
+//! A request to stop a long call.
 
 use std::sync::Arc;
 
 use crate::error::{ErrorRepr, Result};
 use crate::sync::atomic::{AtomicBool, Ordering};
 
-/// A request to stop what takes long. All clones are the same flag.
+/// A request to stop a long call. All clones are the same flag.
 ///
-/// Once it is cancelled, everything that was given it ends with an error that
-/// [is interrupted](crate::Error::is_interrupted), and a commit ends so only while nothing of it is visible. To cancel
-/// is one atomic store, so a signal handler may do it.
+/// Give the flag to a handle with [`OpenOptions::cancel`](crate::OpenOptions::cancel), or to the
+/// options of one call. Once the flag is cancelled, these calls end with an error that [is
+/// interrupted](crate::Error::is_interrupted). A commit stops only while nothing of it is visible.
+/// [`cancel`](CancelFlag::cancel) is one atomic store, so a signal handler may call it.
 ///
 /// ```
 /// # fn main() -> genstore::Result<()> {
@@ -41,23 +42,24 @@ impl CancelFlag {
         Self::default()
     }
 
-    /// Asks everything that has this flag to stop.
+    /// Asks every call that has this flag to stop.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
-    /// Takes the request back, so that what has this flag can be used again.
+    /// Takes the request back. Later calls are not stopped.
     pub fn reset(&self) {
         self.0.store(false, Ordering::SeqCst);
     }
 
-    /// Whether it has been asked to stop.
+    /// Whether [`cancel`](CancelFlag::cancel) was called, and no [`reset`](CancelFlag::reset)
+    /// since.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Fails once it has been asked to stop.
+    /// Fails if the flag is cancelled.
     pub(crate) fn check(&self) -> Result<()> {
         if self.is_cancelled() { Err(ErrorRepr::Cancelled.into()) } else { Ok(()) }
     }

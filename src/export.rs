@@ -1,4 +1,4 @@
-//! Writing the files of a snapshot into a directory outside the store.
+//! The files of a snapshot, written into a directory outside the store.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::progress::{Progress, ProgressFn};
 use crate::snapshot::Snapshot;
 use crate::storage::export_dir::ExportDir;
 
-/// How a snapshot is exported.
+/// The options of [`Snapshot::export`].
 ///
 /// ```
 /// # use genstore::{CancelFlag, ExportOptions};
@@ -27,30 +27,32 @@ pub struct ExportOptions {
 }
 
 impl ExportOptions {
-    /// The usual options.
+    /// The default options.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Only paths that begin with this. All of them unless set.
+    /// Exports only the paths that begin with `prefix`. All paths by default.
     pub fn prefix(mut self, prefix: impl AsRef<str>) -> Self {
         prefix.as_ref().clone_into(&mut self.prefix);
         self
     }
 
-    /// Whether files that are damaged are left out instead of ending the export. `false` unless set.
+    /// Whether to leave out damaged files and to list them in [`ExportReport::damaged`]. `false` by
+    /// default: a damaged file is then an error.
     pub const fn skip_damaged(mut self, skip: bool) -> Self {
         self.skip_damaged = skip;
         self
     }
 
-    /// Tells this of every file that is done. See [`Progress`].
-    pub fn progress(mut self, tell: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
-        self.progress = Some(Arc::new(tell));
+    /// Calls `callback` after every file. See [`Progress`].
+    pub fn progress(mut self, callback: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(callback));
         self
     }
 
-    /// Ends the export between two files once this is cancelled, and nothing is left of it. The store's own flag does so as well.
+    /// A flag that stops the export between two files. Nothing is left of the export then. The
+    /// [flag of the handle](crate::OpenOptions::cancel) stops it too.
     pub fn cancel(mut self, flag: CancelFlag) -> Self {
         self.cancel = flag;
         self
@@ -66,23 +68,25 @@ impl std::fmt::Debug for ExportOptions {
     }
 }
 
-/// What was exported.
+/// What [`Snapshot::export`] has written.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ExportReport {
     /// The number of files.
     pub files: u64,
-    /// Their length, in bytes.
+    /// The length of these files together, in bytes.
     pub bytes: u64,
-    /// The errors of the files that were left out.
+    /// One error for each damaged file that was left out.
     pub damaged: Vec<Error>,
 }
 
 impl Snapshot {
-    /// Writes every file into `dir`, which must not exist or be empty, and checks each on the way.
+    /// Copies the files into a new directory outside the store, and checks the hash of each.
     ///
-    /// All or nothing: the directory gets its name once everything in it is durable. It cannot be the directory that
-    /// the process works in, as that one would be replaced under it.
+    /// `dir` must not exist, or be empty. The export is whole or absent: the directory gets its
+    /// name once everything in it is durable, and the name is durable when this returns `Ok`. `dir`
+    /// cannot be the working directory of the process, as the export replaces the directory. Times,
+    /// owners and modes of files are not kept.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -96,15 +100,19 @@ impl Snapshot {
     /// ```
     ///
     /// # Errors
-    /// `Invalid` when the directory is not empty, or is the working directory; `Corrupt` when a file is damaged, unless
-    /// those are to be left out; `Io`. Nothing is left behind then, but where the directory has already got its name: if
-    /// only the last fsync fails, the error says so, and the directory is there as a whole until a power cut may take
-    /// it away.
+    /// Nothing of the export is left behind after an error, with one exception: if only the last
+    /// fsync fails, the error says so. The directory is then in place and whole, but a power cut
+    /// may take it away.
+    /// * `Invalid` when `dir` is not empty, is not a directory, is the working directory, or lies
+    ///   in the store.
+    /// * `Corrupt` when a file is damaged, unless [`skip_damaged`](ExportOptions::skip_damaged) is
+    ///   set.
+    /// * `Io` when the system refused, or a [`CancelFlag`] stopped the call.
     pub fn export(&self, dir: impl AsRef<Path>, options: &ExportOptions) -> Result<ExportReport> {
         self.export_to(ExportDir::begin(dir.as_ref(), self.engine.dir())?, options)
     }
 
-    /// Writes the files into a directory that has begun, and finishes it.
+    /// Writes the files into an export that has begun, and publishes it.
     pub(crate) fn export_to(&self, mut target: ExportDir, options: &ExportOptions) -> Result<ExportReport> {
         let entries = || self.head.table.list(&options.prefix);
         let mut report = ExportReport { files: 0, bytes: 0, damaged: Vec::new() };
@@ -131,8 +139,8 @@ impl Snapshot {
                 }
             }
             progress.done(entry.bytes);
-            if let Some(tell) = &options.progress {
-                tell(&progress);
+            if let Some(callback) = &options.progress {
+                callback(&progress);
             }
         }
         target.publish()?;

@@ -1,11 +1,13 @@
-//! BLAKE3 digests and store ids: fixed bytes that are written as lower-case hexadecimal.
+//! BLAKE3 digests and store ids: byte strings of fixed length, written as lower-case hexadecimal
+//! digits.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Declares a fixed-size byte value that is text of lower-case hexadecimal digits everywhere outside memory.
+/// Declares a byte string of fixed length. Its text, also for serde, is lower-case hexadecimal
+/// digits.
 macro_rules! hex_value {
     ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
         $(#[$doc])*
@@ -64,14 +66,14 @@ macro_rules! hex_value {
 }
 
 hex_value! {
-    /// A BLAKE3 digest of 32 bytes: of a file's content, or of a whole manifest file.
+    /// The BLAKE3 digest of a file's content or of a manifest file: 32 bytes.
     ///
-    /// It is what `b3sum` prints for the same bytes.
+    /// Its text is what the program `b3sum` prints for the same bytes.
     Blake3, 32
 }
 
 hex_value! {
-    /// The 16 random bytes that tell one store from another, chosen when the store is made.
+    /// The id of a store: 16 random bytes, chosen when the store is created.
     StoreId, 16
 }
 
@@ -89,7 +91,7 @@ impl From<blake3::Hash> for Blake3 {
     }
 }
 
-/// A text that is not the hexadecimal form of the value it should be.
+/// The error for a text that is not the hexadecimal form of a [`Blake3`] or [`StoreId`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it must be {digits} lower-case hexadecimal digits")]
 pub struct HexError {

@@ -1,4 +1,4 @@
-//! What happened to a store, newest first, and what differs between two generations.
+//! The history of a store, newest first, and the differences between two generations.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -20,38 +20,43 @@ use crate::snapshot::{FileEntry, Snapshot};
 use crate::store::Store;
 use crate::time::Timestamp;
 
-/// How many generations are read ahead at once.
+/// How many generations are read at once.
 const BATCH: usize = 64;
 
-/// One generation as the history tells it.
+/// What the manifest of one generation says. See [`Store::history`] and [`Store::show`].
+///
+/// `Display` gives one line: number, time, kind, author, number of changes, and the first line of
+/// the message.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct HistoryEntry {
-    /// Its number.
+    /// The number of the generation.
     pub generation: Generation,
-    /// Why it was made.
+    /// Why the generation was created.
     pub kind: GenerationKind,
-    /// When it was made. Never earlier than its parent, even if the clock was.
+    /// When the generation was created. It is never earlier than its parent, even if the clock went
+    /// backwards.
     pub time: Timestamp,
-    /// Who made it, as the application said.
+    /// The author, as the application gave it.
     pub author: String,
-    /// What for, as the application said.
+    /// The message of the commit.
     pub message: String,
-    /// What else the application noted.
+    /// The fields that the application [added](crate::Transaction::metadata). The first generation
+    /// has the [`ProbeReport`](crate::ProbeReport) of the store under `medium`.
     pub metadata: BTreeMap<String, Value>,
-    /// The paths that it put, sorted.
+    /// The paths that the generation put, sorted.
     pub put: Vec<StorePath>,
-    /// The paths that it removed, sorted.
+    /// The paths that the generation removed, sorted.
     pub removed: Vec<StorePath>,
-    /// The generation before it; `None` for the first.
+    /// The generation before this one. `None` for the first.
     pub parent: Option<Generation>,
-    /// The generation that a rollback brought back.
+    /// The generation that a rollback restored. `None` for any other kind.
     pub restores: Option<Generation>,
-    /// The hash of its manifest file.
+    /// The BLAKE3 hash of the manifest file.
     pub manifest: Blake3,
-    /// The number of files in it.
+    /// The number of files in the generation.
     pub files: u64,
-    /// Their length, in bytes.
+    /// The length of all files of the generation together, in bytes.
     pub bytes: u64,
 }
 
@@ -79,23 +84,25 @@ impl HistoryEntry {
 impl fmt::Display for HistoryEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let first_line = self.message.lines().next().unwrap_or_default();
-        let (put, removed) = (self.put.len(), self.removed.len());
         write!(f, "{} {} {}", self.generation, self.time, self.kind)?;
         if !self.author.is_empty() {
             write!(f, " {}", self.author)?;
         }
-        write!(f, " +{put} -{removed} {first_line}")
+        write!(f, " +{} -{} {first_line}", self.put.len(), self.removed.len())
     }
 }
 
-/// The generations of a store, newest first.
+/// The generations of a store, newest first. See [`Store::history`].
 ///
-/// A damaged manifest gives one error. After it come the generations from the newest intact checkpoint below it on,
-/// where there is one; those in between cannot be reached.
+/// The iterator reads up to 64 manifests at a time. Commits after its creation do not show.
+///
+/// A damaged manifest is one item that is an error. After it, the iterator goes on at the newest
+/// intact checkpoint below the damage, if there is one. The generations in between cannot be
+/// reached.
 #[derive(Debug)]
 pub struct History {
     engine: Arc<Engine>,
-    /// Only generations that changed this path.
+    /// If set, only the generations that changed this path.
     only: Option<StorePath>,
     next: Option<ManifestRef>,
     ready: VecDeque<Result<HistoryEntry>>,
@@ -106,7 +113,7 @@ impl History {
         Self { engine, only, next: Some(from), ready: VecDeque::new() }
     }
 
-    /// Reads on until something is ready or the end is reached.
+    /// Reads on until an item is ready, or to the end.
     fn fill(&mut self) {
         let Some(from) = self.next.take() else { return };
         for (count, found) in Chain::new(self.engine.storage(), self.engine.id(), from).enumerate() {
@@ -139,16 +146,16 @@ impl Iterator for History {
     }
 }
 
-/// How a path differs between two generations.
+/// How a file differs between two generations.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ChangeKind {
-    /// Only the second has it.
+    /// Only the second generation has the file.
     Added,
-    /// Only the first has it.
+    /// Only the first generation has the file.
     Removed,
-    /// Both have it, with other content.
+    /// Both generations have the file, with different content.
     Modified,
 }
 
@@ -162,22 +169,22 @@ impl fmt::Display for ChangeKind {
     }
 }
 
-/// One path that differs between two generations.
+/// One file that differs between two generations. See [`Store::diff`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Difference {
     /// The path.
     pub path: StorePath,
-    /// How it differs.
+    /// How the file differs.
     pub change: ChangeKind,
-    /// What the first generation has.
+    /// The file in the first generation.
     pub from: Option<FileEntry>,
-    /// What the second generation has.
+    /// The file in the second generation.
     pub to: Option<FileEntry>,
 }
 
 impl Store {
-    /// Every generation from the newest to the first.
+    /// All generations, from the newest to the first.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -193,21 +200,34 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// As [`snapshot`](Store::snapshot); damage on the way is an item of the iterator.
+    /// As [`snapshot`](Store::snapshot). Later damage is an item of the iterator.
     pub fn history(&self) -> Result<History> {
         Ok(History::new(Arc::clone(&self.engine), self.engine.refresh()?.link, None))
     }
 
-    /// The generations that changed one path, newest first.
+    /// The generations that changed one path, newest first. There are none if the path never
+    /// existed.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// store.update("open", |tx| tx.put("hours", "9-17"))?;
+    /// store.update("prices", |tx| tx.put("prices", "{}"))?;
+    /// for generation in store.history_of("hours")? {
+    ///     assert_eq!(generation?.message, "open");
+    /// }
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// `Invalid` when it is no path, and as [`history`](Store::history). A path that never was has no history.
+    /// `Invalid` when `path` is not a [valid path](StorePath). All else as
+    /// [`history`](Store::history).
     pub fn history_of(&self, path: impl AsRef<str>) -> Result<History> {
         let path = StorePath::new(path.as_ref())?;
         Ok(History::new(Arc::clone(&self.engine), self.engine.refresh()?.link, Some(path)))
     }
 
-    /// What the history tells of one generation.
+    /// The history entry of one generation.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -226,7 +246,8 @@ impl Store {
         Ok(HistoryEntry::of(link, manifest))
     }
 
-    /// The paths whose content differs between two generations, sorted. Reads no content.
+    /// The files whose content differs between two generations, sorted by path. This compares
+    /// hashes and reads no content.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -248,8 +269,18 @@ impl Store {
 }
 
 impl Snapshot {
-    /// The paths whose content differs between this snapshot and another one of the same store, sorted. Reads no
-    /// content.
+    /// The files whose content differs between this snapshot and another one, sorted by path. This
+    /// compares hashes and reads no content.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = genstore::Store::create(dir.path().join("store"))?;
+    /// let before = store.snapshot()?;
+    /// store.update("open", |tx| tx.put("hours", "9-17"))?;
+    /// let differences = before.diff(&store.snapshot()?);
+    /// assert_eq!(differences[0].path.as_str(), "hours");
+    /// # Ok::<(), genstore::Error>(())
+    /// ```
     #[must_use]
     pub fn diff(&self, to: &Self) -> Vec<Difference> {
         differences(&self.head, &to.head)

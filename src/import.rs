@@ -1,4 +1,4 @@
-//! Putting files from outside the store into a transaction.
+//! Files from outside the store, put into a transaction.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::path::StorePath;
 use crate::progress::{Progress, ProgressFn};
 use crate::transaction::Transaction;
 
-/// How often a file that changes while it is read is read again.
+/// How often a file is read in all if it changes while it is read.
 const TRIES: u32 = 3;
 
-/// How a directory is put into a transaction.
+/// The options of [`Transaction::put_dir`].
 ///
 /// ```
 /// # use genstore::PutDirOptions;
@@ -34,36 +34,38 @@ pub struct PutDirOptions {
 }
 
 impl PutDirOptions {
-    /// The usual options.
+    /// The default options.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether paths that the directory does not have are removed. `false` unless set.
+    /// Whether to remove the paths that the directory does not have, below
+    /// [`into_dir`](Self::into_dir). `false` by default.
     pub const fn prune(mut self, prune: bool) -> Self {
         self.prune = prune;
         self
     }
 
-    /// The directory of the store that it is put into. The whole store unless set.
-    pub fn into_dir(mut self, into: impl AsRef<str>) -> Self {
-        into.as_ref().trim_end_matches('/').clone_into(&mut self.into);
+    /// The directory in the store that receives the files. The root of the store by default.
+    pub fn into_dir(mut self, dir: impl AsRef<str>) -> Self {
+        dir.as_ref().trim_end_matches('/').clone_into(&mut self.into);
         self
     }
 
-    /// Whether symbolic links are followed. They are refused unless set.
+    /// Whether to follow symbolic links. `false` by default: a symbolic link is then an error.
     pub const fn follow_links(mut self, follow: bool) -> Self {
         self.follow_links = follow;
         self
     }
 
-    /// Tells this of every file that is done. See [`Progress`].
-    pub fn progress(mut self, tell: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
-        self.progress = Some(Arc::new(tell));
+    /// Calls `callback` after every file. See [`Progress`].
+    pub fn progress(mut self, callback: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(callback));
         self
     }
 
-    /// Ends it between two files once this is cancelled; the transaction then holds a part of the directory. The store's own flag does so as well.
+    /// A flag that stops the call between two files. The transaction then has a part of the
+    /// directory. The [flag of the handle](crate::OpenOptions::cancel) stops it too.
     pub fn cancel(mut self, flag: CancelFlag) -> Self {
         self.cancel = flag;
         self
@@ -81,20 +83,21 @@ impl std::fmt::Debug for PutDirOptions {
     }
 }
 
-/// What was read of a directory.
+/// What [`Transaction::put_dir`] has read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct PutDirReport {
     /// The number of files.
     pub files: u64,
-    /// Their length, in bytes.
+    /// The length of these files together, in bytes.
     pub bytes: u64,
 }
 
 impl Transaction {
-    /// Puts a file from outside the store under a path. It is streamed, and never in memory as a whole.
+    /// Puts a file from outside the store under a path. The content is never in memory as a whole.
     ///
-    /// A file that changes while it is read is read again, and refused when it keeps changing.
+    /// Symbolic links are followed. A file that changes while it is read is read again, three times
+    /// in all.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -107,12 +110,17 @@ impl Transaction {
     /// ```
     ///
     /// # Errors
-    /// `Invalid` when it is no path, not a regular file or keeps changing; `Io` when it cannot be read or staged.
+    /// `Invalid` when `path` is not a [valid path](StorePath), or `file` is not a regular file or
+    /// keeps changing. `Io` when the file cannot be read or staged.
     pub fn put_file(&mut self, path: impl AsRef<str>, file: impl AsRef<Path>) -> Result<()> {
         self.put_source(StorePath::new(path.as_ref())?, file.as_ref(), true).map(drop)
     }
 
-    /// Puts every file below a directory, each under its name there.
+    /// Puts every file below a directory from outside the store, each under its name in that
+    /// directory.
+    ///
+    /// The files that are read are one consistent state: if a file or directory changes meanwhile,
+    /// the call fails.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -131,10 +139,12 @@ impl Transaction {
     /// ```
     ///
     /// # Errors
-    /// `Invalid`, naming the file, when something in it cannot be committed: a name that is no path of a store, a
-    /// symbolic link unless they are to be followed, a FIFO, a socket, a device, a store, or a file or directory that
-    /// changes while it is read. `Io` when something cannot be read or staged. The transaction may then hold a part
-    /// of the directory.
+    /// After an error the transaction may have a part of the directory, so do not commit it.
+    /// * `Invalid` when something in the directory cannot be committed; the error names it. That is
+    ///   a name that is not a valid path, a symbolic link that is not to be followed, a FIFO, a
+    ///   socket, a device, a store, or a file or directory that changes while it is read. Also when
+    ///   [`prune`](PutDirOptions::prune) is set and the directory has no file.
+    /// * `Io` when something cannot be read or staged, or a [`CancelFlag`] stopped the call.
     pub fn put_dir(&mut self, dir: impl AsRef<Path>, options: &PutDirOptions) -> Result<PutDirReport> {
         let engine = Arc::clone(&self.base.engine);
         let go_on = || options.cancel.check().and_then(|()| engine.check_cancel());
@@ -151,7 +161,7 @@ impl Transaction {
         let mut progress = Progress::of(walk.files.iter().map(|found| found.bytes));
         if options.prune {
             if named.is_empty() {
-                let rule = "it holds no file, and pruning would remove everything".to_owned();
+                let rule = "it has no file, and pruning would remove everything".to_owned();
                 return Err(ErrorRepr::BadSource { file: dir.as_ref().into(), rule }.into());
             }
             for path in self.list(&directory) {
@@ -166,21 +176,21 @@ impl Transaction {
             let fingerprint = self.put_source(path, &found.file, options.follow_links)?;
             read.push(fingerprint);
             progress.done(fingerprint.bytes);
-            if let Some(tell) = &options.progress {
-                tell(&progress);
+            if let Some(callback) = &options.progress {
+                callback(&progress);
             }
         }
         walk.check_unchanged(&read)?;
         Ok(PutDirReport { files: progress.files_done, bytes: progress.bytes_done })
     }
 
-    /// Puts one file, and gives what it was when it was read.
+    /// Puts one file. Returns its fingerprint from before it was read.
     fn put_source(&mut self, path: StorePath, file: &Path, follow: bool) -> Result<Fingerprint> {
         for _ in 0..TRIES {
             let mut source = Source::open(file, follow)?;
             let cannot_read = |error| Error::io(Operation::Read, file.display().to_string(), error);
             let bytes = source.bytes();
-            // What the base has already need not be written only to be compared.
+            // If the base has the same content, nothing needs to be staged.
             if self.base_entry(&path).is_some_and(|live| live.bytes == bytes) {
                 let blake3 = self.hash(&mut source, file)?;
                 let storage = self.base.engine.storage();

@@ -1,21 +1,21 @@
-//! The JSON text of a value, which reads back as the same value.
+//! The JSON text of a value, if it reads back as the same value.
 
 use std::fmt::Display;
 
 use serde::Serialize;
 use serde::ser::{self, Serializer};
 
-/// What serde_json writes for a float that JSON cannot express, and for what really is nothing.
+/// What serde_json writes for a float that JSON cannot express, and for a value that is null.
 const NULL: &[u8] = b"null";
 
 /// The text of a value, indented by two spaces, with a line feed at the end.
 ///
 /// # Errors
-/// When the value cannot be written, or holds a float that is not finite: serde_json writes that as `null`, which reads
-/// back as something else or not at all.
+/// When the value cannot be written, or holds a float that is not finite. serde_json writes such a
+/// float as `null`, which reads back as something else or not at all.
 pub(crate) fn to_text<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Vec<u8>> {
     let mut text = serde_json::to_vec_pretty(value)?;
-    // Most values hold no null, and need no second look.
+    // Most values hold no null, and need no second pass.
     if text.windows(NULL.len()).any(|letters| letters == NULL) {
         value.serialize(Finite)?;
     }
@@ -32,18 +32,18 @@ fn finite(is_finite: bool, value: impl Display) -> serde_json::Result<()> {
     )))
 }
 
-/// Writes nothing, and fails at a float that is not finite, at any depth.
+/// A serializer that writes nothing. It fails at a float that is not finite, at any depth.
 #[derive(Clone, Copy)]
 struct Finite;
 
-/// What holds nothing that could be wrong.
+/// Values that hold no float.
 macro_rules! pass {
     ($($name:ident($($kind:ty),*))*) => {
         $(fn $name(self, $(_: $kind),*) -> serde_json::Result<()> { Ok(()) })*
     };
 }
 
-/// What holds other values: it is the same at every depth.
+/// Values that hold other values. The serializer is the same at every depth.
 macro_rules! go_in {
     ($($name:ident($($kind:ty),*) -> $compound:ident)*) => {
         $(
@@ -111,7 +111,7 @@ impl Serializer for Finite {
     }
 }
 
-/// A compound whose parts have no names, or names that say nothing here.
+/// A compound whose parts have no names, or names that do not matter here.
 macro_rules! parts {
     ($($compound:ident::$part:ident($($name:ty)?))*) => {
         $(impl ser::$compound for Finite {
@@ -143,7 +143,7 @@ impl ser::SerializeMap for Finite {
     type Error = serde_json::Error;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, _: &T) -> serde_json::Result<()> {
-        // serde_json has refused a key that is no text and no finite number.
+        // serde_json has already refused a key that is neither text nor a finite number.
         Ok(())
     }
 
@@ -187,7 +187,7 @@ mod tests {
         Value(F),
     }
 
-    /// The value in every place in which serde can put one.
+    /// The value in every place where serde can put one.
     fn everywhere<F: Serialize + Copy + 'static>(at: F) -> Vec<Box<dyn Fn() -> serde_json::Result<Vec<u8>>>> {
         fn one<T: Serialize + 'static>(value: T) -> Box<dyn Fn() -> serde_json::Result<Vec<u8>>> {
             Box::new(move || to_text(&value))
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_json_cannot_express_is_refused_at_any_depth() {
+    fn a_float_that_json_cannot_express_is_refused_at_any_depth() {
         let refused = |write: Box<dyn Fn() -> serde_json::Result<Vec<u8>>>, number: &str| {
             let error = write().expect_err(number).to_string();
             assert!(error.contains(&format!("the number {number},")), "{error}");
@@ -223,14 +223,15 @@ mod tests {
     }
 
     #[test]
-    fn what_reads_back_is_taken() {
+    fn a_value_that_reads_back_is_accepted() {
         for write in everywhere(1.5e300).into_iter().chain(everywhere(-0.25_f32)).chain(everywhere(f64::MAX))
         {
             let text = write().unwrap();
             assert_eq!(text.last(), Some(&b'\n'));
             serde_json::from_slice::<serde_json::Value>(&text).unwrap();
         }
-        // A null that is meant, in every way in which serde can say it, beside everything else that a second look sees.
+        // A null on purpose, in every form that serde has, beside every other kind of value that
+        // the second pass sees.
         #[derive(Serialize)]
         struct Unit;
         #[derive(Serialize)]
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_no_text_is_refused() {
+    fn a_key_that_is_not_text_is_refused() {
         assert!(to_text(&BTreeMap::from([(Some((1, 2)), 1)])).is_err());
     }
 }

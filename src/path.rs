@@ -1,4 +1,4 @@
-//! Logical paths: the names under which a store keeps files.
+//! The paths of files in a store.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -8,27 +8,46 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unicode_normalization::is_nfc;
 
-/// The longest part of a path, in bytes of UTF-8.
+/// The longest part of a [`StorePath`], in bytes of UTF-8.
 pub const PART_MAX: usize = 200;
-/// The longest path, in bytes of UTF-8.
+/// The longest [`StorePath`], in bytes of UTF-8.
 pub const PATH_MAX: usize = 1024;
 
-/// The logical path of a file in a store, such as `stores/downtown.json`.
+/// The path of a file in a store, such as `shops/downtown.json`.
 ///
-/// It is portable by construction: a store can be copied to, and exported on, any common file system. That means:
-/// relative, parts separated by `/`, UTF-8 in Normalization Form C, no empty, `.` or `..` part, no control
-/// character, none of `\ : * ? " < > |`, no part that ends in a dot or a space, is a Windows device name or ends
-/// in `.g` and digits (the store's own suffix), at most [`PART_MAX`] bytes a part and [`PATH_MAX`] in all.
+/// Every path is portable: a store can be copied to any common file system, and exported there. So
+/// a path must keep these rules:
 ///
-/// Paths are ordered by their bytes. A clone is one reference count.
+/// - It is relative, and its parts are separated by `/`. No part is empty, `.` or `..`.
+/// - It is Unicode in Normalization Form C.
+/// - It has no control character and none of `\ : * ? " < > |`.
+/// - No part ends in a dot or a space, or is the name of a Windows device such as `con.txt`.
+/// - No part ends in `.g` and digits, as the store marks its own files this way.
+/// - A part has at most [`PART_MAX`] bytes, and the whole path at most [`PATH_MAX`].
+///
+/// Two more rules hold for all paths of a generation together. No two differ only in case, and none
+/// is a directory of another. A commit checks them.
+///
+/// The calls of this crate take a path as text and check it. Paths are ordered by their bytes. A
+/// clone is cheap.
+///
+/// ```
+/// use genstore::StorePath;
+///
+/// let path: StorePath = "shops/downtown.json".parse()?;
+/// assert_eq!(path.as_str(), "shops/downtown.json");
+/// let error = StorePath::new("shops/../downtown.json").unwrap_err();
+/// assert_eq!(error.rule, "a path must have no '.' or '..' part");
+/// # Ok::<(), genstore::PathError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StorePath(Arc<str>);
 
 impl StorePath {
-    /// Checks `text` against the rules.
+    /// The path `text`, if it keeps the rules.
     ///
     /// # Errors
-    /// [`PathError`], which names the path and the rule that it breaks.
+    /// [`PathError`], which has the text and the rule that it breaks.
     pub fn new(text: &str) -> Result<Self, PathError> {
         match check(text) {
             Ok(()) => Ok(Self(text.into())),
@@ -42,23 +61,24 @@ impl StorePath {
         &self.0
     }
 
-    /// The path with the case of its letters folded away: two live paths may not share it.
+    /// The path with the case of its letters folded away. Two live paths may not have the same key.
     ///
-    /// Letter by letter and without context, so that the key of a directory is a prefix of the keys of its files.
+    /// Each letter is folded without its context, so that the key of a directory is a prefix of the
+    /// keys of its files.
     pub(crate) fn key(&self) -> Arc<str> {
         let folded = fold(&self.0);
         if folded.as_str() == &*self.0 { Arc::clone(&self.0) } else { folded.into() }
     }
 }
 
-/// A text that is not a [`StorePath`], and the rule that it breaks.
+/// The error for a text that is not a [`StorePath`].
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{path:?} is not a path a store can hold: {rule}")]
 #[non_exhaustive]
 pub struct PathError {
     /// The text.
     pub path: String,
-    /// The rule.
+    /// The rule that the text breaks, as a clause for a person.
     pub rule: &'static str,
 }
 
@@ -67,7 +87,8 @@ pub(crate) fn directories(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').filter_map(|(at, _)| path.get(..at))
 }
 
-/// Folds the case of every letter on its own: upper case where that is one letter, then lower case.
+/// Folds the case of every letter by itself: to upper case if that is one letter, then to lower
+/// case.
 pub(crate) fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -131,7 +152,8 @@ fn has_generation_suffix(part: &str) -> bool {
         .is_some_and(|(_, digits)| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Device names count with any extension and in any case: <https://learn.microsoft.com/windows/win32/fileio/naming-a-file>.
+/// A device name counts with any extension and in any case:
+/// <https://learn.microsoft.com/windows/win32/fileio/naming-a-file>.
 fn is_device(part: &str) -> bool {
     let stem = part.split('.').next().unwrap_or(part).trim_end_matches(' ').to_ascii_uppercase();
     if matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") {
@@ -193,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_refused_names_its_rule() {
+    fn a_refusal_names_the_rule() {
         let long_part = "a".repeat(201);
         let long_path = [
             "a".repeat(200),
@@ -248,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_bad_is_taken() {
+    fn a_path_that_only_looks_bad_is_accepted() {
         let longest = [
             "a".repeat(200),
             "b".repeat(200),
@@ -288,7 +310,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_taken_or_refused_and_never_both(text in "\\PC{0,40}|[a-z./ ]{0,20}") {
+        fn any_accepted_text_is_kept_and_has_no_bad_part(text in "\\PC{0,40}|[a-z./ ]{0,20}") {
             if let Ok(path) = StorePath::new(&text) {
                 prop_assert_eq!(path.as_str(), text.as_str());
                 prop_assert!(text.split('/').all(|part| !part.is_empty() && part != "." && part != ".."));

@@ -1,8 +1,10 @@
-//! How far something has come that takes long.
+//! How far a long call is.
 
 use std::sync::Arc;
 
-/// How far something long has come.
+/// How far a long call is. The options of [`Transaction::put_dir`](crate::Transaction::put_dir),
+/// [`Snapshot::export`](crate::Snapshot::export) and [`Store::verify`](crate::Store::verify) take a
+/// callback for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Progress {
@@ -17,7 +19,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Nothing done of files of these lengths. What is told may be hostile, so sums end at the largest number.
+    /// Nothing is done yet of files of these lengths. A damaged store may state any length, so the
+    /// sums saturate.
     pub(crate) fn of(lengths: impl Iterator<Item = u64>) -> Self {
         lengths.fold(Self::default(), |sum, bytes| Self {
             files_total: sum.files_total + 1,
@@ -26,14 +29,14 @@ impl Progress {
         })
     }
 
-    /// One more file of this length is done.
+    /// Counts one more file of this length.
     pub(crate) const fn done(&mut self, bytes: u64) {
         self.files_done += 1;
         self.bytes_done = self.bytes_done.saturating_add(bytes);
     }
 }
 
-/// What is told of progress. It may be called from several threads, one at a time.
+/// A callback for progress. Several threads may call it, one at a time.
 pub(crate) type ProgressFn = Arc<dyn Fn(&Progress) + Send + Sync>;
 
 #[cfg(test)]

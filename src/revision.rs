@@ -1,4 +1,4 @@
-//! Generations and the ways to name one.
+//! Generation numbers and the ways to name a generation.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,9 +10,10 @@ use crate::time::Timestamp;
 /// The rule that [`Generation::new`] enforces.
 const NUMBERS: &str = "a generation is a number from 1 to 9999999999";
 
-/// The number of one committed state of a store, from 1 to 9 999 999 999.
+/// The number of one committed state of a store, from 1 to 9,999,999,999.
 ///
-/// Numbers only grow. One that was once seen on disk is never used again, so there may be gaps.
+/// Each commit has a higher number than the one before. A number that was once seen on the disk is
+/// not used again, so there may be gaps.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct Generation(u64);
@@ -20,7 +21,8 @@ pub struct Generation(u64);
 impl Generation {
     /// The lowest number.
     pub const FIRST: Self = Self(1);
-    /// The highest number: ten digits, so that the names of manifests sort as their numbers do.
+    /// The highest number. It has ten digits, and so do the names of manifests: they sort as their
+    /// numbers do.
     pub const MAX: Self = Self(9_999_999_999);
 
     /// The generation with this number.
@@ -41,7 +43,7 @@ impl Generation {
         self.0
     }
 
-    /// The next number, or `None` at the end of the range.
+    /// The next number. `None` at the end of the range.
     pub(crate) const fn next(self) -> Option<Self> {
         if self.0 < Self::MAX.0 { Some(Self(self.0 + 1)) } else { None }
     }
@@ -67,32 +69,47 @@ impl From<Generation> for u64 {
     }
 }
 
-/// A text that names no generation, and the rule that it breaks.
+/// The error for a text or number that is not a [`Revision`].
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{text:?} is not a revision: {rule}")]
 #[non_exhaustive]
 pub struct RevisionError {
     /// The text.
     pub text: String,
-    /// The rule.
+    /// The rule that the text breaks, as a clause for a person.
     pub rule: &'static str,
 }
 
-/// A way to name a generation.
+/// A way to name a generation. Every call that takes a revision also takes its text, through
+/// [`IntoRevision`].
 ///
-/// As text: `latest`, `latest~2` (two generations before the newest), `41`, an RFC 3339 time such as
-/// `2026-11-22T10:00:00Z` (the newest generation that is not later; without a fraction, all of that second) or a date such as `2026-11-22` (the newest
-/// generation made on or before that day, in UTC).
+/// | text | names |
+/// |---|---|
+/// | `latest` | the newest generation |
+/// | `latest~2` | two generations before the newest |
+/// | `41` | the generation with this number |
+/// | `2026-11-22` | the newest generation created on or before that day, in UTC |
+/// | `2026-11-22T10:00:00Z` | the newest generation created at or before that time (RFC 3339) |
+///
+/// A time without a fraction means the end of that second, as a date means the end of that day.
+///
+/// ```
+/// use genstore::Revision;
+///
+/// assert_eq!("latest~2".parse::<Revision>()?, Revision::Back(2));
+/// assert!("yesterday".parse::<Revision>().is_err());
+/// # Ok::<(), genstore::RevisionError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Revision {
     /// The newest generation.
     Latest,
-    /// So many generations before the newest, following parents.
+    /// The generation this many steps before the newest, from each generation to its parent.
     Back(u64),
     /// The generation with this number.
     Generation(Generation),
-    /// The newest generation that is not later than this.
+    /// The newest generation that was created at or before this time.
     At(Timestamp),
 }
 
@@ -132,7 +149,8 @@ impl FromStr for Revision {
                 "a revision is a number, latest, latest~N, a date (2026-11-22) or a time with its offset (2026-11-22T10:00:00Z)",
             )
         })?;
-        // What is shown without a fraction means all of its second, as a date means all of its day.
+        // A time without a fraction means the end of its second, as a date means the end of its
+        // day.
         let rest = jiff::SignedDuration::from_millis(if text.contains(['.', ',']) { 0 } else { 999 });
         Ok(Self::At(time.as_jiff().checked_add(rest).map_or(time, Timestamp::from_jiff)))
     }
@@ -152,12 +170,12 @@ fn end_of(date: jiff::civil::Date) -> Option<Timestamp> {
     Some(Timestamp::from_jiff(last))
 }
 
-/// What can stand where a revision is asked for: text, a number, a [`Revision`] or a [`Generation`].
+/// A value that names a generation: a text, a number, a [`Revision`] or a [`Generation`].
 pub trait IntoRevision {
-    /// The revision that is meant.
+    /// Converts the value.
     ///
     /// # Errors
-    /// [`RevisionError`] when the text names none.
+    /// [`RevisionError`] when the text or number is not a revision.
     fn into_revision(self) -> Result<Revision, RevisionError>;
 }
 
@@ -217,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_generation_is_refused_with_the_rule() {
+    fn a_text_that_is_not_a_revision_is_refused_with_the_rule() {
         for text in [
             "",
             "0",

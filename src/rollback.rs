@@ -1,4 +1,4 @@
-//! Bringing an earlier state back, as a new generation.
+//! An earlier state, restored as a new generation.
 
 use std::sync::Arc;
 
@@ -14,8 +14,12 @@ use crate::store::Store;
 use crate::transaction::{Commit, Transaction};
 
 impl Store {
-    /// Brings the whole state of an earlier generation back, as a new generation of kind `rollback`. No bytes are
-    /// copied. When that state holds already, no generation is made.
+    /// Restores the whole state of an earlier generation, as a new generation of kind `rollback`.
+    ///
+    /// Nothing is removed from the history, so a rollback can itself be rolled back. No file
+    /// content is copied, but every restored file is read and checked first. If the newest
+    /// generation has that state already, no generation is created. The new generation is durable
+    /// when this returns `Ok`.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -29,7 +33,8 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// As [`snapshot_at`](Store::snapshot_at), [`Transaction::restore`] and [`Transaction::commit`].
+    /// As [`snapshot_at`](Store::snapshot_at), [`Transaction::restore`] and
+    /// [`Transaction::commit`]. A commit by another writer during the call is a `Conflict`.
     pub fn rollback(&self, revision: impl IntoRevision, message: &str) -> Result<Commit> {
         let mut tx = self.begin()?;
         tx.restore(&self.snapshot_at(revision)?, &[])?;
@@ -38,11 +43,16 @@ impl Store {
 }
 
 impl Transaction {
-    /// Brings paths back to what they are in a snapshot: those that it has are put as they are there, those that it
-    /// does not have are removed. The generation will be of kind `rollback`.
+    /// Restores paths to their state in a snapshot, which may be of any generation of the same
+    /// store.
     ///
-    /// Each pattern is a path, a directory, or a glob in which `*` stays within one part of a path and `**` does not.
-    /// No pattern means everything. Every file that is brought back is read and checked first.
+    /// A path that the snapshot has gets its content from there. A path that the snapshot does not
+    /// have is removed. The commit creates a generation of kind `rollback`. It conflicts if another
+    /// writer changes one of these paths first.
+    ///
+    /// Each pattern is a path, a directory, or a glob. In a glob, `*` matches within one part of a
+    /// path, and `**` matches across parts. No pattern means all paths. Every restored file is read
+    /// and checked first.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -59,11 +69,14 @@ impl Transaction {
     /// ```
     ///
     /// # Errors
-    /// `Invalid` when a pattern is malformed or the snapshot is of another store; `NotFound` when a pattern matches
-    /// no path of either state; `Corrupt` when a file that would be brought back is damaged.
+    /// * `Invalid` when a pattern is malformed, or the snapshot is of another store.
+    /// * `NotFound` when a pattern matches no path of the base and none of the snapshot.
+    /// * `Corrupt` when a file to restore is damaged.
+    /// * `Io` when a file cannot be read just now, or a [`CancelFlag`](crate::CancelFlag) stopped
+    ///   the call.
     pub fn restore(&mut self, from: &Snapshot, patterns: &[&str]) -> Result<()> {
         if from.engine.id() != self.base.engine.id() {
-            let rule = "only a snapshot of the same store can be brought back".to_owned();
+            let rule = "only a snapshot of the same store can be restored".to_owned();
             return Err(ErrorRepr::Limit {
                 what: format!("the snapshot of store {}", from.engine.id()),
                 rule,
@@ -71,7 +84,8 @@ impl Transaction {
             .into());
         }
         let engine = Arc::clone(&self.base.engine);
-        let (now, then) = (&self.base.head.table, &from.head.table);
+        let now = &self.base.head.table;
+        let then = &from.head.table;
         let both = || now.iter().chain(then.iter()).map(|entry| &entry.path);
         let patterns: Vec<Pattern> =
             patterns.iter().map(|text| Pattern::new(text, both())).collect::<Result<_>>()?;
@@ -79,22 +93,24 @@ impl Transaction {
             |path: &StorePath| patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(path));
         for pattern in &patterns {
             if !both().any(|path| pattern.matches(path)) {
-                let (pattern, generation) = (pattern.text.clone(), from.generation());
-                return Err(ErrorRepr::NoMatch { pattern, generation }.into());
+                let pattern = pattern.text.clone();
+                return Err(ErrorRepr::NoMatch { pattern, generation: from.generation() }.into());
             }
         }
-        // The same content in another file stands in for a damaged one.
-        let stands_in = |live: &Entry, entry: &Entry| {
+        // Another stored file with the same content replaces a damaged one.
+        let replaces_damaged = |live: &Entry, entry: &Entry| {
             !live.is_same_file(entry) && content::is_damaged(engine.storage(), live)
         };
         let differs = |entry: &&Entry| {
-            now.get(&entry.path).is_none_or(|live| live.blake3 != entry.blake3 || stands_in(live, entry))
+            now.get(&entry.path)
+                .is_none_or(|live| live.blake3 != entry.blake3 || replaces_damaged(live, entry))
         };
         let back: Vec<&Entry> = then.iter().filter(|entry| wanted(&entry.path)).filter(differs).collect();
         let gone: Vec<&Entry> =
             now.iter().filter(|entry| wanted(&entry.path) && then.get(&entry.path).is_none()).collect();
         self.base.engine.check_links(back.iter().copied())?;
-        // What others change, add to or take from the part that is brought back would make it another state.
+        // If another writer changes, adds or removes a restored path first, the result is not the
+        // state of the snapshot.
         self.read_set.extend(both().filter(|path| wanted(path)).cloned());
         let back = back.into_iter().map(|entry| (entry.path.clone(), PendingChange::Link(entry.clone())));
         let gone = gone.into_iter().map(|entry| (entry.path.clone(), PendingChange::Remove));
@@ -108,14 +124,14 @@ impl Transaction {
     }
 }
 
-/// What a person writes to name some paths.
+/// A text that names some paths: a path, a directory or a glob.
 struct Pattern {
     text: String,
-    /// The text as a directory.
+    /// The text with a `/` at the end.
     directory: String,
-    /// How every path that it can match begins, beside the text itself.
+    /// A prefix of every path that the pattern can match, other than the text itself.
     begins: String,
-    /// `None` when the text is a path or a directory as it stands.
+    /// `None` when the text is a path or a directory.
     glob: Option<globset::GlobMatcher>,
 }
 

@@ -1,34 +1,44 @@
-//! Crash kit: an application's own commits, with the power cut at every operation (feature `sim`).
+//! A crash kit for applications: runs their own commits with a power cut at every operation
+//! (feature `sim`).
 //!
-//! [`PowerCuts::replay`] runs the application once on a simulated disk and takes down every operation. Then it cuts the
-//! power before each of them and after the last, looks at what the disk can be left like, starts the machine again,
-//! opens the store and hands it to the application, which says whether its own rules hold.
+//! [`PowerCuts::replay`] runs the application once on a simulated disk and records every operation.
+//! Then it cuts the power before each operation and after the last. For each cut it computes states
+//! in which the disk can be left. On each state it restarts the machine, opens the store and calls
+//! the application's check, which says whether its own rules hold.
 //!
-//! The disk is the weakest that POSIX permits: the bytes of a file, its length and each name in a directory last only
-//! from the fsync on that promises them. What was not fsynced is kept, lost, cut off, zeroed or replaced with garbage,
-//! in every combination where there are few. `docs/internals/testing.md` says more of it; genstore itself is tested on it.
+//! The disk is the weakest that POSIX permits. The bytes of a file, its length and each name in a
+//! directory last only from the fsync that promises them. What was not fsynced is kept, lost, cut
+//! short, zeroed or replaced with garbage, in every combination where there are few. genstore
+//! itself is tested on the same disk: see `docs/internals/testing.md`.
 //!
-//! What this shows is whether files that belong together are committed together, whether what was acknowledged to somebody
-//! was durable by then, and whether the application starts again. genstore answers for a single commit. So what is found
-//! is mostly that one change was made in two.
+//! The kit answers three questions. Are files that belong together committed together? Was a commit
+//! durable by the time its success was reported? Does the application start again? A single commit
+//! is the business of genstore, so what the kit finds is mostly one change that was made in two
+//! commits.
 //!
 //! ```toml
 //! [dev-dependencies]
 //! genstore = { version = "0.1", features = ["sim"] }
 //! ```
 //!
-//! What commits has to take a [`Store`] that it is given, as the one of [`Machine::start`] is on the simulated disk. In the
-//! first states nothing is committed yet: the store is empty, at generation 1.
+//! The code that commits must take its [`Store`] as an argument, because [`Machine::start`] gives
+//! the one on the simulated disk. In the first states nothing is committed yet: the store is empty,
+//! at generation 1.
 //!
-//! There is one power cut in each state, and no operation fails. Time passes only by operations and by waiting, and no
-//! waiting takes any: whoever waits for a lock of another thread has waited in vain at once, so commits and checks are to use
-//! one thread. Everything is in memory, and a file that is written in pieces is kept as it was after each piece of 64 KiB:
-//! files of some megabytes are too large for it.
+//! # Limits
+//!
+//! - Each state comes from one power cut, and no operation fails.
+//! - Commits and checks must use one thread. Time is simulated, and a wait for a lock that another
+//!   thread holds ends at once without the lock.
+//! - Everything is in memory, and a file that is written in pieces is kept as it was after each
+//!   piece of 64 KiB. Files of some megabytes are too large.
+//!
+//! # Example
 //!
 //! ```
 //! use genstore::sim::PowerCuts;
 //!
-//! // The application: a schedule and an index of it, which have to name the same day.
+//! // The application: a schedule and its index, which must name the same day.
 //! fn schedule(store: &genstore::Store, day: &str) -> genstore::Result<()> {
 //!     let mut tx = store.begin()?;
 //!     tx.put("schedule", day)?;
@@ -49,12 +59,12 @@
 //!     |left| {
 //!         let files = left.store.snapshot()?;
 //!         if files.list("").next().is_none() {
-//!             // Nothing was committed, which is right as long as nobody was told of a commit.
+//!             // Nothing is committed, which is right as long as no commit was reported.
 //!             return if left.reached.is_empty() { Ok(()) } else { Err("the schedule is gone".into()) };
 //!         }
 //!         let (day, index) = (files.get("schedule")?, files.get("index")?);
 //!         assert_eq!(day, index);
-//!         // What was reached is there, or what was being committed after it.
+//!         // The store has what was reported last, or the commit after it.
 //!         let told = left.reached.last().map_or("", String::as_str);
 //!         assert!(told != "friday" || day == b"friday");
 //!         Ok(())
@@ -81,7 +91,8 @@ use crate::fs::sim::{SimFs, Step};
 use crate::store::{OpenOptions, Store};
 use crate::sync::{Mutex, PoisonError};
 
-/// What the application's own code comes to. Every error and every text becomes one of these with `?` or `into()`.
+/// The result of the application's own code. `?` converts every error into it, and `into()` every
+/// text.
 pub type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
 
 /// The most states at one operation.
@@ -102,49 +113,52 @@ impl Default for PowerCuts {
     }
 }
 
-/// The machine on which the application runs, with a disk that is empty at first.
+/// The simulated machine on which the application runs. Its disk is empty at first.
 #[derive(Debug)]
 pub struct Machine {
     fs: SimFs,
     options: OpenOptions,
-    /// What was reached, and the number of operations before it.
+    /// Each text that was reached, with the number of operations before it.
     reached: Mutex<Vec<(usize, String)>>,
 }
 
-/// What the application finds after a power cut.
+/// What a power cut has left, for the application's check.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Left<'a> {
-    /// The store as it opens when the machine has started again. Where its making was cut short, it has been made.
+    /// The store, opened after the restart. If the power cut interrupted its creation, the creation
+    /// has been completed.
     pub store: Store,
-    /// What had been [reached](Machine::reached) when the power was cut, in that order.
+    /// The texts that were [reached](Machine::reached) before the power cut, in that order.
     pub reached: &'a [String],
 }
 
-/// What was looked at, and found right.
+/// The size of a replay in which every check passed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Report {
-    /// The operations that the application's commits made on the disk.
+    /// The number of operations of the application's commits on the disk.
     pub operations: usize,
-    /// The distinct states of the disk, with what had been reached.
+    /// The number of distinct states that were checked. Two states differ in the disk or in what
+    /// was reached.
     pub states: usize,
 }
 
-/// A state in which a rule does not hold. The same commits with the same seed come to the same state again.
+/// A state in which a rule of the application does not hold. The same commits with the same seed
+/// reach the same state again.
 ///
-/// `Debug`, which is what `unwrap` prints, is for reading too.
+/// `Debug`, which `unwrap` prints, is also written for a person.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{when}, {}: {reason}", reached_last(reached))]
 #[non_exhaustive]
 pub struct Violation {
     /// When the power was cut, in words.
     pub when: String,
-    /// What the application, or the opening of the store, said of what was left.
+    /// The error of the application's check, or of opening the store.
     pub reason: String,
-    /// What had been reached.
+    /// The texts that were reached before the power cut, in that order.
     pub reached: Vec<String>,
-    /// The files that were left, each with its length in bytes.
+    /// The files on the disk, each with its length in bytes.
     pub files: Vec<(String, usize)>,
 }
 
@@ -160,23 +174,24 @@ impl fmt::Debug for Violation {
 }
 
 impl Machine {
-    /// Opens the store of this machine, or makes it. May be called more than once: each call is another process.
+    /// Opens the store of this machine, or creates it. Each call stands for another process.
     ///
     /// # Errors
-    /// As those of [`Store::open_or_create`].
+    /// As [`Store::open_or_create`].
     pub fn start(&self) -> Result<Store> {
         start(&self.fs, &self.options)
     }
 
-    /// Says that the application has got so far that somebody may rely on it. It stands in [`Left::reached`] of every
-    /// power cut from now on.
+    /// Records that the application has reported success, so that a user may rely on it. The text
+    /// is in [`Left::reached`] of every later power cut.
     pub fn reached(&self, what: impl Into<String>) {
         let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
         reached.push((self.fs.recorded(), what.into()));
     }
 }
 
-/// Checkpoints are written by whoever commits: a thread of its own would come at another moment in each run.
+/// Checkpoints are written by the thread that commits. A thread of their own would write at another
+/// moment in each run.
 fn start(fs: &SimFs, options: &OpenOptions) -> Result<Store> {
     let dir = Path::new("simulated");
     let options = || options.clone().checkpoint_thread(false).into();
@@ -190,61 +205,63 @@ fn start(fs: &SimFs, options: &OpenOptions) -> Result<Store> {
 }
 
 impl PowerCuts {
-    /// With the usual options, up to 32 states at each operation, and seed 1.
+    /// A replay with the default options, up to 32 states at each operation, and seed 1.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The options with which the store is opened and made.
+    /// The options for opening and creating the store.
     pub fn options(mut self, options: OpenOptions) -> Self {
         self.options = options;
         self
     }
 
-    /// The most states that are looked at at each operation: all where there are no more, else so many that the seed
-    /// chooses. More find more, and take longer. What is below 1 or above 4096 is taken for that.
+    /// The most states to check at each operation, from 1 to 4096. If there are more, the seed
+    /// chooses among them. A higher number finds more and takes longer.
     pub fn ways(mut self, ways: u64) -> Self {
         self.ways = ways.clamp(1, WAYS_MAX);
         self
     }
 
-    /// What everything is chosen by that is left to chance.
+    /// The seed of all random choices.
     pub const fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Runs `commits` once, and `check` on every state that a power cut can leave of it.
+    /// Runs `commits` once, then `check` on each state that a power cut can leave behind.
     ///
-    /// `commits` runs once, and has to do the same in each replay for a failure to come again. `check` may commit, too: each
-    /// state is a disk of its own.
+    /// `commits` should do the same in each replay, so that a failure can be repeated. `check` may
+    /// commit too: each state is a disk of its own.
     ///
     /// # Errors
-    /// [`Violation`] for the first state in which `check` fails or panics or the store does not open, when `commits` itself
-    /// fails, and when it asks nothing of the simulated disk.
+    /// [`Violation`] for the first state in which `check` fails or panics, or the store does not
+    /// open. Also when `commits` itself fails, or does not use the simulated disk.
     ///
     /// # Panics
-    /// When `commits` does.
+    /// When `commits` panics.
     pub fn replay(
         self,
-        saves: impl FnOnce(&Machine) -> Outcome,
+        commits: impl FnOnce(&Machine) -> Outcome,
         check: impl Fn(&Left<'_>) -> Outcome,
     ) -> std::result::Result<Report, Violation> {
         let fs = SimFs::start(Disk::default(), 1);
         fs.record();
         let machine = Machine { fs, options: self.options.clone(), reached: Mutex::default() };
-        let outcome = saves(&machine);
-        let (last, steps) = (machine.fs.disk(), machine.fs.recording());
+        let outcome = commits(&machine);
+        let last = machine.fs.disk();
+        let steps = machine.fs.recording();
         let marks = machine.reached.into_inner().unwrap_or_else(PoisonError::into_inner);
         let reached = |point: usize| -> Vec<String> {
             marks.iter().take_while(|(at, _)| *at <= point).map(|(_, what)| what.clone()).collect()
         };
         outcome.map_err(|error| failure("before any power cut", &*error, reached(steps.len()), &last))?;
         if steps.is_empty() {
-            let wrong = "nothing was asked of this disk: are the commits made to a store of Machine::start?";
+            let wrong = "nothing used the simulated disk: does the code commit to a store of Machine::start?";
             return Err(failure("before any power cut", wrong, Vec::new(), &last));
         }
-        let (mut states, mut before) = (HashSet::new(), None);
+        let mut states = HashSet::new();
+        let mut before = None;
         for point in 0..=steps.len() {
             let reached = reached(point);
             let is_changed =
@@ -280,17 +297,17 @@ impl PowerCuts {
         }
         let checked = catch_unwind(AssertUnwindSafe(|| {
             check(&Left { store, reached }).map_err(|error| match error.to_string() {
-                text if text.is_empty() => "the check fails, and gives no reason".to_owned(),
+                text if text.is_empty() => "the check fails without a reason".to_owned(),
                 text => text,
             })
         }));
         checked.unwrap_or_else(|panic| {
-            Err(said(&*panic).unwrap_or_else(|| "the check panics, and gives no reason".to_owned()))
+            Err(said(&*panic).unwrap_or_else(|| "the check panics without a message".to_owned()))
         })
     }
 }
 
-/// What a panic was told, if that is a text.
+/// The message of a panic, if it is a text.
 pub(crate) fn said(panic: &(dyn Any + Send)) -> Option<String> {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))

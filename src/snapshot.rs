@@ -18,10 +18,11 @@ use crate::hash::Blake3;
 use crate::path::StorePath;
 use crate::revision::Generation;
 
-/// One generation, to be read as often and as long as wanted: what others commit meanwhile does not show in it.
+/// A consistent view of one generation. Later commits do not show in it.
 ///
-/// As long as it or a clone of it lives, retention removes none of its files. On a medium that cannot be written to,
-/// nothing can hold them.
+/// A snapshot may be kept and read for as long as the program likes. It pins its generation:
+/// retention removes none of its files while the snapshot or a clone of it lives. On a read-only
+/// file system nothing can pin them. A clone is cheap.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub(crate) engine: Arc<Engine>,
@@ -29,7 +30,7 @@ pub struct Snapshot {
     pin: Option<Arc<SharedPin>>,
 }
 
-/// One file of a generation.
+/// What a generation records of one of its files.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct FileEntry {
@@ -37,9 +38,10 @@ pub struct FileEntry {
     pub path: StorePath,
     /// The length in bytes.
     pub bytes: u64,
-    /// The hash of the content.
+    /// The BLAKE3 hash of the content.
     pub blake3: Blake3,
-    /// The generation that wrote the content.
+    /// The generation that wrote the content. It may be earlier than the generation of the
+    /// snapshot.
     pub generation: Generation,
 }
 
@@ -56,7 +58,7 @@ impl From<&Entry> for FileEntry {
 
 /// The files of a snapshot, sorted by path. See [`Snapshot::list`].
 ///
-/// It borrows nothing, and holds a few hundred files at a time, however many there are.
+/// The iterator borrows nothing, and holds at most a few hundred entries in memory.
 #[derive(Clone, Debug)]
 #[must_use = "iterators do nothing unless they are consumed"]
 pub struct Files(Listing);
@@ -69,18 +71,18 @@ impl Iterator for Files {
     }
 }
 
-/// Where recovered content comes from.
+/// Where the content that [`Snapshot::get_or_recover`] returns comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Provenance {
-    /// It is what the generation holds.
+    /// From the generation of the snapshot.
     Current,
-    /// What the generation holds is damaged; this is from the newest generation before it in which it is good.
+    /// From an earlier generation, as the file of the snapshot's generation is damaged.
     Recovered {
-        /// That generation.
+        /// The newest generation before the snapshot's that has a good version.
         generation: Generation,
     },
-    /// There is no such path, or no good version of it is left: it is the caller's default.
+    /// From the caller: there is no such file, or no good version is left.
     Default,
 }
 
@@ -100,7 +102,7 @@ impl Snapshot {
         Ok(Self { engine: Arc::clone(engine), head, pin })
     }
 
-    /// The generation that is seen.
+    /// The generation that this snapshot shows.
     #[must_use]
     pub fn generation(&self) -> Generation {
         self.head.link.generation
@@ -112,7 +114,7 @@ impl Snapshot {
         self.head.table.files()
     }
 
-    /// Whether there are none.
+    /// Whether the generation has no files.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -124,7 +126,8 @@ impl Snapshot {
         self.head.table.bytes()
     }
 
-    /// What is known of a file without reading it; `None` when there is no such path.
+    /// The length, hash and origin of a file, without reading it. `None` when there is no file at
+    /// `path`.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -143,6 +146,9 @@ impl Snapshot {
     }
 
     /// The files whose path begins with `prefix`, sorted by path. An empty prefix means all.
+    ///
+    /// The prefix is text, not a directory: `stores` also finds `stores-old/a`. End it with `/` for
+    /// a directory.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -178,8 +184,10 @@ impl Snapshot {
         self.engine.failed(entry, self.head.link, failed)
     }
 
-    /// The content of a file, all of it checked. A transaction does not know of it: to read, change and commit, read
-    /// with [`Transaction::get`](crate::Transaction::get).
+    /// The content of a file. Its hash has been checked when this returns.
+    ///
+    /// No transaction knows of this read. To read, change and commit, read with
+    /// [`Transaction::get`](crate::Transaction::get).
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -193,7 +201,11 @@ impl Snapshot {
     /// ```
     ///
     /// # Errors
-    /// `NotFound`; `Corrupt` when the bytes are not the ones that were committed, with the newest intact version.
+    /// * `Invalid` when `path` is not a [valid path](StorePath).
+    /// * `NotFound` when the generation has no file at `path`.
+    /// * `Corrupt` when the file is missing, or its bytes are not those that were committed.
+    ///   [`Error::intact`] has the newest generation with an intact version.
+    /// * `Io` when the system cannot read just now.
     pub fn get(&self, path: impl AsRef<str>) -> Result<Vec<u8>> {
         let path = path.as_ref();
         let entry = self.find(path)?;
@@ -203,7 +215,7 @@ impl Snapshot {
     /// The content of a file, read as JSON.
     ///
     /// # Errors
-    /// As [`get`](Snapshot::get); `Invalid` when the intact content is not the JSON of a `T`.
+    /// As [`get`](Snapshot::get). `Invalid` also when the intact content is not the JSON of a `T`.
     pub fn get_json<T: DeserializeOwned>(&self, path: impl AsRef<str>) -> Result<T> {
         let path = path.as_ref();
         let bytes = self.get(path)?;
@@ -216,8 +228,11 @@ impl Snapshot {
         })
     }
 
-    /// A reader of a file of any size. All of it has been read and checked once when this returns, and it is checked
-    /// again on the way: the end is not reported if the bytes were not the ones that were committed.
+    /// A reader of a file of any size. The content is never in memory as a whole.
+    ///
+    /// The whole file has been read and its hash checked when this returns. The reader checks the
+    /// hash again: if the file has changed in between, the reader ends with an error of kind
+    /// `InvalidData` instead of the end of the file.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -241,9 +256,11 @@ impl Snapshot {
         Ok(FileReader { file, hasher: blake3::Hasher::new(), expected: entry.blake3, _pin: self.pin.clone() })
     }
 
-    /// The content of a file or, when that is damaged, of the newest older version that is intact and that the
-    /// [validators](crate::OpenOptions::validate) accept, or `default` when there is no such path or no such
-    /// version. Says which. Never writes.
+    /// The content of a file, even if the file is damaged; and where the content comes from.
+    ///
+    /// If the file is damaged, this returns the newest older version that is intact and that the
+    /// [validators](crate::OpenOptions::validate) accept. If there is no such version, or no such
+    /// file, it returns `default`. It never writes: the damaged file stays as evidence.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -255,7 +272,7 @@ impl Snapshot {
     /// # let file = store.dir().join(format!("data/hours.g{newest}"));
     /// # std::fs::remove_file(file).unwrap();
     ///
-    /// // The file of the newest generation is damaged now.
+    /// // The file that the newest generation wrote is damaged now.
     /// let snapshot = store.snapshot()?;
     /// assert!(snapshot.get("hours").is_err());
     /// let (hours, from) = snapshot.get_json_or_recover("hours", Vec::<u8>::new)?;
@@ -266,17 +283,18 @@ impl Snapshot {
     /// ```
     ///
     /// # Errors
-    /// `Invalid` when it is no path; `Io` when the system cannot read just now.
+    /// `Invalid` when `path` is not a [valid path](StorePath). `Io` when the system cannot read
+    /// just now.
     pub fn get_or_recover(&self, path: impl AsRef<str>, default: &[u8]) -> Result<(Vec<u8>, Provenance)> {
         let recovered = self.recover(path.as_ref(), |bytes| Some(bytes.to_vec()))?;
         Ok(recovered.unwrap_or_else(|| (default.to_vec(), Provenance::Default)))
     }
 
-    /// As [`get_or_recover`](Snapshot::get_or_recover), where a version that is not the JSON of a `T` counts as
-    /// damaged.
+    /// As [`get_or_recover`](Snapshot::get_or_recover), read as JSON. A version that is not the
+    /// JSON of a `T` counts as damaged.
     ///
     /// # Errors
-    /// As there.
+    /// As [`get_or_recover`](Snapshot::get_or_recover).
     pub fn get_json_or_recover<T: DeserializeOwned>(
         &self,
         path: impl AsRef<str>,
@@ -306,7 +324,7 @@ impl Snapshot {
         Ok(None)
     }
 
-    /// The bytes of a version; `None` when they are damaged.
+    /// The bytes of a version. `None` when they are damaged.
     fn try_version(&self, entry: &Entry) -> Result<Option<Vec<u8>>> {
         match content::read(self.engine.storage(), entry) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -318,13 +336,13 @@ impl Snapshot {
     }
 }
 
-/// Reads one file of a snapshot. See [`Snapshot::reader`].
+/// A reader of one file of a snapshot. See [`Snapshot::reader`].
 #[derive(Debug)]
 pub struct FileReader {
     file: Box<dyn FsFile>,
     hasher: blake3::Hasher,
     expected: Blake3,
-    /// Keeps the file from being removed while it is read.
+    /// Retention does not remove the file while it is read.
     _pin: Option<Arc<SharedPin>>,
 }
 
@@ -340,7 +358,7 @@ impl Read for FileReader {
             _ => {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
-                    "the file was changed while it was being read",
+                    "the file changed while it was being read",
                 ));
             }
         };

@@ -1,4 +1,4 @@
-//! Opening a store, and the handle on it.
+//! The handle on a store, and the ways to open one.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::cancel::CancelFlag;
 use crate::engine::finding::{Finding, RecoveryReport};
-use crate::engine::validate::Validator;
+use crate::engine::validate::{Validator, Validators};
 use crate::engine::{Engine, Options, create, open, resolve};
 use crate::error::{Error, Operation, Result};
 use crate::format::names::{DATA, MANIFESTS};
@@ -21,14 +21,19 @@ use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 use crate::transaction::Transaction;
 
-/// How long a writer waits for another one unless it is told otherwise.
+/// How long a writer waits for another writer by default.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
 
-/// A handle on a store.
+/// A handle on a store: opens it, begins transactions, takes snapshots, reads the history.
 ///
-/// A clone is cheap and is the same handle. Handles may be used from several threads, and a store may be open in
-/// several processes. Every call waits for the disk, so an asynchronous program makes it where blocking is allowed, such
-/// as in `spawn_blocking`.
+/// A handle is `Send` and `Sync`. A clone is cheap and is the same handle. Several threads may use
+/// one handle, and several processes may have the same store open.
+///
+/// Every call blocks until the disk has answered. The [crate](crate#threads-processes-and-async)
+/// shows how an asynchronous program calls it.
+///
+/// A commit may start a thread that writes a checkpoint. Whatever keeps the handle alive last, be
+/// it a clone, a snapshot, a transaction or a history, waits for that thread when it is dropped.
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) engine: Arc<Engine>,
@@ -38,8 +43,9 @@ pub struct Store {
 impl Store {
     /// Opens the store in `dir` with the default [`options`](Store::options).
     ///
-    /// Opening changes nothing on disk. When the pointer or the newest manifest is damaged, the newest generation
-    /// whose chain verifies is served for reading, and [`recovery`](Store::recovery) says what was wrong.
+    /// Opening changes nothing on the disk. If the pointer or the newest manifest is damaged, the
+    /// store serves the newest generation whose chain of manifests verifies, for reading only.
+    /// [`recovery`](Store::recovery) says what was wrong.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -51,14 +57,20 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// `NotFound` when there is no store, `Unsupported` when it is in a newer format, `Corrupt` when no generation
-    /// can be read.
+    /// * `NotFound` when there is no store in `dir`.
+    /// * `Invalid` when `dir` is not a directory.
+    /// * `Unsupported` when the store is in a newer format.
+    /// * `Corrupt` when no generation can be read.
+    /// * `Io` when the system refused.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         Self::options().open(dir)
     }
 
-    /// Makes a store in `dir`, which must not exist or be empty, and the directories above it that are missing. All of
-    /// that is durable when this returns.
+    /// Creates a store in `dir`, with the missing directories above it. `dir` must not exist, or be
+    /// empty.
+    ///
+    /// The store, its first generation and the directories are durable when this returns `Ok`. The
+    /// first generation is empty. Its metadata has the [`ProbeReport`].
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -70,15 +82,21 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// `Invalid` when the directory is not empty, `Unsupported` when the file system does not keep what a store needs:
-    /// see [`OpenOptions::allow_unsafe_filesystem`]; `Io`. What was begun then does no harm: to call this again completes it.
+    /// * `Invalid` when `dir` is not empty, is not a directory, or is a store already.
+    /// * `Unsupported` when the file system lacks what a store needs: see
+    ///   [`OpenOptions::allow_unsafe_filesystem`].
+    /// * `Busy` when another process is creating the store and holds the writer lock for too long.
+    /// * `Io` when the system refused. What was begun does no harm: calling this again completes
+    ///   it.
+    /// * `CommitOutcomeUnknown` as for [`Transaction::commit`].
     pub fn create(dir: impl AsRef<Path>) -> Result<Self> {
         Self::options().create(dir)
     }
 
-    /// Opens the store in `dir`, or makes one there if the directory does not exist or is empty.
+    /// Opens the store in `dir`, or creates one there if the directory does not exist or is empty.
     ///
-    /// Several processes may call this at once: one makes the store and all open it.
+    /// Several processes may call this at once. One of them creates the store, and all of them open
+    /// it.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -96,41 +114,44 @@ impl Store {
         Self::options().open_or_create(dir)
     }
 
-    /// The options with which a store can be opened or made.
+    /// The options for opening or creating a store.
     #[must_use]
     pub fn options() -> OpenOptions {
         OpenOptions::default()
     }
 
-    /// The directory of the store, as it was given.
+    /// The directory of the store, as the caller gave it.
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.engine.dir()
     }
 
-    /// What tells this store from any other.
+    /// The id that tells this store from any other. A copy of a store has the same id.
     #[must_use]
     pub fn id(&self) -> StoreId {
         self.engine.id()
     }
 
-    /// What creating the store found out about its file system. `None` unless this handle created it.
+    /// What [`create`](Store::create) found out about the file system. `None` unless this handle
+    /// created the store.
     #[must_use]
     pub fn probe_report(&self) -> Option<&ProbeReport> {
         self.probe.as_deref()
     }
 
-    /// What the last look at the store found damaged on the way to its newest generation. `None` when nothing was.
+    /// The damage that the last look at the store met on the way to the newest generation. `None`
+    /// if it met none.
     ///
-    /// This reads nothing from the disk. Opening is a look, and so is every call that takes the newest generation, such
-    /// as [`snapshot`](Store::snapshot), [`begin`](Store::begin) and [`status`](Store::status).
+    /// This call reads nothing from the disk. Opening the store is a look. So is every call that
+    /// takes the newest generation, such as [`snapshot`](Store::snapshot), [`begin`](Store::begin)
+    /// and [`status`](Store::status).
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let store = genstore::Store::create(dir.path().join("store"))?;
     /// let pointer = store.dir().join("CURRENT");
     /// std::fs::write(pointer, "damaged").unwrap();
-    /// assert!(store.recovery().is_none()); // it has not looked since
+    /// assert!(store.recovery().is_none()); // the handle has not looked since
     /// let snapshot = store.snapshot()?;
     /// let report = store.recovery().unwrap();
     /// assert!(report.degraded && report.serving == snapshot.generation());
@@ -141,7 +162,10 @@ impl Store {
         self.engine.recovery()
     }
 
-    /// Begins a transaction on the newest generation. Nobody is kept from anything until it commits.
+    /// Begins a transaction on the newest generation. It holds no lock before its commit.
+    ///
+    /// The commit fails with `Conflict` if another writer changes the same paths first.
+    /// [`update`](Store::update) begins, commits, and tries again after a conflict.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -155,14 +179,19 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// `Poisoned` after a commit with an unknown outcome, `Corrupt` when the store was replaced under this handle.
+    /// `Poisoned` after a commit through this handle whose outcome is unknown. All else as
+    /// [`snapshot`](Store::snapshot).
     pub fn begin(&self) -> Result<Transaction> {
         self.engine.poison().check()?;
         Ok(Transaction::new(self.snapshot()?))
     }
 
-    /// Begins a transaction on an earlier generation, such as the one that an operator has looked at. A commit of it
-    /// conflicts with whatever later generations changed of what it writes or reads.
+    /// Begins a transaction on an earlier generation, such as the one that an operator has on the
+    /// screen.
+    ///
+    /// The commit applies the changes to the newest generation. It fails with `Conflict` if a later
+    /// generation has changed a path that the transaction writes or reads. So an edit does not
+    /// overwrite what the operator has not seen.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -170,11 +199,12 @@ impl Store {
     /// let shown = store.update("open", |tx| tx.put("hours", "9-17"))?.generation;
     /// store.update("longer", |tx| tx.put("hours", "9-20"))?;
     ///
-    /// // An operator edits what the screen has shown.
+    /// // An operator edits what the screen showed.
     /// let mut tx = store.begin_at(shown)?;
     /// tx.put("hours", "10-17")?;
     /// let error = tx.commit("later").unwrap_err();
     /// assert_eq!(error.kind(), genstore::ErrorKind::Conflict);
+    /// assert_eq!(error.conflicts()[0].path.as_str(), "hours");
     /// # Ok::<(), genstore::Error>(())
     /// ```
     ///
@@ -187,7 +217,11 @@ impl Store {
 
     /// A consistent view of the newest generation.
     ///
-    /// It never waits for a writer. Another process may see a generation an instant before it is durable.
+    /// This call never waits for a writer. A reader may see a generation an instant before it is
+    /// durable: only `Ok` from the commit means durable.
+    ///
+    /// To read, change and commit, do not read through a snapshot. Read with [`Transaction::get`],
+    /// so that the commit notices a change by another writer.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -200,12 +234,14 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// `Corrupt` when the store was replaced under this handle or nothing in it can be read.
+    /// `Corrupt` when the store was replaced under this handle, or nothing in the store can be
+    /// read. `Io` when the system cannot read just now.
     pub fn snapshot(&self) -> Result<Snapshot> {
         Snapshot::of(&self.engine, self.engine.refresh()?)
     }
 
-    /// A consistent view of an earlier generation, named by a number, `latest`, `latest~2`, a date or a time.
+    /// A consistent view of any generation, named by a number, `latest`, `latest~2`, a date or a
+    /// time. See [`Revision`](crate::Revision).
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -220,8 +256,11 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// `Invalid` when that is no revision, `NotFound` when there is no such generation, `Corrupt` when the way there
-    /// is damaged.
+    /// * `Invalid` when the text is not a revision.
+    /// * `NotFound` when there is no such generation.
+    /// * `Corrupt` when a manifest on the way to the generation is damaged, and as
+    ///   [`snapshot`](Store::snapshot).
+    /// * `Io` when the system cannot read just now.
     pub fn snapshot_at(&self, revision: impl IntoRevision) -> Result<Snapshot> {
         let head = self.engine.refresh()?;
         let link = resolve::find(self.engine.storage(), self.id(), head.link, revision.into_revision()?)?;
@@ -253,9 +292,10 @@ impl Store {
         resolve::find(self.engine.storage(), self.id(), self.engine.refresh()?.link, revision)
     }
 
-    /// Where the store stands: its newest generation, its health, and the commits that were begun and never finished.
+    /// The state of the store: its newest generation, its health, and its interrupted commits.
     ///
-    /// Looks at the names of everything in the store and at the contents of nothing.
+    /// This lists the names of all manifests and stored files, and reads no content.
+    /// [`verify`](Store::verify) reads content.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -267,7 +307,7 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// As [`snapshot`](Store::snapshot), and `Io`.
+    /// As [`snapshot`](Store::snapshot). `Io` also when the store cannot be listed.
     pub fn status(&self) -> Result<Status> {
         let head = self.engine.refresh()?;
         let (findings, degraded) = match &head.recovery {
@@ -296,8 +336,8 @@ impl Store {
         }
         status.interrupted.sort_unstable();
         status.interrupted.dedup();
-        // Another writer may have finished one of them since the pointer was read, and what an intact pointer names
-        // was committed even if it cannot be read.
+        // Another writer may have finished one of them since the pointer was read. And a generation
+        // that an intact pointer names was committed, even if it cannot be read.
         let now =
             self.engine.refresh()?.link.generation.max(self.engine.pointed_at().unwrap_or(Generation::FIRST));
         status.interrupted.retain(|generation| *generation > now);
@@ -305,7 +345,7 @@ impl Store {
     }
 }
 
-/// Where a store stands.
+/// The state of a store. See [`Store::status`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Status {
@@ -313,42 +353,46 @@ pub struct Status {
     pub store: StoreId,
     /// The newest generation.
     pub generation: Generation,
-    /// When it was made.
+    /// When that generation was committed.
     pub time: Timestamp,
-    /// Why it was made.
+    /// The message of its commit.
     pub message: String,
     /// The number of its files.
     pub files: u64,
-    /// Their length, in bytes.
+    /// The length of its files together, in bytes.
     pub bytes: u64,
-    /// Whether it is the last one that was committed.
+    /// Whether that generation is the last one that was committed.
     pub health: Health,
-    /// The numbers of commits above it that were begun and not committed: interrupted, or going on just now.
+    /// The numbers of commits above the newest generation that were begun and not finished. A crash
+    /// interrupted them, or they are still running.
     pub interrupted: Vec<Generation>,
-    /// What was found damaged on the way to it.
+    /// The damage on the way to the newest generation.
     pub findings: Vec<Finding>,
 }
 
-/// Whether a store serves what was committed last.
+/// Whether a store serves the generation that was committed last.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Health {
-    /// It does.
+    /// The store serves it.
     Ok,
-    /// Its pointer or newest manifest is damaged: it serves the newest generation that verifies, and commits nothing.
+    /// The pointer or the newest manifest is damaged. The store serves the newest generation that
+    /// verifies, and takes no commits.
     Degraded,
 }
 
 impl Status {
-    /// The interrupted commits as findings.
+    /// The [interrupted](Status::interrupted) commits as findings, to show together with others.
     #[must_use]
     pub fn interrupted_findings(&self) -> Vec<Finding> {
         self.interrupted.iter().map(|generation| Finding::interrupted(*generation)).collect()
     }
 }
 
-/// How a store is opened or made.
+/// The options for opening or creating a store. [`Store::options`] has the defaults.
+///
+/// They belong to the handle and are not written into the store.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -373,17 +417,15 @@ pub struct OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        let (author, validators, cancel) = Default::default();
-        let (lock_wait, allow_unsafe_filesystem, checkpoint_thread) = (LOCK_WAIT, false, true);
         Self {
             options: Options {
-                lock_wait,
+                lock_wait: LOCK_WAIT,
                 on_lock_wait: None,
-                author,
-                validators,
-                cancel,
-                allow_unsafe_filesystem,
-                checkpoint_thread,
+                author: String::new(),
+                validators: Validators::default(),
+                cancel: CancelFlag::new(),
+                allow_unsafe_filesystem: false,
+                checkpoint_thread: true,
             },
         }
     }
@@ -402,23 +444,26 @@ impl std::fmt::Debug for OpenOptions {
 }
 
 impl OpenOptions {
-    /// The usual options.
+    /// The default options.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How long a commit waits for another writer before it fails with `Busy`. 30 seconds unless set; zero means not
-    /// at all.
+    /// How long a commit waits for another writer before it fails with `Busy`. The default is 30
+    /// seconds. Zero means that it does not wait.
     #[must_use]
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.options.lock_wait = wait;
         self
     }
 
-    /// Asks this before each wait for another writer, told how long the wait has lasted. The waits take up to 16 ms each.
-    /// `ControlFlow::Break` ends the call with an error that [is interrupted](Error::is_interrupted), and nothing is
-    /// committed. A language that runs in this process can look for its signals here.
+    /// Calls `callback` before each wait for another writer, with the time that the call has waited
+    /// so far. One wait takes at most 16 ms.
+    ///
+    /// `ControlFlow::Break` ends the call with an error that [is
+    /// interrupted](Error::is_interrupted), and nothing is committed. A host language that runs in
+    /// this process can look for its signals here.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -429,20 +474,27 @@ impl OpenOptions {
     /// });
     /// ```
     #[must_use]
-    pub fn on_lock_wait(mut self, ask: impl Fn(Duration) -> ControlFlow<()> + Send + Sync + 'static) -> Self {
-        self.options.on_lock_wait = Some(Arc::new(ask));
+    pub fn on_lock_wait(
+        mut self,
+        callback: impl Fn(Duration) -> ControlFlow<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.options.on_lock_wait = Some(Arc::new(callback));
         self
     }
 
-    /// Who commits, unless a transaction says otherwise. Empty unless set.
+    /// The author of each commit whose transaction sets no [author](Transaction::author). Empty by
+    /// default; at most 1024 bytes.
     #[must_use]
     pub fn author(mut self, author: &str) -> Self {
         self.options.author = author.to_owned();
         self
     }
 
-    /// Shows every file whose path matches `glob` to `validator` before it is committed, and before an older version of
-    /// it is served in place of a damaged one. `*` stays within one part of a path, `**` does not.
+    /// Passes every file whose path matches `glob` to `validator` before it is committed. The same
+    /// happens before [`Snapshot::get_or_recover`] returns an older version.
+    ///
+    /// `*` matches within one part of a path; `**` matches across parts. May be called several
+    /// times: a file must pass every validator whose glob matches.
     ///
     /// # Errors
     /// `Invalid` when the glob is malformed.
@@ -451,52 +503,58 @@ impl OpenOptions {
         Ok(self)
     }
 
-    /// A flag that ends whatever takes long: once it is cancelled, each call through the handle that writes, exports or
-    /// verifies stops. A commit does so before its pointer is swapped and removes what it wrote. The call fails with an
-    /// error that [is interrupted](Error::is_interrupted).
+    /// A flag that stops long calls. Once it is cancelled, each call through the handle that
+    /// writes, exports or verifies fails with an error that [is
+    /// interrupted](Error::is_interrupted).
+    ///
+    /// A commit stops only before its pointer is swapped, and removes what it wrote.
     #[must_use]
     pub fn cancel(mut self, flag: CancelFlag) -> Self {
         self.options.cancel = flag;
         self
     }
 
-    /// Whether to create a store on a file system that is refused: one over a network, or one that fails the tests of
-    /// what a commit needs. What it lacks is then among the [warnings](ProbeReport::warnings). `false` unless set.
+    /// Whether [`create`](Self::create) accepts a file system that it would refuse. `false` by
+    /// default.
+    ///
+    /// A network file system is refused, and so is one that fails the probe of what a commit needs.
+    /// If such a file system is accepted, the [warnings](ProbeReport::warnings) say what it lacks.
     #[must_use]
     pub const fn allow_unsafe_filesystem(mut self, allow: bool) -> Self {
         self.options.allow_unsafe_filesystem = allow;
         self
     }
 
-    /// Whether checkpoints are written by a thread of their own, as they are unless set.
+    /// Whether checkpoints are written by a thread of their own. `true` by default.
     #[cfg(any(test, feature = "sim"))]
     pub(crate) const fn checkpoint_thread(mut self, own: bool) -> Self {
         self.options.checkpoint_thread = own;
         self
     }
 
-    /// See [`Store::open`].
+    /// Opens the store in `dir` with these options. See [`Store::open`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`Store::open`].
     pub fn open(self, dir: impl AsRef<Path>) -> Result<Store> {
         let engine = open::open(dir.as_ref(), self.options)?;
         Ok(Store { engine: Arc::new(engine), probe: None })
     }
 
-    /// See [`Store::create`].
+    /// Creates a store in `dir` with these options. See [`Store::create`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`Store::create`].
     pub fn create(self, dir: impl AsRef<Path>) -> Result<Store> {
         let (engine, probe) = create::create(dir.as_ref(), self.options)?;
         Ok(Store { engine: Arc::new(engine), probe: Some(Arc::new(probe)) })
     }
 
-    /// See [`Store::open_or_create`].
+    /// Opens the store in `dir` with these options, or creates one there. See
+    /// [`Store::open_or_create`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`Store::open_or_create`].
     pub fn open_or_create(self, dir: impl AsRef<Path>) -> Result<Store> {
         let dir = dir.as_ref();
         match self.clone().open(dir) {

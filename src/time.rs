@@ -1,22 +1,22 @@
-//! Points in time, as they are written into manifests and asked for in revisions.
+//! Points in time, as manifests and revisions have them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A point in time with a resolution of one millisecond, written as RFC 3339 in UTC.
+/// A point in time with a resolution of one millisecond. Its text is RFC 3339 in UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Timestamp(jiff::Timestamp);
 
 impl Timestamp {
-    /// This point in time, cut down to whole milliseconds.
+    /// This point in time, truncated to whole milliseconds.
     #[must_use]
     pub fn from_jiff(time: jiff::Timestamp) -> Self {
         Self(jiff::Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time))
     }
 
-    /// This point in time as the `jiff` crate has it, for arithmetic and other time zones.
+    /// This point in time as a type of the crate `jiff`, for arithmetic and other time zones.
     #[must_use]
     pub const fn as_jiff(&self) -> jiff::Timestamp {
         self.0
@@ -37,7 +37,7 @@ impl FromStr for Timestamp {
     }
 }
 
-/// A text that is not a [`Timestamp`], and why.
+/// The error for a text that is not a [`Timestamp`].
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{text:?} is not a time: {detail}")]
 pub struct TimestampError {
@@ -54,7 +54,7 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        // The error of the whole document adds the place of the text.
+        // serde_json adds the place of the text to the error.
         text.parse().map_err(|TimestampError { detail, .. }| serde::de::Error::custom(detail))
     }
 }
@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(time.to_string(), "2026-11-22T10:00:00.123Z");
         assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
         let finer: Timestamp = "2026-11-22T10:00:00.123987Z".parse().unwrap();
-        assert_eq!(finer, time, "what is finer than a millisecond is cut off when it is read, too");
+        assert_eq!(finer, time, "reading truncates to milliseconds, too");
         let whole: Timestamp = "1969-12-31T23:59:59Z".parse().unwrap();
         assert_eq!(whole.to_string(), "1969-12-31T23:59:59.000Z");
     }

@@ -1,4 +1,4 @@
-//! Staged changes on a base generation, which become one generation or nothing.
+//! Changes on a base generation. They become one generation together, or nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -25,15 +25,20 @@ use crate::revision::Generation;
 use crate::snapshot::Snapshot;
 use crate::storage::WriteBatch;
 
-/// Up to this length, in bytes, content that is in memory already stays there until the commit.
+/// Content that is in memory already stays there until the commit, up to this length in bytes.
 const INLINE_MAX: usize = 64 << 10;
-/// The most that one transaction keeps in memory, in bytes.
+/// The most content that one transaction keeps in memory, in bytes.
 const INLINE_TOTAL_MAX: usize = 8 << 20;
 
-/// Changes that are to become one generation.
+/// Changes that become one generation when they are [committed](Transaction::commit).
 ///
-/// Nothing of it shows before [`commit`](Transaction::commit), and dropping it leaves nothing behind. It keeps
-/// nobody from anything: if somebody else changes the same paths first, the commit fails with `Conflict`.
+/// [`Store::update`](crate::Store::update) passes one to its closure and commits it;
+/// [`Store::begin`](crate::Store::begin) gives one to the caller.
+///
+/// Nothing of a transaction is visible before the commit, and a dropped transaction leaves nothing
+/// behind. It holds no lock. Instead it remembers which paths of its base it reads and writes. If
+/// another writer changes one of them first, the commit fails with
+/// [`Conflict`](ErrorKind::Conflict).
 #[derive(Debug)]
 #[must_use = "a transaction that is dropped commits nothing"]
 pub struct Transaction {
@@ -45,7 +50,7 @@ pub struct Transaction {
     overwrite: bool,
     author: Option<String>,
     metadata: BTreeMap<String, Value>,
-    /// The content that is not in memory.
+    /// The content that is in staging files.
     staging: Option<Box<dyn WriteBatch>>,
     inline: usize,
 }
@@ -55,7 +60,7 @@ pub struct Transaction {
 #[must_use = "iterators do nothing unless they are consumed"]
 pub struct Paths {
     base: Peekable<Listing>,
-    /// The paths that are changed, and whether each is there afterwards.
+    /// The changed paths, and whether each exists afterwards.
     changes: Peekable<vec::IntoIter<(StorePath, bool)>>,
 }
 
@@ -83,15 +88,17 @@ impl Iterator for Paths {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Commit {
-    /// The generation that holds what was to be committed.
+    /// The generation that has the committed state.
     pub generation: Generation,
-    /// Whether that is a new one. `false` when the newest held the same already.
+    /// Whether that generation is new. `false` when the newest generation had the same state
+    /// already.
     pub changed: bool,
-    /// The number of paths that it put.
+    /// The number of paths that the commit put.
     pub put: u64,
-    /// The number of paths that it removed.
+    /// The number of paths that the commit removed.
     pub removed: u64,
-    /// The length of the content that was written for it, in bytes. Content that was there already is not written.
+    /// The length of the file content that the commit wrote, in bytes. A rename or a rollback
+    /// writes none.
     pub bytes: u64,
 }
 
@@ -111,13 +118,14 @@ impl Transaction {
         }
     }
 
-    /// The generation that the changes are made on.
+    /// The generation on which this transaction began.
     #[must_use]
     pub fn base(&self) -> Generation {
         self.base.generation()
     }
 
-    /// Says who commits.
+    /// Sets the author of the commit, in place of that of the [handle](crate::OpenOptions::author).
+    /// At most 1024 bytes.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -135,13 +143,16 @@ impl Transaction {
         self
     }
 
-    /// Notes something in the manifest, in a field of the application's own.
+    /// Adds a field of the application's own to the manifest.
+    /// [`HistoryEntry::metadata`](crate::HistoryEntry::metadata) has it. All fields together take
+    /// at most 1 MiB as JSON.
     pub fn metadata(&mut self, key: &str, value: Value) -> &mut Self {
         self.metadata.insert(key.to_owned(), value);
         self
     }
 
-    /// Whether to win over what somebody else has committed under the same paths since the base. `false` unless set.
+    /// Whether the commit replaces what other writers have committed under the same paths since the
+    /// base. `false` by default: the commit then fails with `Conflict`.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -154,12 +165,12 @@ impl Transaction {
     /// assert_eq!(store.snapshot()?.get("hours")?, b"9-17");
     /// # Ok::<(), genstore::Error>(())
     /// ```
-    pub const fn overwrite(&mut self, yes: bool) -> &mut Self {
-        self.overwrite = yes;
+    pub const fn overwrite(&mut self, overwrite: bool) -> &mut Self {
+        self.overwrite = overwrite;
         self
     }
 
-    /// Puts these bytes under a path.
+    /// Puts these bytes under a path. They replace the file that is there.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -170,7 +181,8 @@ impl Transaction {
     /// ```
     ///
     /// # Errors
-    /// `Invalid` when it is no path; `Io` when the content could not be staged.
+    /// `Invalid` when `path` is not a [valid path](StorePath). `Io` when the content cannot be
+    /// staged.
     pub fn put(&mut self, path: impl AsRef<str>, bytes: impl Into<Vec<u8>>) -> Result<()> {
         let path = path.as_ref();
         let path = StorePath::new(path)?;
@@ -179,13 +191,14 @@ impl Transaction {
             return self.stage(path, bytes.as_slice(), Operation::Read);
         }
         self.inline += bytes.len();
-        let (blake3, length) = (Blake3::of(&bytes), bytes.len() as u64);
+        let blake3 = Blake3::of(&bytes);
+        let length = bytes.len() as u64;
         self.changes
             .insert(path, PendingChange::Write { bytes: length, blake3, content: Content::Inline(bytes) });
         Ok(())
     }
 
-    /// Puts a value as JSON under a path: indented by two spaces, with a line feed at the end.
+    /// Puts a value under a path as JSON text, indented by two spaces, with a line feed at the end.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -200,8 +213,8 @@ impl Transaction {
     /// ```
     ///
     /// # Errors
-    /// As [`put`](Transaction::put); `Invalid` when the value cannot be written as JSON, or would not read back: NaN and
-    /// the infinities have no form in JSON.
+    /// As [`put`](Transaction::put). `Invalid` also when the value cannot be written as JSON, or
+    /// holds NaN or an infinity. JSON has no form for those, so they would not read back.
     pub fn put_json<T: Serialize + ?Sized>(&mut self, path: impl AsRef<str>, value: &T) -> Result<()> {
         let path = path.as_ref();
         let checked = StorePath::new(path)?;
@@ -210,8 +223,8 @@ impl Transaction {
         self.put(path, text)
     }
 
-    /// Puts all that a reader gives under a path. The content goes through a staging file in the store and is never
-    /// in memory as a whole.
+    /// Puts everything that `reader` gives under a path. The content goes through a staging file in
+    /// the store, in pieces of at most 64 KiB, and is never in memory as a whole.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -224,13 +237,13 @@ impl Transaction {
     /// ```
     ///
     /// # Errors
-    /// `Invalid` when it is no path; `Io` when the reader fails or the content could not be staged. The path is then
-    /// as it was before the call.
+    /// `Invalid` when `path` is not a [valid path](StorePath). `Io` when the reader fails or the
+    /// content cannot be staged. After an error the transaction is as it was before the call.
     pub fn put_reader(&mut self, path: impl AsRef<str>, reader: impl Read) -> Result<()> {
         self.stage(StorePath::new(path.as_ref())?, reader, Operation::ReadContent)
     }
 
-    /// Streams content into a staging file and plans to put it under the path.
+    /// Streams content into a staging file, and puts it under the path.
     pub(crate) fn stage(&mut self, path: StorePath, reader: impl Read, action: Operation) -> Result<()> {
         let (name, bytes, blake3) = self.stream(&path, reader, action)?;
         self.changes.insert(path, PendingChange::Write { bytes, blake3, content: Content::Staged(name) });
@@ -271,7 +284,11 @@ impl Transaction {
         }
     }
 
-    /// Gives a file another path. Its bytes are not copied. Remembered like a read of the first path.
+    /// Moves a file to another path. A file that is there is replaced. No committed bytes are
+    /// copied.
+    ///
+    /// A rename counts as a read of `from`: the commit conflicts if another writer changes that
+    /// file first.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -283,9 +300,11 @@ impl Transaction {
     /// ```
     ///
     /// # Errors
-    /// `Invalid` when one of the two is no path; `NotFound` when there is nothing under the first.
+    /// `Invalid` when `from` or `to` is not a [valid path](StorePath). `NotFound` when there is no
+    /// file at `from`.
     pub fn rename(&mut self, from: impl AsRef<str>, to: impl AsRef<str>) -> Result<()> {
-        let (from, to) = (StorePath::new(from.as_ref())?, StorePath::new(to.as_ref())?);
+        let from = StorePath::new(from.as_ref())?;
+        let to = StorePath::new(to.as_ref())?;
         let entry = match self.changes.get(&from) {
             None => {
                 let entry = self.base.find(from.as_str())?.clone();
@@ -306,7 +325,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Removes a path. What earlier generations hold under it stays.
+    /// Removes a file. Earlier generations keep it.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -319,7 +338,8 @@ impl Transaction {
     /// ```
     ///
     /// # Errors
-    /// `Invalid` when it is no path; `NotFound` when there is nothing under it.
+    /// `Invalid` when `path` is not a [valid path](StorePath). `NotFound` when there is no file at
+    /// `path`.
     pub fn remove(&mut self, path: impl AsRef<str>) -> Result<()> {
         let path = StorePath::new(path.as_ref())?;
         match self.changes.get(&path) {
@@ -331,7 +351,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Plans that nothing is under the path.
+    /// Drops the pending change of a path, and removes the path if the base has it.
     fn forget(&mut self, path: StorePath) {
         self.changes.remove(&path);
         if self.base.head.table.get(&path).is_some() {
@@ -339,8 +359,10 @@ impl Transaction {
         }
     }
 
-    /// The content of a path as this transaction leaves it. What is read from the base is remembered: if somebody
-    /// else changes it first, the commit fails with `Conflict`.
+    /// The content of a file, with the changes of this transaction.
+    ///
+    /// A read from the base is remembered: if another writer changes the file first, the commit
+    /// fails with `Conflict`. So read everything here on which a change depends.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -354,7 +376,7 @@ impl Transaction {
     /// ```
     ///
     /// # Errors
-    /// As [`Snapshot::get`].
+    /// As [`Snapshot::get`]. `NotFound` also when this transaction has removed the file.
     pub fn get(&mut self, path: impl AsRef<str>) -> Result<Vec<u8>> {
         let path = path.as_ref();
         let checked = StorePath::new(path)?;
@@ -381,22 +403,25 @@ impl Transaction {
         }
     }
 
-    /// The content of a path as this transaction leaves it, read as JSON.
+    /// The content of a file, with the changes of this transaction, read as JSON. Remembered as by
+    /// [`get`](Transaction::get).
     ///
     /// # Errors
     /// As [`get`](Transaction::get) and [`Snapshot::get_json`].
     pub fn get_json<T: DeserializeOwned>(&mut self, path: impl AsRef<str>) -> Result<T> {
         let path = path.as_ref();
         let bytes = self.get(path)?;
-        let (path, generation) = (StorePath::new(path)?, self.base());
+        let path = StorePath::new(path)?;
+        let generation = self.base();
         serde_json::from_slice(&bytes)
             .map_err(|source| ErrorRepr::OtherJson { path, generation, source }.into())
     }
 
-    /// Whether there is something under a path as this transaction leaves it. Remembered like a read.
+    /// Whether a file exists, with the changes of this transaction. Remembered as by
+    /// [`get`](Transaction::get).
     ///
     /// # Errors
-    /// `Invalid` when it is no path.
+    /// `Invalid` when `path` is not a [valid path](StorePath).
     pub fn contains(&mut self, path: impl AsRef<str>) -> Result<bool> {
         let path = StorePath::new(path.as_ref())?;
         match self.changes.get(&path) {
@@ -409,10 +434,12 @@ impl Transaction {
         }
     }
 
-    /// The paths that begin with `prefix` as this transaction leaves them now, sorted. If another commit adds or removes
-    /// one first, this one fails with `Conflict`.
+    /// The paths that begin with `prefix`, sorted, with the changes of this transaction. An empty
+    /// prefix means all.
     ///
-    /// The iterator borrows nothing, so that the loop over it can go on to change the transaction.
+    /// The prefix is remembered: if another writer adds or removes such a path first, the commit
+    /// fails with `Conflict`. The iterator borrows nothing, so a loop over it can change the
+    /// transaction. Later changes do not show in it.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -447,16 +474,23 @@ impl Transaction {
         }
     }
 
-    /// What the transaction takes over from the base or an earlier generation: nothing, or an entry.
+    /// The entry of a path in the base.
     pub(crate) fn base_entry(&self, path: &StorePath) -> Option<&Entry> {
         self.base.head.table.get(path)
     }
 
-    /// Makes the changes the next generation. It is durable when this returns `Ok`.
+    /// Commits the changes as the next generation. The generation is durable when this returns
+    /// `Ok`.
     ///
-    /// If the store has moved on since the base and nothing that this transaction wrote or read has changed, it is
-    /// made on the newest generation instead. A path under which another commit wrote the same bytes, or which both
-    /// removed, is no conflict. When nothing differs from the newest generation, no generation is made.
+    /// `message` says why, for the history; at most 64 KiB. The commit may wait for another writer,
+    /// up to [`OpenOptions::lock_wait`](crate::OpenOptions::lock_wait).
+    ///
+    /// If other commits came after the base, the changes are applied to the newest generation. That
+    /// is a conflict if one of those commits changed a path that this transaction wrote or read. It
+    /// is no conflict if both wrote the same bytes under a path, or both removed it.
+    ///
+    /// If nothing differs from the newest generation, no generation is created. [`Commit::changed`]
+    /// is then `false`, and the newest generation is durable.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -466,20 +500,24 @@ impl Transaction {
     /// let commit = tx.commit("open")?;
     /// assert!(commit.changed);
     ///
-    /// // What is there already makes no generation.
+    /// // The same state again creates no generation.
     /// let again = store.update("open", |tx| tx.put("hours", "9-17"))?;
     /// assert_eq!((again.changed, again.generation), (false, commit.generation));
     /// # Ok::<(), genstore::Error>(())
     /// ```
     ///
     /// # Errors
-    /// * `Conflict`, with the paths, when another commit changed them first.
+    /// Nothing was committed after any of these errors but the last.
+    /// * `Conflict` when another commit changed a path first. [`Error::conflicts`] has the paths.
     /// * `Busy` when another writer held the lock for too long.
-    /// * `Invalid` when a rule or a validator refuses it.
+    /// * `Invalid` when the changes break a rule, or a validator refuses a file.
     /// * `Corrupt` when the store is damaged and must be repaired first.
-    /// * `Io` when the system refused; nothing was committed, and the handle stays usable.
-    /// * `CommitOutcomeUnknown` when the disk failed at the very end: the generation may have become durable or not.
-    ///   The handle is then `Poisoned` until the store is opened again.
+    /// * `Poisoned` when an earlier commit through this handle ended with an unknown outcome.
+    /// * `Io` when the system refused, or a [`CancelFlag`](crate::CancelFlag) stopped the call. The
+    ///   handle stays usable.
+    /// * `CommitOutcomeUnknown` when the disk failed at the very end: the generation may be durable
+    ///   or not. The store is whole in both cases. The handle is then `Poisoned`: open the store
+    ///   again and see which generation is the newest.
     pub fn commit(mut self, message: &str) -> Result<Commit> {
         let engine = &self.base.engine;
         engine.poison().check()?;
@@ -494,17 +532,16 @@ impl Transaction {
             restores: self.restores,
             changes: std::mem::take(&mut self.changes),
         };
-        let (read_set, scan_set) = (std::mem::take(&mut self.read_set), std::mem::take(&mut self.scan_set));
         let request = CommitRequest {
             base: &self.base.head,
             change_set,
-            read_set,
-            scan_set,
+            read_set: std::mem::take(&mut self.read_set),
+            scan_set: std::mem::take(&mut self.scan_set),
             overwrite: self.overwrite,
         };
         let outcome = engine.commit(request);
         if outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::CommitOutcomeUnknown) {
-            // What was staged may be all that is left of the commit.
+            // The staged content may be all that is left of the commit, so it is not discarded.
             self.staging = None;
         }
         outcome.map(Commit::of)

@@ -1,4 +1,4 @@
-//! Changes that are made again when another writer was first.
+//! Changes that are tried again after a conflict.
 
 use std::time::Duration;
 
@@ -9,16 +9,21 @@ use crate::transaction::{Commit, Transaction};
 
 /// How often a change is tried in all.
 const TRIES: u32 = 20;
-/// The longest wait between two tries, in milliseconds. All of them together take 3.4 seconds at most.
+/// The longest wait between two tries, in milliseconds. All waits together take at most 3.4
+/// seconds.
 const WAIT_MAX: u64 = 256;
 
 impl Store {
-    /// Runs `change` in a transaction on the newest generation and commits it. When that conflicts with another
-    /// commit, it does the same again on the generation that is newest then.
+    /// Runs `change` in a transaction on the newest generation, and commits it. After a conflict
+    /// with another commit, the same is done again on the generation that is the newest by then.
     ///
-    /// `change` may run up to 20 times, so it has no effects but on the transaction and on what it captures. What it
-    /// reads, it reads through the transaction: only that is known to be unchanged when the commit succeeds. Between two
-    /// tries there is a wait of at most 256 ms, of no fixed length.
+    /// The new generation is durable when this returns `Ok`. If nothing differs from the newest
+    /// generation, none is created.
+    ///
+    /// `change` may run up to 20 times. So it must set captured variables rather than add to them,
+    /// and have no other effect outside the transaction. It must read through the transaction
+    /// whatever its result depends on: only these reads are known to be unchanged when the commit
+    /// succeeds. Between two tries there is a random wait of at most 256 ms.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,7 +37,7 @@ impl Store {
     /// })?;
     /// assert_eq!((visits, commit.put), (1, 1));
     ///
-    /// // An error of the application ends it, and nothing is committed.
+    /// // An error of the application ends the call, and nothing is committed.
     /// let failed = store.update("too much", |tx| -> Result<(), Box<dyn std::error::Error>> {
     ///     tx.remove("visits.json")?;
     ///     Err("there are not so many".into())
@@ -43,8 +48,9 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// What `change` returns, whatever that is; the transaction is discarded then. `Conflict` when every try met one. All
-    /// else as [`begin`](Store::begin) and [`Transaction::commit`].
+    /// * The error that `change` returns, of its own type. The transaction is dropped then.
+    /// * `Conflict` when each of the 20 tries met one.
+    /// * All else as [`begin`](Store::begin) and [`Transaction::commit`].
     pub fn update<E: From<Error>>(
         &self,
         message: &str,

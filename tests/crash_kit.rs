@@ -130,7 +130,7 @@ fn a_failure_is_readable_as_unwrap_prints_it() {
     let check = |left: &Left<'_>| if left.reached.is_empty() { Ok(()) } else { Err("".into()) };
     let failure = replay(commits, check).unwrap_err();
     let text = format!("{failure:?}");
-    let first = format!("{}, \"the start\" reached: the check fails, and gives no reason", failure.when);
+    let first = format!("{}, \"the start\" reached: the check fails without a reason", failure.when);
     assert_eq!(text.lines().next(), Some(first.as_str()));
     assert!(text.contains("\n  CURRENT ("), "{text}");
 }

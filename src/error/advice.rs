@@ -1,123 +1,123 @@
-//! The sentences that go with the facts: what a problem means for the data, and what to do next.
+//! The sentences that go with the facts: what a failure means for the data, and what to do next.
 
 use std::io;
 
 use super::repr::ErrorRepr;
 
 impl ErrorRepr {
-    /// What it means for the data, as one clause.
+    /// What the failure means for the data, as one clause.
     pub(super) fn consequence(&self) -> &'static str {
-        use ErrorRepr as P;
+        use ErrorRepr as E;
         match self {
-            P::NoDirectory(_) | P::EmptyDirectory(_) | P::NotAStore(_) | P::UnfinishedInit(_) => {
+            E::NoDirectory(_) | E::EmptyDirectory(_) | E::NotAStore(_) | E::UnfinishedInit(_) => {
                 "nothing was read or changed"
             }
-            P::NoSuchPath { .. }
-            | P::IsDirectory { .. }
-            | P::RemovedHere(_)
-            | P::NoMatch { .. }
-            | P::NoSuchRevision { .. } => "the store is as it was",
-            P::BadPath(_)
-            | P::BadRevision(_)
-            | P::BadTime(_)
-            | P::BadPattern { .. }
-            | P::NotADirectory(_) => "nothing was read or changed",
-            P::OtherJson { .. } => "its bytes are what was committed",
-            P::DamagedFile { is_missing: true, .. } => {
+            E::NoSuchPath { .. }
+            | E::IsDirectory { .. }
+            | E::RemovedHere(_)
+            | E::NoMatch { .. }
+            | E::NoSuchRevision { .. } => "the store is as it was",
+            E::BadPath(_)
+            | E::BadRevision(_)
+            | E::BadTime(_)
+            | E::BadPattern { .. }
+            | E::NotADirectory(_) => "nothing was read or changed",
+            E::OtherJson { .. } => "the file is what was committed",
+            E::DamagedFile { is_missing: true, .. } => {
                 "every other file can still be read, and nothing was changed"
             }
-            P::DamagedFile { .. } => {
+            E::DamagedFile { .. } => {
                 "every other file can still be read, and the damaged one was left as evidence"
             }
-            P::DamagedMetadata { .. } | P::NothingIntact { .. } => {
-                "nothing on disk was changed, and the damaged file is evidence"
+            E::DamagedMetadata { .. } | E::NothingIntact { .. } => {
+                "nothing on the disk was changed, and the damaged file was left as evidence"
             }
-            P::Degraded { .. } => {
-                "the newest intact generation can still be read, and nothing on disk was changed"
+            E::Degraded { .. } => {
+                "the newest intact generation can still be read, and nothing on the disk was changed"
             }
-            P::OtherStore { .. } | P::DirectoryReplaced(_) | P::HistoryReplaced { .. } => {
+            E::OtherStore { .. } | E::DirectoryReplaced(_) | E::HistoryReplaced { .. } => {
                 "nothing was read from it or committed to it"
             }
-            P::NewerFormat { .. } => "the store was left as it is",
-            P::SnapshotExpired { .. } => "newer generations can still be read",
-            P::OutcomeUnknown { .. } => {
-                "the store is at that generation or at the one before it, whole, and nothing was deleted"
+            E::NewerFormat { .. } => "the store was left as it is",
+            E::SnapshotExpired { .. } => "newer generations can still be read",
+            E::OutcomeUnknown { .. } => {
+                "the store is at that generation or at the one before, whole in both cases, and nothing was deleted"
             }
-            P::Poisoned(_) => "this call did nothing",
-            P::Io { action, .. } if action.is_reading() => "the store is as it was",
+            E::Poisoned(_) => "this call did nothing",
+            E::Io { action, .. } if action.is_reading() => "the store is as it was",
             _ => "nothing was committed, and the store is as it was",
         }
     }
 
     /// What to do next, as one clause.
     pub(super) fn advice(&self) -> String {
-        use ErrorRepr as P;
+        use ErrorRepr as E;
         match self {
-            P::NoDirectory(_) | P::EmptyDirectory(_) => "check the name, or create a store there".into(),
-            P::NotAStore(_) => {
-                "check the name; if a store was here, bring its CURRENT and manifests back from a copy".into()
+            E::NoDirectory(_) | E::EmptyDirectory(_) => "check the name, or create a store there".into(),
+            E::NotAStore(_) => {
+                "check the name; if there was a store, restore its CURRENT and manifests from a copy".into()
             }
-            P::UnfinishedInit(_) => "create the store again, which completes it".into(),
-            P::NotADirectory(_) => "name a directory".into(),
-            P::WorkingDirectory(_) => "name a new directory".into(),
-            P::AboveMissing(_) => "name the directory without `..`".into(),
-            P::DirectoryNotEmpty(_) => "name a directory that is empty or does not exist".into(),
-            P::InStore(_) => "name a directory outside the store".into(),
-            P::AlreadyAStore(_) => "open it, or name another directory".into(),
-            P::BadPath(_) => "correct the path".into(),
-            P::PathsCollide { .. } => "rename one of them".into(),
-            P::BadRevision(_) => "see the history for the generations there are".into(),
-            P::BadTime(_) => "correct the time".into(),
-            P::BadPattern { .. } => "correct the pattern".into(),
-            P::Limit { .. } => "keep to that rule: docs/format.md lists the limits".into(),
-            P::Refused { .. } | P::NotJson { .. } => "correct its content".into(),
-            P::OtherJson { .. } => {
-                "compare it with an earlier generation, and roll back if it is a bad edit".into()
+            E::UnfinishedInit(_) => "create the store again, to complete it".into(),
+            E::NotADirectory(_) => "name a directory".into(),
+            E::WorkingDirectory(_) => "name a new directory".into(),
+            E::AboveMissing(_) => "name the directory without `..`".into(),
+            E::DirectoryNotEmpty(_) => "name a directory that is empty or does not exist".into(),
+            E::InStore(_) => "name a directory outside the store".into(),
+            E::AlreadyAStore(_) => "open that store, or name another directory".into(),
+            E::BadPath(_) => "correct the path".into(),
+            E::PathsCollide { .. } => "rename one of them".into(),
+            E::BadRevision(_) => "see the history for the existing generations".into(),
+            E::BadTime(_) => "correct the time".into(),
+            E::BadPattern { .. } => "correct the pattern".into(),
+            E::Limit { .. } => "keep that rule: docs/format.md lists the limits".into(),
+            E::Refused { .. } | E::NotJson { .. } => "correct the content".into(),
+            E::OtherJson { .. } => {
+                "compare the file with an earlier generation, and roll back if it is a bad edit".into()
             }
-            P::BadSource { .. } => {
-                "leave it out, or give a regular file or a directory that can be read".into()
+            E::BadSource { .. } => {
+                "leave it out, or name a regular file or a directory that can be read".into()
             }
-            P::SourceChanged(_) => "stop whatever is writing to it, then commit again".into(),
-            P::IsDirectory { .. } => "list the files in it, and name one".into(),
-            P::RemovedHere(_) => "put it again first, or leave it out".into(),
-            P::NoSuchPath { .. } | P::NoMatch { .. } => {
+            E::SourceChanged(_) => "stop the program that writes to it, then commit again".into(),
+            E::IsDirectory { .. } => "list the files in that directory, and name one".into(),
+            E::RemovedHere(_) => "put it again first, or leave it out".into(),
+            E::NoSuchPath { .. } | E::NoMatch { .. } => {
                 "list the paths of that generation, or look the path up in the history".into()
             }
-            P::NoSuchRevision { .. } => "see the history for the generations there are".into(),
-            P::Conflict { .. } => "read those paths again, decide, and commit again".into(),
-            P::Busy { .. } => "try again, or wait longer".into(),
-            P::DamagedFile { path, intact: Some(intact), .. } => {
+            E::NoSuchRevision { .. } => "see the history for the existing generations".into(),
+            E::Conflict { .. } => "read those paths again, decide, and commit again".into(),
+            E::Busy { .. } => "try again, or wait longer".into(),
+            E::DamagedFile { path, intact: Some(intact), .. } => {
                 format!(
-                    "{path} is intact in generation {intact}: look at it there, and roll that path back to it if it is good"
+                    "{path} is intact in generation {intact}: look at it there, and roll that path back if the content is good"
                 )
             }
-            P::DamagedFile { path, intact: None, .. } => {
-                format!("no other version of {path} in this store is intact: bring it back from a copy")
+            E::DamagedFile { path, intact: None, .. } => {
+                format!("no other version of {path} in this store is intact: restore the file from a copy")
             }
-            P::DamagedMetadata { .. } => {
-                "copy the store before anything else, and check the rest of it for damage".into()
+            E::DamagedMetadata { .. } => {
+                "copy the store before anything else, then check the rest of the store for damage".into()
             }
-            P::NothingIntact { .. } => {
-                "copy the directory before anything else, then bring a copy of the store back".into()
+            E::NothingIntact { .. } => {
+                "copy the directory before anything else, then restore the store from a copy".into()
             }
-            P::Degraded { serving, .. } => format!(
-                "copy the store first; then export generation {serving} and make a new store of it, or bring the damaged \
-                 file back from a copy that is as new, as an older CURRENT would discard every commit since"
+            E::Degraded { serving, .. } => format!(
+                "copy the store first; then export generation {serving} and create a new store from it, or restore the \
+                 damaged file from a copy that is as new, as an older CURRENT would discard every commit since"
             ),
-            P::OtherStore { .. } | P::DirectoryReplaced(_) | P::HistoryReplaced { .. } => {
-                "find out who replaced it, then open the store again to work with what is there now".into()
+            E::OtherStore { .. } | E::DirectoryReplaced(_) | E::HistoryReplaced { .. } => {
+                "find out who replaced it, then open the store again to work with the new one".into()
             }
-            P::NewerFormat { .. } => "use a newer version of this program".into(),
-            P::FilesystemRefused { .. } => {
-                "put the store on a local disk, unless you accept what it cannot promise".into()
+            E::NewerFormat { .. } => "use a newer version of this program".into(),
+            E::FilesystemRefused { .. } => {
+                "put the store on a local disk, unless you accept what this file system cannot promise".into()
             }
-            P::SnapshotExpired { .. } => "take a new snapshot".into(),
-            P::OutcomeUnknown { .. } => {
-                "find out why the disk failed, open the store again and see which generation it is at".into()
+            E::SnapshotExpired { .. } => "take a new snapshot".into(),
+            E::OutcomeUnknown { .. } => {
+                "find out why the disk failed, then open the store again and see which generation is the newest".into()
             }
-            P::Poisoned(_) => "open the store again".into(),
-            P::Cancelled => "run it again when you want it committed".into(),
-            P::Io { source, .. } => io_advice(source),
+            E::Poisoned(_) => "open the store again".into(),
+            E::Cancelled => "start the call again to commit".into(),
+            E::Io { source, .. } => io_advice(source),
         }
     }
 }
@@ -130,7 +130,7 @@ fn io_advice(source: &io::Error) -> String {
     }
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room, then try again",
-        io::ErrorKind::PermissionDenied => "run as a user who may do that, or change the permissions",
+        io::ErrorKind::PermissionDenied => "use an account that may do that, or change the permissions",
         io::ErrorKind::ReadOnlyFilesystem => "find out why the file system is read-only",
         io::ErrorKind::NotFound => "check the name",
         _ => "find out why the system refused, then try again",
@@ -146,12 +146,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_sentence_speaks_of_the_command() {
+    fn no_sentence_names_a_verb_of_the_command() {
         let dir = || PathBuf::from("dir");
         let refused = || io::Error::from(io::ErrorKind::Other);
         let path = crate::StorePath::new("a").unwrap();
         let generation = crate::Generation::FIRST;
-        let problems = [
+        let errors = [
             ErrorRepr::NoDirectory(dir()),
             ErrorRepr::EmptyDirectory(dir()),
             ErrorRepr::NotAStore(dir()),
@@ -183,10 +183,11 @@ mod tests {
             ErrorRepr::FilesystemRefused { filesystem: "nfs".into(), reason: String::new() },
             ErrorRepr::OutcomeUnknown { generation, step: "x", source: refused() },
             ErrorRepr::Poisoned(generation),
+            ErrorRepr::Cancelled,
             ErrorRepr::Io { action: Operation::Write, name: "a".into(), source: refused() },
         ];
-        for problem in problems {
-            let said = format!("{}; {}", problem.consequence(), problem.advice());
+        for error in errors {
+            let said = format!("{}; {}", error.consequence(), error.advice());
             for verb in ["genstore", "run ", "init", "verify", "with commit", "with put", "--", "force"] {
                 assert!(!said.contains(verb), "{verb:?} in {said}");
             }

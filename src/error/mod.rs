@@ -1,4 +1,4 @@
-//! The one error type: what happened, what it means for the data, what to do next.
+//! The error type of the library: what happened, what it means for the data, what to do next.
 
 mod advice;
 mod repr;
@@ -13,37 +13,38 @@ use crate::time::TimestampError;
 pub use repr::{ConflictingPath, LockHolder};
 pub(crate) use repr::{ErrorRepr, Operation};
 
-/// The result of everything in this crate that can fail.
+/// The result of every call of this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What an error asks of the caller.
+/// What kind of failure an [`Error`] is, and what the caller should do about it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The store, the path or the revision does not exist: ask for another.
+    /// The store, the path or the revision does not exist. Name another.
     NotFound,
-    /// The input breaks a rule, which the message names: change the input.
+    /// The input breaks a rule. The message names the rule: change the input.
     Invalid,
-    /// Somebody else committed the same paths first: read again, decide, commit again.
+    /// Another writer committed the same paths first. Read again, decide, commit again.
     Conflict,
-    /// Another writer held the lock for as long as this one was willing to wait: try again later.
+    /// Another writer held the lock for longer than the handle waits. Try again later.
     Busy,
-    /// Something on disk is not what was written: see what is intact, and why it happened.
+    /// The disk does not have what was committed. See what is intact, and find out why.
     Corrupt,
-    /// Retention removed files of the snapshot: take a new one.
+    /// Retention removed files of the snapshot. Take a new snapshot.
     SnapshotExpired,
-    /// The generation may or may not survive a power cut: reopen the store and look.
+    /// The generation may or may not survive a power cut. Open the store again and look.
     CommitOutcomeUnknown,
-    /// An earlier commit through this handle ended with an unknown outcome: reopen the store.
+    /// An earlier commit through this handle ended with an unknown outcome. Open the store again.
     Poisoned,
-    /// A newer program or another medium is needed.
+    /// The store needs a newer program, or another file system.
     Unsupported,
-    /// The operating system refused: the source of the error says why.
+    /// The operating system refused, and the source of the error says why. Or the caller
+    /// [interrupted](Error::is_interrupted) the call.
     Io,
 }
 
 impl ErrorKind {
-    /// The name of the kind in lower case with underscores, as the command prints it.
+    /// The name of the kind in lower case with underscores, such as `not_found`, for logs and JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -67,40 +68,60 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// What an error is about. With the [kind](Error::kind) it tells a program which words of its own to add.
+/// What an [`Error`] is about. Together with the [kind](Error::kind), it lets a program add advice
+/// in its own words.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Subject {
-    /// A directory that does not exist or is empty: [`Store::create`](crate::Store::create) can create a store there.
+    /// A directory that does not exist or is empty. [`Store::create`](crate::Store::create) can
+    /// create a store there.
     EmptyDirectory,
-    /// A directory in which the creation of a store was interrupted: [`Store::create`](crate::Store::create) completes
-    /// it.
+    /// A directory in which the creation of a store was interrupted.
+    /// [`Store::create`](crate::Store::create) completes the creation.
     UnfinishedStore,
-    /// A directory that cannot be what it was named for.
+    /// A directory that cannot be used for the purpose of the call.
     Directory,
-    /// A file in the store: its path or its content.
+    /// The path or the content of a file in the store.
     File,
     /// A pattern of paths.
     Pattern,
-    /// A generation, or the text that was to name one.
+    /// A generation, or a text that should name one.
     Revision,
     /// A pointer, a manifest or a checkpoint.
     Metadata,
-    /// A file or directory outside the store that was to be committed.
+    /// A file or directory outside the store that should be committed.
     Source,
     /// The store as a whole, or the call.
     Store,
 }
 
-/// What went wrong. [`kind`](Error::kind) says what the caller should do; the other methods give the facts.
+/// Why a call failed. [`kind`](Error::kind) says what the caller should do; the other methods give
+/// the facts.
 ///
-/// `Display` is one clause that says what happened; [`consequence`](Error::consequence) and
-/// [`advice`](Error::advice) complete the sentence for a person.
+/// `Display` is one clause that says what happened. [`consequence`](Error::consequence) and
+/// [`advice`](Error::advice) are two more for a person.
+///
+/// ```
+/// use genstore::ErrorKind;
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let store = genstore::Store::create(dir.path().join("store"))?;
+/// let prices = match store.snapshot()?.get("prices") {
+///     Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+///     other => other?,
+/// };
+/// assert!(prices.is_empty());
+///
+/// let error = store.snapshot_at(7).unwrap_err();
+/// let text = format!("{error}; {}; {}", error.consequence(), error.advice());
+/// assert!(text.starts_with("revision 7 does not exist"));
+/// # Ok::<(), genstore::Error>(())
+/// ```
 pub struct Error(Box<ErrorRepr>);
 
 impl From<ErrorRepr> for Error {
-    fn from(problem: ErrorRepr) -> Self {
-        Self(Box::new(problem))
+    fn from(repr: ErrorRepr) -> Self {
+        Self(Box::new(repr))
     }
 }
 
@@ -127,176 +148,177 @@ impl Error {
         ErrorRepr::Io { action, name: name.into(), source }.into()
     }
 
-    /// Whether no store was found.
+    /// Whether there is no store.
     pub(crate) fn is_missing_store(&self) -> bool {
-        use ErrorRepr as P;
-        matches!(&*self.0, P::NoDirectory(_) | P::EmptyDirectory(_) | P::UnfinishedInit(_) | P::NotAStore(_))
+        use ErrorRepr as E;
+        matches!(&*self.0, E::NoDirectory(_) | E::EmptyDirectory(_) | E::UnfinishedInit(_) | E::NotAStore(_))
     }
 
-    /// Whether a store was found where one was to be made.
+    /// Whether a store could not be created because there is one already.
     pub(crate) fn already_exists(&self) -> bool {
         matches!(&*self.0, ErrorRepr::AlreadyAStore(_))
     }
 
-    /// What the caller should do about it.
+    /// The kind of failure, which says what the caller should do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
-        use ErrorRepr as P;
+        use ErrorRepr as E;
         match &*self.0 {
-            P::NoDirectory(_)
-            | P::EmptyDirectory(_)
-            | P::NotAStore(_)
-            | P::UnfinishedInit(_)
-            | P::NoSuchPath { .. }
-            | P::IsDirectory { .. }
-            | P::RemovedHere(_)
-            | P::NoMatch { .. }
-            | P::NoSuchRevision { .. } => ErrorKind::NotFound,
-            P::NotADirectory(_)
-            | P::DirectoryNotEmpty(_)
-            | P::WorkingDirectory(_)
-            | P::AboveMissing(_)
-            | P::AlreadyAStore(_)
-            | P::InStore(_)
-            | P::BadPath(_)
-            | P::PathsCollide { .. }
-            | P::BadRevision(_)
-            | P::BadTime(_)
-            | P::BadPattern { .. }
-            | P::Limit { .. }
-            | P::Refused { .. }
-            | P::NotJson { .. }
-            | P::OtherJson { .. }
-            | P::BadSource { .. }
-            | P::SourceChanged(_) => ErrorKind::Invalid,
-            P::Conflict { .. } => ErrorKind::Conflict,
-            P::Busy { .. } => ErrorKind::Busy,
-            P::DamagedFile { .. }
-            | P::DamagedMetadata { .. }
-            | P::NothingIntact { .. }
-            | P::Degraded { .. }
-            | P::OtherStore { .. }
-            | P::DirectoryReplaced(_)
-            | P::HistoryReplaced { .. } => ErrorKind::Corrupt,
-            P::NewerFormat { .. } | P::FilesystemRefused { .. } => ErrorKind::Unsupported,
-            P::SnapshotExpired { .. } => ErrorKind::SnapshotExpired,
-            P::OutcomeUnknown { .. } => ErrorKind::CommitOutcomeUnknown,
-            P::Poisoned(_) => ErrorKind::Poisoned,
-            P::Cancelled | P::Io { .. } => ErrorKind::Io,
+            E::NoDirectory(_)
+            | E::EmptyDirectory(_)
+            | E::NotAStore(_)
+            | E::UnfinishedInit(_)
+            | E::NoSuchPath { .. }
+            | E::IsDirectory { .. }
+            | E::RemovedHere(_)
+            | E::NoMatch { .. }
+            | E::NoSuchRevision { .. } => ErrorKind::NotFound,
+            E::NotADirectory(_)
+            | E::DirectoryNotEmpty(_)
+            | E::WorkingDirectory(_)
+            | E::AboveMissing(_)
+            | E::AlreadyAStore(_)
+            | E::InStore(_)
+            | E::BadPath(_)
+            | E::PathsCollide { .. }
+            | E::BadRevision(_)
+            | E::BadTime(_)
+            | E::BadPattern { .. }
+            | E::Limit { .. }
+            | E::Refused { .. }
+            | E::NotJson { .. }
+            | E::OtherJson { .. }
+            | E::BadSource { .. }
+            | E::SourceChanged(_) => ErrorKind::Invalid,
+            E::Conflict { .. } => ErrorKind::Conflict,
+            E::Busy { .. } => ErrorKind::Busy,
+            E::DamagedFile { .. }
+            | E::DamagedMetadata { .. }
+            | E::NothingIntact { .. }
+            | E::Degraded { .. }
+            | E::OtherStore { .. }
+            | E::DirectoryReplaced(_)
+            | E::HistoryReplaced { .. } => ErrorKind::Corrupt,
+            E::NewerFormat { .. } | E::FilesystemRefused { .. } => ErrorKind::Unsupported,
+            E::SnapshotExpired { .. } => ErrorKind::SnapshotExpired,
+            E::OutcomeUnknown { .. } => ErrorKind::CommitOutcomeUnknown,
+            E::Poisoned(_) => ErrorKind::Poisoned,
+            E::Cancelled | E::Io { .. } => ErrorKind::Io,
         }
     }
 
-    /// What it is about.
+    /// What the error is about.
     #[must_use]
     pub fn subject(&self) -> Subject {
-        use ErrorRepr as P;
+        use ErrorRepr as E;
         match &*self.0 {
-            P::NoDirectory(_) | P::EmptyDirectory(_) => Subject::EmptyDirectory,
-            P::UnfinishedInit(_) => Subject::UnfinishedStore,
-            P::NotAStore(_)
-            | P::NotADirectory(_)
-            | P::DirectoryNotEmpty(_)
-            | P::WorkingDirectory(_)
-            | P::AboveMissing(_)
-            | P::InStore(_)
-            | P::AlreadyAStore(_) => Subject::Directory,
-            P::BadPath(_)
-            | P::PathsCollide { .. }
-            | P::NoSuchPath { .. }
-            | P::IsDirectory { .. }
-            | P::RemovedHere(_)
-            | P::Refused { .. }
-            | P::NotJson { .. }
-            | P::OtherJson { .. }
-            | P::Conflict { .. }
-            | P::DamagedFile { .. } => Subject::File,
-            P::BadPattern { .. } | P::NoMatch { .. } => Subject::Pattern,
-            P::BadRevision(_)
-            | P::BadTime(_)
-            | P::NoSuchRevision { .. }
-            | P::SnapshotExpired { .. }
-            | P::OutcomeUnknown { .. } => Subject::Revision,
-            P::DamagedMetadata { .. } | P::NewerFormat { .. } => Subject::Metadata,
-            P::BadSource { .. } | P::SourceChanged(_) => Subject::Source,
-            P::Limit { .. }
-            | P::Busy { .. }
-            | P::NothingIntact { .. }
-            | P::Degraded { .. }
-            | P::OtherStore { .. }
-            | P::DirectoryReplaced(_)
-            | P::HistoryReplaced { .. }
-            | P::FilesystemRefused { .. }
-            | P::Poisoned(_)
-            | P::Cancelled
-            | P::Io { .. } => Subject::Store,
+            E::NoDirectory(_) | E::EmptyDirectory(_) => Subject::EmptyDirectory,
+            E::UnfinishedInit(_) => Subject::UnfinishedStore,
+            E::NotAStore(_)
+            | E::NotADirectory(_)
+            | E::DirectoryNotEmpty(_)
+            | E::WorkingDirectory(_)
+            | E::AboveMissing(_)
+            | E::InStore(_)
+            | E::AlreadyAStore(_) => Subject::Directory,
+            E::BadPath(_)
+            | E::PathsCollide { .. }
+            | E::NoSuchPath { .. }
+            | E::IsDirectory { .. }
+            | E::RemovedHere(_)
+            | E::Refused { .. }
+            | E::NotJson { .. }
+            | E::OtherJson { .. }
+            | E::Conflict { .. }
+            | E::DamagedFile { .. } => Subject::File,
+            E::BadPattern { .. } | E::NoMatch { .. } => Subject::Pattern,
+            E::BadRevision(_)
+            | E::BadTime(_)
+            | E::NoSuchRevision { .. }
+            | E::SnapshotExpired { .. }
+            | E::OutcomeUnknown { .. } => Subject::Revision,
+            E::DamagedMetadata { .. } | E::NewerFormat { .. } => Subject::Metadata,
+            E::BadSource { .. } | E::SourceChanged(_) => Subject::Source,
+            E::Limit { .. }
+            | E::Busy { .. }
+            | E::NothingIntact { .. }
+            | E::Degraded { .. }
+            | E::OtherStore { .. }
+            | E::DirectoryReplaced(_)
+            | E::HistoryReplaced { .. }
+            | E::FilesystemRefused { .. }
+            | E::Poisoned(_)
+            | E::Cancelled
+            | E::Io { .. } => Subject::Store,
         }
     }
 
-    /// What it means for the data, as one clause.
+    /// What the failure means for the data, as one clause, such as "the store is as it was".
     #[must_use]
     pub fn consequence(&self) -> &'static str {
         self.0.consequence()
     }
 
-    /// What to do next, as one clause. It names no call and no command: see [`subject`](Error::subject) to add them.
+    /// What to do next, as one clause. It names neither a call nor a command:
+    /// [`subject`](Error::subject) helps a program to add them.
     #[must_use]
     pub fn advice(&self) -> String {
         self.0.advice()
     }
 
-    /// The logical path or the name of the file that it is about.
+    /// The path in the store, or the name of the file or directory, that the error is about.
     #[must_use]
     pub fn path(&self) -> Option<&str> {
-        use ErrorRepr as P;
+        use ErrorRepr as E;
         match &*self.0 {
-            P::BadPath(PathError { path, .. }) | P::NoSuchPath { path, .. } => Some(path),
-            P::PathsCollide { path, .. }
-            | P::RemovedHere(path)
-            | P::IsDirectory { path, .. }
-            | P::Refused { path, .. }
-            | P::NotJson { path, .. }
-            | P::OtherJson { path, .. }
-            | P::DamagedFile { path, .. } => Some(path.as_str()),
-            P::DamagedMetadata { name, .. } | P::NewerFormat { name, .. } | P::Io { name, .. } => Some(name),
-            P::NoDirectory(path)
-            | P::EmptyDirectory(path)
-            | P::NotAStore(path)
-            | P::UnfinishedInit(path)
-            | P::NotADirectory(path)
-            | P::DirectoryNotEmpty(path)
-            | P::WorkingDirectory(path)
-            | P::AboveMissing(path)
-            | P::AlreadyAStore(path)
-            | P::InStore(path)
-            | P::SourceChanged(path)
-            | P::BadSource { file: path, .. } => path.to_str(),
-            P::Conflict { paths, .. } => paths.first().map(|conflict| conflict.path.as_str()),
+            E::BadPath(PathError { path, .. }) | E::NoSuchPath { path, .. } => Some(path),
+            E::PathsCollide { path, .. }
+            | E::RemovedHere(path)
+            | E::IsDirectory { path, .. }
+            | E::Refused { path, .. }
+            | E::NotJson { path, .. }
+            | E::OtherJson { path, .. }
+            | E::DamagedFile { path, .. } => Some(path.as_str()),
+            E::DamagedMetadata { name, .. } | E::NewerFormat { name, .. } | E::Io { name, .. } => Some(name),
+            E::NoDirectory(path)
+            | E::EmptyDirectory(path)
+            | E::NotAStore(path)
+            | E::UnfinishedInit(path)
+            | E::NotADirectory(path)
+            | E::DirectoryNotEmpty(path)
+            | E::WorkingDirectory(path)
+            | E::AboveMissing(path)
+            | E::AlreadyAStore(path)
+            | E::InStore(path)
+            | E::SourceChanged(path)
+            | E::BadSource { file: path, .. } => path.to_str(),
+            E::Conflict { paths, .. } => paths.first().map(|conflict| conflict.path.as_str()),
             _ => None,
         }
     }
 
-    /// The generation that it is about.
+    /// The generation that the error is about.
     #[must_use]
     pub fn generation(&self) -> Option<Generation> {
-        use ErrorRepr as P;
+        use ErrorRepr as E;
         match &*self.0 {
-            P::OtherJson { generation, .. }
-            | P::NoSuchPath { generation, .. }
-            | P::IsDirectory { generation, .. }
-            | P::NoMatch { generation, .. }
-            | P::DamagedFile { generation, .. }
-            | P::SnapshotExpired { generation }
-            | P::OutcomeUnknown { generation, .. }
-            | P::Poisoned(generation)
-            | P::Degraded { serving: generation, .. }
-            | P::Conflict { base: generation, .. }
-            | P::HistoryReplaced { known: generation } => Some(*generation),
-            P::DamagedMetadata { generation, .. } => *generation,
+            E::OtherJson { generation, .. }
+            | E::NoSuchPath { generation, .. }
+            | E::IsDirectory { generation, .. }
+            | E::NoMatch { generation, .. }
+            | E::DamagedFile { generation, .. }
+            | E::SnapshotExpired { generation }
+            | E::OutcomeUnknown { generation, .. }
+            | E::Poisoned(generation)
+            | E::Degraded { serving: generation, .. }
+            | E::Conflict { base: generation, .. }
+            | E::HistoryReplaced { known: generation } => Some(*generation),
+            E::DamagedMetadata { generation, .. } => *generation,
             _ => None,
         }
     }
 
-    /// The hash or length that was recorded, when something else was found.
+    /// The hash or length that was recorded for a damaged file.
     #[must_use]
     pub fn expected(&self) -> Option<&str> {
         match &*self.0 {
@@ -306,7 +328,7 @@ impl Error {
         }
     }
 
-    /// The hash or length that was found instead.
+    /// The hash or length that was found instead of the [expected](Error::expected) one.
     #[must_use]
     pub fn found(&self) -> Option<&str> {
         match &*self.0 {
@@ -316,7 +338,7 @@ impl Error {
         }
     }
 
-    /// The newest generation in which the damaged path has another version that is intact.
+    /// The newest generation that has another, intact version of the damaged file.
     #[must_use]
     pub fn intact(&self) -> Option<Generation> {
         match &*self.0 {
@@ -325,7 +347,8 @@ impl Error {
         }
     }
 
-    /// The paths that somebody else changed, of a [`Conflict`](ErrorKind::Conflict).
+    /// The paths that another writer changed first, for a [`Conflict`](ErrorKind::Conflict). Empty
+    /// for any other kind.
     #[must_use]
     pub fn conflicts(&self) -> &[ConflictingPath] {
         match &*self.0 {
@@ -334,7 +357,7 @@ impl Error {
         }
     }
 
-    /// Who held the lock, of [`Busy`](ErrorKind::Busy), where that could be known.
+    /// The process that held the lock, for [`Busy`](ErrorKind::Busy), if it is known.
     #[must_use]
     pub fn holder(&self) -> Option<&LockHolder> {
         match &*self.0 {
@@ -343,7 +366,8 @@ impl Error {
         }
     }
 
-    /// Whether the caller's own cancel flag ended the call.
+    /// Whether the caller ended the call, by a [`CancelFlag`](crate::CancelFlag) or by
+    /// [`on_lock_wait`](crate::OpenOptions::on_lock_wait). Nothing was committed then.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
         matches!(&*self.0, ErrorRepr::Cancelled)
@@ -374,13 +398,13 @@ mod tests {
     use crate::path::StorePath;
     use crate::time::Timestamp;
 
-    /// What `?` makes of a small error.
+    /// What `?` makes of an error of a small type.
     #[track_caller]
     fn invalid(small: impl std::error::Error + Into<Error>) -> Error {
         let text = small.to_string();
         let error: Error = small.into();
         assert_eq!((error.kind(), error.to_string()), (ErrorKind::Invalid, text));
-        assert!(std::error::Error::source(&error).is_none(), "its text is said once");
+        assert!(std::error::Error::source(&error).is_none(), "the text is not repeated");
         error
     }
 

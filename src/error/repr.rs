@@ -1,4 +1,4 @@
-//! The facts of everything that can go wrong.
+//! The facts of every failure.
 
 use std::fmt;
 use std::io;
@@ -9,52 +9,53 @@ use crate::path::{PathError, StorePath};
 use crate::revision::{Generation, RevisionError};
 use crate::time::{Timestamp, TimestampError};
 
-/// A path that another writer changed, and the generation in which that happened.
+/// A path that another writer changed first. See [`Error::conflicts`](crate::Error::conflicts).
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct ConflictingPath {
     /// The path.
     pub path: StorePath,
-    /// The generation that changed it.
+    /// The generation that changed the path.
     pub generation: Generation,
 }
 
-/// Who holds the writer lock, as the holder wrote it down.
+/// The process that holds the writer lock, by its own note. See
+/// [`Error::holder`](crate::Error::holder).
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct LockHolder {
-    /// The number of the process.
+    /// The id of the process.
     pub pid: u32,
-    /// The program of the process.
+    /// The name of its program.
     pub program: String,
-    /// The name of the machine it runs on.
+    /// The name of its machine.
     pub host: String,
-    /// When it took the lock.
+    /// When the process took the lock.
     pub since: Timestamp,
 }
 
-/// What the operating system was asked for when it refused.
+/// The operation that the operating system refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Operation {
     Read,
-    /// The content that a caller gives by a reader.
+    /// Reads content from the caller's reader.
     ReadContent,
-    /// A file outside of the store.
+    /// Reads a file outside the store.
     ReadFile,
     List,
     Open,
     Pin,
     Export,
-    /// What is exported is in place by then.
+    /// The fsync of an export that is in place already.
     SyncExport,
-    /// The bytes of a file, to what the caller writes them into.
+    /// Writes the bytes of a file to the caller's sink.
     PassOn,
     Probe,
     ChooseId,
     Lock,
     Create,
     Stage,
-    /// Before a change is tried again.
+    /// Waits before a change is tried again.
     Wait,
     BeginWrite,
     Write,
@@ -62,7 +63,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// Whether it only reads the store: its failure says nothing about a commit.
+    /// Whether the operation only reads the store. Its failure says nothing about a commit.
     pub(super) const fn is_reading(self) -> bool {
         matches!(
             self,
@@ -88,14 +89,14 @@ impl fmt::Display for Operation {
             Self::Open => "cannot open",
             Self::Pin => "cannot pin",
             Self::Export => "cannot export to",
-            Self::SyncExport => "what was exported is there, but may not last: cannot fsync",
+            Self::SyncExport => "the export is in place, but may not survive a power cut: cannot fsync",
             Self::PassOn => "cannot pass on the content of",
-            Self::Probe => "cannot probe the medium under",
+            Self::Probe => "cannot probe the file system under",
             Self::ChooseId => "cannot choose an id for",
             Self::Lock => "cannot lock",
-            Self::Create => "cannot make",
+            Self::Create => "cannot create",
             Self::Stage => "cannot stage",
-            Self::Wait => "cannot wait before trying again",
+            Self::Wait => "cannot wait before retrying",
             Self::BeginWrite => "cannot begin to write",
             Self::Write => "cannot write",
             Self::Sync => "cannot fsync",
@@ -103,7 +104,7 @@ impl fmt::Display for Operation {
     }
 }
 
-/// Everything that can go wrong, with its facts. The public face is [`Error`].
+/// Every failure, with its facts. The public type is [`Error`](crate::Error).
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ErrorRepr {
     #[error("there is no store at {}: the directory does not exist", .0.display())]
@@ -112,7 +113,7 @@ pub(crate) enum ErrorRepr {
     EmptyDirectory(PathBuf),
     #[error("there is no store at {}: the directory holds other things and no CURRENT", .0.display())]
     NotAStore(PathBuf),
-    #[error("there is no store at {} yet: making one was interrupted before its first generation", .0.display())]
+    #[error("there is no store at {} yet: its creation was interrupted before the first generation", .0.display())]
     UnfinishedInit(PathBuf),
     #[error("{} is not a directory", .0.display())]
     NotADirectory(PathBuf),
@@ -122,7 +123,7 @@ pub(crate) enum ErrorRepr {
     WorkingDirectory(PathBuf),
     #[error("{} names the directory above one that does not exist", .0.display())]
     AboveMissing(PathBuf),
-    #[error("{} lies in the store", .0.display())]
+    #[error("{} is inside the store", .0.display())]
     InStore(PathBuf),
     #[error("{} is a store already", .0.display())]
     AlreadyAStore(PathBuf),
@@ -142,7 +143,9 @@ pub(crate) enum ErrorRepr {
     Refused { path: StorePath, pattern: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("{path} cannot be written as JSON: {source}")]
     NotJson { path: StorePath, source: serde_json::Error },
-    #[error("{path} of generation {generation} is intact but not the JSON that was asked for: {source}")]
+    #[error(
+        "{path} of generation {generation} is intact, but is not the JSON that the caller expects: {source}"
+    )]
     OtherJson { path: StorePath, generation: Generation, source: serde_json::Error },
     #[error("{} cannot be committed: {rule}", .file.display())]
     BadSource { file: PathBuf, rule: String },
@@ -158,11 +161,11 @@ pub(crate) enum ErrorRepr {
     NoMatch { pattern: String, generation: Generation },
     #[error("revision {revision} does not exist: {detail}")]
     NoSuchRevision { revision: String, detail: String },
-    #[error("somebody else changed {} since generation {base}", list(.paths))]
+    #[error("another commit changed {} since generation {base}", list(.paths))]
     Conflict { base: Generation, paths: Vec<ConflictingPath> },
     #[error("the writer lock was held for all of {waited_ms} ms{}", held_by(.holder.as_ref()))]
     Busy { waited_ms: u128, holder: Option<LockHolder> },
-    #[error("{path} as generation {generation} wrote it is damaged: {detail}")]
+    #[error("{path}, written by generation {generation}, is damaged: {detail}")]
     DamagedFile {
         path: StorePath,
         generation: Generation,
@@ -184,12 +187,12 @@ pub(crate) enum ErrorRepr {
     NothingIntact { dir: PathBuf, detail: String },
     #[error("nothing can be committed while the store is damaged: {detail}")]
     Degraded { detail: String, serving: Generation },
-    #[error("the store under {} is another one than this handle opened: its id is {found}, not {expected}", .dir.display())]
+    #[error("{} is another store than the one that this handle opened: its id is {found}, not {expected}", .dir.display())]
     OtherStore { dir: PathBuf, expected: StoreId, found: StoreId },
-    #[error("the directory {} was moved or replaced since this handle opened it", .0.display())]
+    #[error("the directory {} was moved or replaced after this handle opened it", .0.display())]
     DirectoryReplaced(PathBuf),
     #[error(
-        "the history under this handle was replaced: generation {known}, which it had read, is no longer a part of it"
+        "the history of the store was replaced: generation {known}, which this handle had read, is no longer part of it"
     )]
     HistoryReplaced { known: Generation },
     #[error("{name} is written in format {format}; this program reads format 1")]
@@ -198,11 +201,11 @@ pub(crate) enum ErrorRepr {
     FilesystemRefused { filesystem: String, reason: String },
     #[allow(
         dead_code,
-        reason = "retention, which expires snapshots, comes later; the kind is part of the agreed interface"
+        reason = "retention, which expires snapshots, comes later; the kind is part of the interface already"
     )]
     #[error("the files of generation {generation} were removed by retention")]
     SnapshotExpired { generation: Generation },
-    #[error("whether generation {generation} survives a power cut is not known: {step} failed")]
+    #[error("it is unknown whether generation {generation} survives a power cut: {step} failed")]
     OutcomeUnknown { generation: Generation, step: &'static str, source: io::Error },
     #[error("an earlier commit through this handle, of generation {0}, ended with an unknown outcome")]
     Poisoned(Generation),

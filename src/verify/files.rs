@@ -1,4 +1,4 @@
-//! Reading stored files on several threads and comparing them with what was committed.
+//! The check of stored files against their hashes, on several threads.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, PoisonError, thread};
 
-/// The most threads that are ever used.
+/// The most threads that a check uses.
 const THREADS_MAX: usize = 64;
 
 /// What the threads share.
@@ -53,7 +53,7 @@ pub(super) fn check(
     shared.failure.map_or(Ok(shared.findings), Err)
 }
 
-/// Checks one file. Says whether to go on.
+/// Checks one file. Returns whether to go on.
 fn check_one(
     store: &Store,
     name: &Name,
@@ -78,15 +78,19 @@ fn check_one(
         }
         Ok(Some(damage)) => {
             let kind = if damage.is_missing { FindingKind::FileMissing } else { FindingKind::FileDamaged };
-            let path = Some(entry.stored_path().to_string());
-            let (severity, generation) = (Severity::Error, Some(entry.generation));
-            shared.findings.push(Finding { severity, kind, path, generation, detail: damage.detail });
+            shared.findings.push(Finding {
+                severity: Severity::Error,
+                kind,
+                path: Some(entry.stored_path().to_string()),
+                generation: Some(entry.generation),
+                detail: damage.detail,
+            });
         }
         Ok(None) => {}
     }
     shared.progress.done(entry.bytes);
-    if let Some(tell) = &options.progress {
-        tell(&shared.progress);
+    if let Some(callback) = &options.progress {
+        callback(&shared.progress);
     }
     shared.failure.is_none()
 }

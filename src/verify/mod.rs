@@ -1,4 +1,4 @@
-//! Checking a store against its own record of itself.
+//! The check of a store against its own manifests.
 
 mod files;
 mod options;
@@ -15,26 +15,32 @@ use crate::store::Store;
 pub use options::{VerifyOptions, VerifyScope};
 use work::Work;
 
-/// What a check has found.
+/// What [`Store::verify`] has checked and found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct VerifyReport {
-    /// Whether everything that was committed is as it was committed: no finding is an error.
+    /// Whether no finding is an [error](Severity::Error): everything in scope is as it was
+    /// committed.
     pub ok: bool,
-    /// The number of generations checked.
+    /// The number of generations in scope.
     pub generations: u64,
-    /// The number of stored files checked. One that several generations share counts once.
+    /// The number of stored files in scope. A file that several generations share counts once.
     pub files: u64,
-    /// Their length, in bytes.
+    /// The length of these files together, in bytes.
     pub bytes: u64,
-    /// What was found, the worst first.
+    /// The findings, the worst first.
     pub findings: Vec<Finding>,
 }
 
 impl Store {
-    /// Checks the store and changes nothing.
+    /// Checks manifests and stored files against their hashes, and changes nothing.
     ///
-    /// Others may go on committing meanwhile: what is checked is the state at the beginning.
+    /// The options choose the scope. By default it is every byte of the newest generation. Several
+    /// threads read the files. Writers may commit during the check, which covers the state at its
+    /// beginning.
+    ///
+    /// Damage is a finding with [`Severity::Error`]. An interrupted commit is a note, and so is an
+    /// orphan, which only [`VerifyScope::All`] looks for.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -49,11 +55,12 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// As [`snapshot`](Store::snapshot) and [`snapshot_at`](Store::snapshot_at), and `Io` when the system cannot
-    /// read just now. Damage is no error but a finding.
+    /// As [`snapshot`](Store::snapshot) and [`snapshot_at`](Store::snapshot_at). `Io` also when a
+    /// [`CancelFlag`](crate::CancelFlag) stopped the call. Damage to what is checked is not an
+    /// error but a finding.
     pub fn verify(&self, options: &VerifyOptions) -> Result<VerifyReport> {
         let mut work = Work::default();
-        // Its pin holds the files while they are read.
+        // The pin of the snapshot keeps the files while they are read.
         let snapshot = match options.scope {
             VerifyScope::Generation(generation) => self.snapshot_at(generation)?,
             VerifyScope::Head | VerifyScope::All => self.snapshot()?,

@@ -1,4 +1,4 @@
-//! How a store is checked.
+//! The options of a check.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::cancel::CancelFlag;
 use crate::progress::{Progress, ProgressFn};
 use crate::revision::Generation;
 
-/// What is checked.
+/// Which part of a store [`Store::verify`](crate::Store::verify) checks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub enum VerifyScope {
@@ -15,11 +15,11 @@ pub enum VerifyScope {
     Head,
     /// One generation.
     Generation(Generation),
-    /// Every generation, every checkpoint, and every name that belongs to none.
+    /// Every generation, every checkpoint, and every file that belongs to none of them.
     All,
 }
 
-/// How a store is checked.
+/// The options of [`Store::verify`](crate::Store::verify).
 ///
 /// ```
 /// # use genstore::VerifyOptions;
@@ -38,36 +38,39 @@ pub struct VerifyOptions {
 }
 
 impl VerifyOptions {
-    /// The usual options: every byte of the newest generation.
+    /// The default options: every byte of the newest generation.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What is checked. The newest generation unless set.
+    /// Which part of the store to check. The newest generation by default.
     pub const fn scope(mut self, scope: VerifyScope) -> Self {
         self.scope = scope;
         self
     }
 
-    /// Whether only names, lengths and the chain are checked, instead of every byte. `false` unless set.
+    /// Whether to check only names and lengths of files, and not their bytes. Manifests are checked
+    /// in any case. `false` by default.
     pub const fn quick(mut self, quick: bool) -> Self {
         self.quick = quick;
         self
     }
 
-    /// The number of threads that read. One for each core unless set, and where 0 is set.
+    /// The number of threads that read files, at most 64. 0 means one for each core, which is the
+    /// default.
     pub const fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
     }
 
-    /// Tells this of every file that is done. See [`Progress`].
-    pub fn progress(mut self, tell: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
-        self.progress = Some(Arc::new(tell));
+    /// Calls `callback` after every file, from several threads but one at a time. See [`Progress`].
+    pub fn progress(mut self, callback: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(callback));
         self
     }
 
-    /// Ends the check between two files once this is cancelled. The store's own flag does so as well.
+    /// A flag that stops the check between two files. The [flag of the
+    /// handle](crate::OpenOptions::cancel) stops it too.
     pub fn cancel(mut self, flag: CancelFlag) -> Self {
         self.cancel = flag;
         self

@@ -1,5 +1,5 @@
-//! The check of everything: the whole chain, every table on the way, every checkpoint, and every name that belongs
-//! to none of them.
+//! The check of the whole store: the chain of manifests, the table of each generation, every
+//! checkpoint, and every name that belongs to none of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,13 +17,13 @@ use crate::snapshot::Snapshot;
 use crate::storage::{FoundName, Storage};
 use crate::store::Store;
 
-/// How many names of an interrupted commit are told.
+/// How many names of an interrupted commit a finding shows.
 const NAMES_SHOWN: usize = 5;
 
-/// The chain as far as it could be followed, oldest first.
+/// The part of the chain that could be followed, oldest first.
 struct Followed {
     links: BTreeMap<Generation, ManifestRef>,
-    /// Ranges of numbers that a damaged manifest hides, each exclusive at both ends.
+    /// The ranges of numbers that damaged manifests hide. Both ends of a range are exclusive.
     hidden: Vec<(u64, u64)>,
 }
 
@@ -38,22 +38,22 @@ pub(super) fn collect(store: &Store, head: &Snapshot, work: &mut Work) -> Result
     head.head.table.iter().for_each(|entry| work.add(entry));
     let mut followed = follow(store, head.head.link, work)?;
     if let Some(pointed_at) = store.engine.pointed_at().filter(|_| head.head.is_degraded()) {
-        // They were committed, and cannot be read.
+        // These generations were committed, but cannot be read.
         followed.hidden.push((head.generation().get(), pointed_at.get() + 1));
     }
     let tables = replay(store, &followed, work)?;
     work.generations = followed.links.len() as u64;
     checkpoints(store, &followed, tables, work)?;
     let unnamed = unnamed(storage, &followed, work)?;
-    // What another writer has begun or finished since the head was read is not left over.
+    // A commit that another writer has finished since the head was read is not an interrupted one.
     let now = store.engine.refresh()?.link.generation;
     let is_new = |generation: Generation| generation > head.generation() && generation <= now;
-    let kept = unnamed.into_iter().filter(|finding| !finding.generation.is_some_and(is_new));
-    work.findings.extend(kept);
+    let older = unnamed.into_iter().filter(|finding| !finding.generation.is_some_and(is_new));
+    work.findings.extend(older);
     Ok(())
 }
 
-/// Goes back along the chain and notes where it is broken.
+/// Follows the chain back from the head, and notes where it is broken.
 fn follow(store: &Store, head: ManifestRef, work: &mut Work) -> Result<Followed> {
     let mut followed = Followed { links: BTreeMap::new(), hidden: Vec::new() };
     let mut broken_at = None;
@@ -73,14 +73,19 @@ fn follow(store: &Store, head: ManifestRef, work: &mut Work) -> Result<Followed>
     }
     followed.hidden.extend(broken_at.map(|high| (0, high)));
     for (low, high) in &followed.hidden {
-        let detail = format!("generations above {low} and below {high} cannot be reached from the newest");
-        let (severity, kind, path) = (Severity::Error, FindingKind::ChainBroken, None);
-        work.findings.push(Finding { severity, kind, path, generation: Generation::new(*high).ok(), detail });
+        work.findings.push(Finding {
+            severity: Severity::Error,
+            kind: FindingKind::ChainBroken,
+            path: None,
+            generation: Generation::new(*high).ok(),
+            detail: format!("generations above {low} and below {high} cannot be reached from the newest"),
+        });
     }
     Ok(followed)
 }
 
-/// Makes every table in turn, collecting the files of each, and gives the tables at which there is a checkpoint.
+/// Builds the table of each generation in turn and collects its files. Returns the tables that have
+/// a checkpoint.
 fn replay(store: &Store, followed: &Followed, work: &mut Work) -> Result<BTreeMap<Generation, Table>> {
     let storage = store.engine.storage();
     let wanted: BTreeSet<Generation> =
@@ -99,12 +104,13 @@ fn replay(store: &Store, followed: &Followed, work: &mut Work) -> Result<BTreeMa
         let before = match (manifest.parent, current.take()) {
             (None, _) => Some(Table::default()),
             (Some(parent), Some((at, table))) if parent == at => Some(table),
-            // What the gap hides may still be read where a checkpoint lies at its end.
+            // The table at the end of a gap can still be read if it has a checkpoint.
             (Some(parent), _) => checkpoint_above_a_gap(store, parent, work)?,
         };
         let table = match before {
             Some(mut table) => replay::advance(&mut table, &manifest).map(|()| Some(table)),
-            // Above a gap the chain goes on at a checkpoint, which holds files of generations that it hides.
+            // Above a gap the chain goes on at a checkpoint. That lists files of the hidden
+            // generations.
             None => Ok(checkpoint_above_a_gap(store, *link, work)?),
         };
         match table {
@@ -121,7 +127,7 @@ fn replay(store: &Store, followed: &Followed, work: &mut Work) -> Result<BTreeMa
     Ok(tables)
 }
 
-/// The table of a checkpoint, if there is one and it is good, with its files collected.
+/// The table of an intact checkpoint, if there is one. Collects its files.
 fn checkpoint_above_a_gap(store: &Store, link: ManifestRef, work: &mut Work) -> Result<Option<Table>> {
     match read::checkpoint(store.engine.storage(), store.id(), link) {
         Ok(found) => {
@@ -139,7 +145,7 @@ fn checkpoint_of(scanned: FoundName) -> Option<Generation> {
     }
 }
 
-/// Compares every checkpoint with the table that the manifests give.
+/// Compares every checkpoint with the table that results from the manifests.
 fn checkpoints(
     store: &Store,
     followed: &Followed,
@@ -151,8 +157,8 @@ fn checkpoints(
         match read::checkpoint(store.engine.storage(), store.id(), *link) {
             Ok(Some(found)) if found.iter().eq(table.iter()) => {}
             Ok(Some(_)) => {
-                let (name, detail) =
-                    (Name::Checkpoint(generation), "it is not the table that the manifests give");
+                let name = Name::Checkpoint(generation);
+                let detail = "it differs from the table that results from the manifests";
                 let mut finding =
                     Finding::new(Severity::Warning, FindingKind::CheckpointDamaged, &name, detail);
                 finding.generation = Some(generation);
@@ -166,7 +172,7 @@ fn checkpoints(
     Ok(())
 }
 
-/// Finds every name in the store that the chain does not account for.
+/// Finds every name in the store that the chain does not explain.
 fn unnamed(storage: &dyn Storage, followed: &Followed, work: &Work) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let mut unfinished: BTreeMap<Generation, Vec<String>> = BTreeMap::new();
@@ -193,8 +199,10 @@ fn unnamed(storage: &dyn Storage, followed: &Followed, work: &Work) -> Result<Ve
                     continue;
                 }
                 Some(Name::Manifest(_) | Name::Data(..) | Name::Checkpoint(_)) => "no generation names it",
-                Some(Name::Staged(_)) => "it is content of a transaction that is going on or was interrupted",
-                _ => "its name is none that the store gives",
+                Some(Name::Staged(_)) => {
+                    "it is staged content of a transaction that is still running or was interrupted"
+                }
+                _ => "the store uses no such name",
             };
             findings.push(orphan(found.path, found.name.and_then(|name| name.generation()), detail));
         }
@@ -203,8 +211,8 @@ fn unnamed(storage: &dyn Storage, followed: &Followed, work: &Work) -> Result<Ve
         let detail = match listed.name.as_str() {
             "CURRENT" => continue,
             name if DIRECTORIES.contains(&name) && listed.is_directory => continue,
-            "CURRENT.next" => "it is the pointer of a commit that is going on or was interrupted",
-            _ => "its name is none that the store gives",
+            "CURRENT.next" => "it is the pointer of a commit that is still running or was interrupted",
+            _ => "the store uses no such name",
         };
         findings.push(orphan(listed.name, None, detail));
     }
@@ -219,15 +227,21 @@ fn unnamed(storage: &dyn Storage, followed: &Followed, work: &Work) -> Result<Ve
     Ok(findings)
 }
 
-/// Whether the manifest of this number was found damaged: its files are then no orphans.
+/// Whether the manifest of this number was found damaged. The files of the generation are then no
+/// orphans.
 fn is_damaged(work: &Work, generation: Generation) -> bool {
     let is_manifest = |kind| matches!(kind, FindingKind::ManifestDamaged | FindingKind::ManifestMissing);
     work.findings.iter().any(|finding| is_manifest(finding.kind) && finding.generation == Some(generation))
 }
 
 fn orphan(path: String, generation: Option<Generation>, detail: &str) -> Finding {
-    let (severity, kind) = (Severity::Note, FindingKind::Orphan);
-    Finding { severity, kind, path: Some(path), generation, detail: detail.into() }
+    Finding {
+        severity: Severity::Note,
+        kind: FindingKind::Orphan,
+        path: Some(path),
+        generation,
+        detail: detail.into(),
+    }
 }
 
 fn scan(storage: &dyn Storage, directory: &str) -> Result<Vec<FoundName>> {

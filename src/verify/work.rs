@@ -1,4 +1,4 @@
-//! What is to be checked.
+//! The stored files to check.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::format::entry::Entry;
 use crate::format::names::Name;
 
-/// What is to be checked: every stored file once, and what was found on the way to them.
+/// The stored files to check, each once, and the findings on the way to them.
 #[derive(Debug, Default)]
 pub(super) struct Work {
     pub(super) files: BTreeMap<Name, Entry>,

@@ -192,7 +192,7 @@ fn a_lost_file_can_be_put_again_from_a_copy() {
     flip(&place.inside("data/b.g2"), 0);
     clear(&place.inside("data/c.g2"));
     let error = refused(store.snapshot().unwrap().get("a"), ErrorKind::Corrupt);
-    assert!(error.advice().contains("bring it back from a copy"), "{}", error.advice());
+    assert!(error.advice().contains("restore the file from a copy"), "{}", error.advice());
     save(&store, &[("a", "bytes")]);
     assert_eq!(text(&store, "a"), "bytes");
     let mut tx = store.begin().unwrap();

@@ -177,24 +177,24 @@ fn an_older_copy_put_under_an_open_handle_is_noticed() {
     tx.put("a", "4").unwrap();
     replace_content(&place, &place.path("backup"));
     refused(tx.commit("on top of what is gone"), ErrorKind::Corrupt);
-    says(&store, &place.store(), "history under this handle was replaced");
-    // The handle still refuses when the copy has reached the same number and more.
+    says(&store, &place.store(), "history of the store was replaced");
+    // It stays so when the copy has been committed to until it has the same number, and more.
     let reopened = place.open();
     assert_eq!(state(&reopened), files(&[("a", "1")]));
     save(&reopened, &[("a", "another 2")]);
     save(&reopened, &[("a", "another 3")]);
-    says(&store, &place.store(), "history under this handle was replaced");
-    // It refuses too when a checkpoint lies between.
+    says(&store, &place.store(), "history of the store was replaced");
+    // Also with a checkpoint in between, at which the way back could end.
     for number in 4..=40 {
         save(&reopened, &[("a", &format!("another {number}"))]);
         let error = refused(store.snapshot(), ErrorKind::Corrupt);
-        assert!(error.to_string().contains("history under this handle was replaced"), "{number}: {error}");
+        assert!(error.to_string().contains("history of the store was replaced"), "{number}: {error}");
     }
     assert_eq!(state(&reopened), files(&[("a", "another 40")]));
     // A dropped handle has written its checkpoints.
     drop(reopened);
     assert!(place.inside("checkpoints").read_dir().unwrap().next().is_some());
-    says(&store, &place.store(), "history under this handle was replaced");
+    says(&store, &place.store(), "history of the store was replaced");
 }
 
 #[test]

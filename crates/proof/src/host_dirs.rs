@@ -293,7 +293,7 @@ fn check_fault(work: &Work, fault: Fault) -> Verdict {
     let Err(error) = outcome else { return work.check_lasts(&fs.disk()) };
     let (is_export, is_belated) = (work.snapshot.is_some(), matches!(fault.becomes, Action::FailAfter(_)));
     let is_there = work.check(&fs.disk())?;
-    let is_said = error.to_string().contains("is there, but may not last");
+    let is_said = error.to_string().contains("may not survive a power cut");
     hold!(!is_export || is_belated || is_there == is_said, "there: {is_there}, but: {error}");
     work.check_cut(&fs.disk(), LIMIT_FAULT)?;
     if fs.has_stopped() {

@@ -94,7 +94,7 @@ fn the_advice_names_the_command_that_helps() {
     fs::create_dir(sandbox.store()).unwrap();
     advises(&sandbox, 3, &["status"], init);
     let other = sandbox.write("store/other.txt", "x");
-    advises(&sandbox, 3, &["status"], "bring its CURRENT and manifests back from a copy");
+    advises(&sandbox, 3, &["status"], "restore its CURRENT and manifests from a copy");
     fs::remove_file(other).unwrap();
     sandbox.ok(&["init"]);
     fs::remove_file(sandbox.store().join("CURRENT")).unwrap();
