@@ -220,7 +220,8 @@ impl Transaction {
         let unreadable = |error| Error::io(Operation::Read, file.display().to_string(), error);
         self.base.engine.check_cancel()?;
         let expected = source.bytes();
-        let (_, blake3) = content::drain(source, expected, unreadable, |_| self.base.engine.check_cancel())?;
+        let (_, blake3) =
+            content::copy_hashed(source, expected, unreadable, |_| self.base.engine.check_cancel())?;
         Ok(blake3)
     }
 }

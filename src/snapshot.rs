@@ -248,7 +248,7 @@ impl Snapshot {
     /// As [`get`](Snapshot::get).
     pub fn reader(&self, path: impl AsRef<str>) -> Result<FileReader> {
         let entry = self.find(path.as_ref())?;
-        let opened = content::twice(|| {
+        let opened = content::retry_once(|| {
             content::copy(self.engine.storage(), entry, &mut io::sink())?;
             content::open(self.engine.storage(), entry)
         });

@@ -266,7 +266,7 @@ impl Transaction {
         let (name, mut file) = batch.stage().map_err(cannot_stage)?;
         let unreadable = |error| Error::io(action, path.as_str(), error);
         let copied = engine.check_cancel().and_then(|()| {
-            content::drain(&mut reader, u64::MAX, unreadable, |bytes| {
+            content::copy_hashed(&mut reader, u64::MAX, unreadable, |bytes| {
                 file.write_all(bytes).map_err(cannot_stage)?;
                 engine.check_cancel()
             })

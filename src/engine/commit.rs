@@ -93,7 +93,10 @@ impl Engine {
     fn validate(&self, change_set: &ChangeSet) -> Result<()> {
         let validators = &self.options().validators;
         for (path, pending) in change_set.changes.iter().filter(|(path, _)| validators.concern(path)) {
-            validators.check(path, || self.pending_content(path, pending))?;
+            // A removal has no content to judge.
+            if !matches!(pending, PendingChange::Remove) {
+                validators.check(path, || self.pending_content(path, pending))?;
+            }
         }
         Ok(())
     }
@@ -119,7 +122,7 @@ impl Engine {
     /// file becomes live again.
     pub(crate) fn check_links<'a>(&self, links: impl Iterator<Item = &'a Entry>) -> Result<()> {
         for entry in links {
-            content::twice(|| content::copy(self.storage(), entry, &mut std::io::sink()))
+            content::retry_once(|| content::copy(self.storage(), entry, &mut std::io::sink()))
                 .map_err(|failed| self.failed(entry, self.known().link, failed))?;
             self.check_cancel()?;
         }

@@ -66,7 +66,7 @@ fn unreadable(entry: &Entry, error: io::Error) -> ReadError {
 }
 
 /// Reads, and once more when the system reported that it cannot read the file.
-pub(crate) fn twice<T>(mut read: impl FnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {
+pub(crate) fn retry_once<T>(mut read: impl FnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {
     match read() {
         Err(ReadError::Damaged(damage)) if damage.is_unreadable => read(),
         other => other,
@@ -75,7 +75,7 @@ pub(crate) fn twice<T>(mut read: impl FnMut() -> Result<T, ReadError>) -> Result
 
 /// Reads to the end in pieces, passes each piece on, and returns the length and the hash of the
 /// whole. `expected` is the likely length: small content gets a small buffer.
-pub(crate) fn drain<E>(
+pub(crate) fn copy_hashed<E>(
     reader: &mut dyn Read,
     expected: u64,
     mut unreadable: impl FnMut(io::Error) -> E,
@@ -122,7 +122,7 @@ pub(crate) fn open(storage: &dyn Storage, entry: &Entry) -> Result<Box<dyn FsFil
 /// committed bytes.
 pub(crate) fn copy(storage: &dyn Storage, entry: &Entry, sink: &mut dyn Write) -> Result<(), ReadError> {
     let mut file = open(storage, entry)?;
-    let (_, found) = drain(
+    let (_, found) = copy_hashed(
         &mut file,
         entry.bytes,
         |error| unreadable(entry, error),
@@ -140,7 +140,7 @@ pub(crate) fn copy(storage: &dyn Storage, entry: &Entry, sink: &mut dyn Write) -
 
 /// Checks every byte of the file of an entry.
 pub(crate) fn check(storage: &dyn Storage, entry: &Entry) -> Check {
-    match twice(|| copy(storage, entry, &mut io::sink())) {
+    match retry_once(|| copy(storage, entry, &mut io::sink())) {
         Ok(()) => Check::Intact,
         Err(ReadError::Damaged(damage)) => Check::Damaged(damage),
         Err(ReadError::Unknown(error) | ReadError::Sink(error)) => Check::Unknown(error),
@@ -154,7 +154,7 @@ pub(crate) fn is_damaged(storage: &dyn Storage, entry: &Entry) -> bool {
 
 /// Checks that the file of an entry is there and has the committed length.
 pub(crate) fn check_length(storage: &dyn Storage, entry: &Entry) -> Check {
-    match twice(|| open(storage, entry)) {
+    match retry_once(|| open(storage, entry)) {
         Ok(_) => Check::Intact,
         Err(ReadError::Damaged(damage)) => Check::Damaged(damage),
         Err(ReadError::Unknown(error) | ReadError::Sink(error)) => Check::Unknown(error),
@@ -163,7 +163,7 @@ pub(crate) fn check_length(storage: &dyn Storage, entry: &Entry) -> Check {
 
 /// The whole content of an entry, in memory.
 pub(crate) fn read(storage: &dyn Storage, entry: &Entry) -> Result<Vec<u8>, ReadError> {
-    twice(|| {
+    retry_once(|| {
         let mut bytes = Vec::new();
         copy(storage, entry, &mut bytes)?;
         Ok(bytes)

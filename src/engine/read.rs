@@ -10,7 +10,7 @@ use crate::format::manifest::{MANIFEST_MAX, Manifest};
 use crate::format::names::Name;
 use crate::format::pointer::{ManifestRef, POINTER_MAX, Pointer};
 use crate::format::{FormatError, manifest::Change};
-use crate::fs::{is_transient, twice};
+use crate::fs::{is_transient, retry_once};
 use crate::hash::{Blake3, StoreId};
 use crate::path::StorePath;
 use crate::revision::Generation;
@@ -92,7 +92,7 @@ fn unreadable(name: &Name, error: io::Error) -> LoadError {
 /// Reads a whole file of bounded size.
 fn read_all(storage: &dyn Storage, name: &Name, limit: u64) -> Result<Vec<u8>, LoadError> {
     let (found, bytes) =
-        twice(|| read_at_most(storage, name, limit)).map_err(|error| unreadable(name, error))?;
+        retry_once(|| read_at_most(storage, name, limit)).map_err(|error| unreadable(name, error))?;
     if found > limit {
         return Err(LoadError::Damaged { name: name.clone(), why: FormatError::TooLong { limit, found } });
     }

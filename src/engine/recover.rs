@@ -14,14 +14,14 @@ use crate::format::json::Extra;
 use crate::format::manifest::Manifest;
 use crate::format::names::{MANIFESTS, Name};
 use crate::format::pointer::ManifestRef;
-use crate::fs::{is_transient, twice};
+use crate::fs::{is_transient, retry_once};
 use crate::hash::StoreId;
 use crate::revision::Generation;
 use crate::storage::Storage;
 
 /// Chooses the generation to serve after loading the newest state failed with `fault`.
 pub(crate) fn recover(storage: &dyn Storage, dir: &Path, fault: LoadError) -> Result<(StoreId, Head)> {
-    let scanned = match twice(|| storage.scan(MANIFESTS)) {
+    let scanned = match retry_once(|| storage.scan(MANIFESTS)) {
         Err(error) if is_transient(&error) => return Err(Error::io(Operation::List, MANIFESTS, error)),
         // If something other than a directory stands there, no manifest is left. That is damage
         // like any other.

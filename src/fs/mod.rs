@@ -183,7 +183,7 @@ pub(crate) fn not_a_file(what: &str) -> io::Error {
 
 /// Reads, and once more when the system cannot read what is there. Only what it cannot read twice
 /// counts as damaged, as that decides which generation is served.
-pub(crate) fn twice<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn retry_once<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     match read() {
         Err(error) if is_unreadable(&error) => read(),
         other => other,

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::{Place, assert_same, contents, flip, g, refused, save, text};
+use crate::support::{Place, assert_same, contents, flip, g, refused, save, state, text};
 use genstore::{ErrorKind, OpenOptions, Provenance, Store, StorePath, json, json_as};
 
 #[derive(serde::Deserialize)]
@@ -180,4 +180,20 @@ fn a_version_that_is_refused_is_not_offered_as_recovered() {
     save(&plain, &[("a", "bad but intact")]);
     assert_eq!(recover(&store), (b"bad but intact".to_vec(), Provenance::Current));
     assert_eq!(text(&store, "a"), "bad but intact");
+}
+
+#[test]
+fn a_removal_has_no_content_to_judge() {
+    let (place, _) = Place::with_commits(&[&[("a.json", "1"), ("b.json", "2"), ("c.json", "3")]]);
+    let store = open(&place, Store::options().validate("*.json", json()).unwrap());
+    store.update("remove", |tx| tx.remove("a.json")).unwrap();
+    store.update("rename", |tx| tx.rename("b.json", "d.json")).unwrap();
+    let mut tx = store.begin().unwrap();
+    tx.put("a.json", "4").unwrap();
+    tx.remove("c.json").unwrap();
+    tx.commit("put and remove").unwrap();
+    let left = [("a.json", "4"), ("d.json", "2")].map(|(path, text)| (path.to_owned(), text.to_owned()));
+    assert_eq!(state(&store), left.into());
+    // What is not empty JSON is still refused.
+    refused(try_commit(&store, "e.json", ""), ErrorKind::Invalid);
 }
