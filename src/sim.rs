@@ -88,7 +88,8 @@ use crate::fs::Fs;
 use crate::fs::sim::crash_point::CrashPoint;
 use crate::fs::sim::disk::Disk;
 use crate::fs::sim::{SimFs, Step};
-use crate::store::{OpenOptions, Store};
+use crate::options::OpenOptions;
+use crate::store::Store;
 use crate::sync::{Mutex, PoisonError};
 
 /// The result of the application's own code. `?` converts every error into it, and `into()` every

@@ -1,28 +1,18 @@
 //! The handle on a store, and the ways to open one.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde::Serialize;
-
-use crate::cancel::CancelFlag;
-use crate::engine::finding::{Finding, RecoveryReport};
-use crate::engine::validate::{Validator, Validators};
-use crate::engine::{Engine, Options, create, open, resolve};
-use crate::error::{Error, Operation, Result};
-use crate::format::names::{DATA, MANIFESTS};
+use crate::engine::finding::RecoveryReport;
+use crate::engine::{Engine, create, open, resolve};
+use crate::error::Result;
 use crate::format::pointer::ManifestRef;
 use crate::fs::probe::ProbeReport;
 use crate::hash::StoreId;
+use crate::options::OpenOptions;
 use crate::revision::{Generation, IntoRevision};
 use crate::snapshot::Snapshot;
-use crate::time::Timestamp;
 use crate::transaction::Transaction;
-
-/// How long a writer waits for another writer by default.
-const LOCK_WAIT: Duration = Duration::from_secs(30);
 
 /// A handle on a store: opens it, begins transactions, takes snapshots, reads the history.
 ///
@@ -291,253 +281,15 @@ impl Store {
         let revision = revision.into_revision()?;
         resolve::find(self.engine.storage(), self.id(), self.engine.refresh()?.link, revision)
     }
-
-    /// The state of the store: its newest generation, its health, and its interrupted commits.
-    ///
-    /// This lists the names of all manifests and stored files, and reads no content.
-    /// [`verify`](Store::verify) reads content.
-    ///
-    /// ```
-    /// # let dir = tempfile::tempdir().unwrap();
-    /// # let store = genstore::Store::create(dir.path().join("store"))?;
-    /// let status = store.status()?;
-    /// assert_eq!((status.health, status.files), (genstore::Health::Ok, 0));
-    /// assert!(status.interrupted.is_empty() && status.interrupted_findings().is_empty());
-    /// # Ok::<(), genstore::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`snapshot`](Store::snapshot). `Io` also when the store cannot be listed.
-    pub fn status(&self) -> Result<Status> {
-        let head = self.engine.refresh()?;
-        let (findings, degraded) = match &head.recovery {
-            Some(report) => (report.findings.clone(), report.degraded),
-            None => (Vec::new(), false),
-        };
-        let mut status = Status {
-            store: self.id(),
-            generation: head.link.generation,
-            time: head.time,
-            message: head.message.clone(),
-            files: head.table.files(),
-            bytes: head.table.bytes(),
-            health: if degraded { Health::Degraded } else { Health::Ok },
-            interrupted: Vec::new(),
-            findings,
-        };
-        for directory in [MANIFESTS, DATA] {
-            let found = self
-                .engine
-                .storage()
-                .scan(directory)
-                .map_err(|error| Error::io(Operation::List, directory, error))?;
-            let generations = found.iter().filter_map(|scanned| scanned.name.as_ref()?.generation());
-            status.interrupted.extend(generations.filter(|generation| *generation > head.link.generation));
-        }
-        status.interrupted.sort_unstable();
-        status.interrupted.dedup();
-        // Another writer may have finished one of them since the pointer was read. And a generation
-        // that an intact pointer names was committed, even if it cannot be read.
-        let now =
-            self.engine.refresh()?.link.generation.max(self.engine.pointed_at().unwrap_or(Generation::FIRST));
-        status.interrupted.retain(|generation| *generation > now);
-        Ok(status)
-    }
-}
-
-/// The state of a store. See [`Store::status`].
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[non_exhaustive]
-pub struct Status {
-    /// The id of the store.
-    pub store: StoreId,
-    /// The newest generation.
-    pub generation: Generation,
-    /// When that generation was committed.
-    pub time: Timestamp,
-    /// The message of its commit.
-    pub message: String,
-    /// The number of its files.
-    pub files: u64,
-    /// The length of its files together, in bytes.
-    pub bytes: u64,
-    /// Whether that generation is the last one that was committed.
-    pub health: Health,
-    /// The numbers of commits above the newest generation that were begun and not finished. A crash
-    /// interrupted them, or they are still running.
-    pub interrupted: Vec<Generation>,
-    /// The damage on the way to the newest generation.
-    pub findings: Vec<Finding>,
-}
-
-/// Whether a store serves the generation that was committed last.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Health {
-    /// The store serves it.
-    Ok,
-    /// The pointer or the newest manifest is damaged. The store serves the newest generation that
-    /// verifies, and takes no commits.
-    Degraded,
-}
-
-impl Status {
-    /// The [interrupted](Status::interrupted) commits as findings, to show together with others.
-    #[must_use]
-    pub fn interrupted_findings(&self) -> Vec<Finding> {
-        self.interrupted.iter().map(|generation| Finding::interrupted(*generation)).collect()
-    }
-}
-
-/// The options for opening or creating a store. [`Store::options`] has the defaults.
-///
-/// They belong to the handle and are not written into the store.
-///
-/// ```
-/// # let dir = tempfile::tempdir().unwrap();
-/// # let dir = dir.path().join("store");
-/// # use std::time::Duration;
-/// use genstore::Store;
-///
-/// let store = Store::options()
-///     .author("ann")
-///     .lock_wait(Duration::from_secs(5))
-///     .validate("**/*.json", genstore::json())?
-///     .open_or_create(&dir)?;
-/// assert!(store.update("no JSON", |tx| tx.put("index.json", "{")).is_err());
-/// store.update("open", |tx| tx.put("index.json", "{}"))?;
-/// assert_eq!(store.show("latest")?.author, "ann");
-/// # Ok::<(), genstore::Error>(())
-/// ```
-#[derive(Clone)]
-pub struct OpenOptions {
-    options: Options,
-}
-
-impl Default for OpenOptions {
-    fn default() -> Self {
-        Self {
-            options: Options {
-                lock_wait: LOCK_WAIT,
-                on_lock_wait: None,
-                author: String::new(),
-                validators: Validators::default(),
-                cancel: CancelFlag::new(),
-                allow_unsafe_filesystem: false,
-                checkpoint_thread: true,
-            },
-        }
-    }
-}
-
-impl std::fmt::Debug for OpenOptions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Options { lock_wait, author, validators, allow_unsafe_filesystem, .. } = &self.options;
-        f.debug_struct("OpenOptions")
-            .field("lock_wait", lock_wait)
-            .field("author", author)
-            .field("validators", validators)
-            .field("allow_unsafe_filesystem", allow_unsafe_filesystem)
-            .finish_non_exhaustive()
-    }
 }
 
 impl OpenOptions {
-    /// The default options.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// How long a commit waits for another writer before it fails with `Busy`. The default is 30
-    /// seconds. Zero means that it does not wait.
-    #[must_use]
-    pub fn lock_wait(mut self, wait: Duration) -> Self {
-        self.options.lock_wait = wait;
-        self
-    }
-
-    /// Calls `callback` before each wait for another writer, with the time that the call has waited
-    /// so far. One wait takes at most 16 ms.
-    ///
-    /// `ControlFlow::Break` ends the call with an error that [is
-    /// interrupted](Error::is_interrupted), and nothing is committed. A host language that runs in
-    /// this process can look for its signals here.
-    ///
-    /// ```
-    /// use std::ops::ControlFlow;
-    /// use std::time::Duration;
-    ///
-    /// let options = genstore::Store::options().on_lock_wait(|waited| {
-    ///     if waited < Duration::from_secs(5) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    /// });
-    /// ```
-    #[must_use]
-    pub fn on_lock_wait(
-        mut self,
-        callback: impl Fn(Duration) -> ControlFlow<()> + Send + Sync + 'static,
-    ) -> Self {
-        self.options.on_lock_wait = Some(Arc::new(callback));
-        self
-    }
-
-    /// The author of each commit whose transaction sets no [author](Transaction::author). Empty by
-    /// default; at most 1024 bytes.
-    #[must_use]
-    pub fn author(mut self, author: &str) -> Self {
-        self.options.author = author.to_owned();
-        self
-    }
-
-    /// Passes every file whose path matches `glob` to `validator` before it is committed. The same
-    /// happens before [`Snapshot::get_or_recover`] returns an older version.
-    ///
-    /// `*` matches within one part of a path; `**` matches across parts. May be called several
-    /// times: a file must pass every validator whose glob matches.
-    ///
-    /// # Errors
-    /// `Invalid` when the glob is malformed.
-    pub fn validate(mut self, glob: &str, validator: impl Validator + 'static) -> Result<Self> {
-        self.options.validators.add(glob, Arc::new(validator))?;
-        Ok(self)
-    }
-
-    /// A flag that stops long calls. Once it is cancelled, each call through the handle that
-    /// writes, exports or verifies fails with an error that [is
-    /// interrupted](Error::is_interrupted).
-    ///
-    /// A commit stops only before its pointer is swapped, and removes what it wrote.
-    #[must_use]
-    pub fn cancel(mut self, flag: CancelFlag) -> Self {
-        self.options.cancel = flag;
-        self
-    }
-
-    /// Whether [`create`](Self::create) accepts a file system that it would refuse. `false` by
-    /// default.
-    ///
-    /// A network file system is refused, and so is one that fails the probe of what a commit needs.
-    /// If such a file system is accepted, the [warnings](ProbeReport::warnings) say what it lacks.
-    #[must_use]
-    pub const fn allow_unsafe_filesystem(mut self, allow: bool) -> Self {
-        self.options.allow_unsafe_filesystem = allow;
-        self
-    }
-
-    /// Whether checkpoints are written by a thread of their own. `true` by default.
-    #[cfg(any(test, feature = "sim"))]
-    pub(crate) const fn checkpoint_thread(mut self, own: bool) -> Self {
-        self.options.checkpoint_thread = own;
-        self
-    }
-
     /// Opens the store in `dir` with these options. See [`Store::open`].
     ///
     /// # Errors
     /// As [`Store::open`].
     pub fn open(self, dir: impl AsRef<Path>) -> Result<Store> {
-        let engine = open::open(dir.as_ref(), self.options)?;
+        let engine = open::open(dir.as_ref(), self.into())?;
         Ok(Store { engine: Arc::new(engine), probe: None })
     }
 
@@ -546,7 +298,7 @@ impl OpenOptions {
     /// # Errors
     /// As [`Store::create`].
     pub fn create(self, dir: impl AsRef<Path>) -> Result<Store> {
-        let (engine, probe) = create::create(dir.as_ref(), self.options)?;
+        let (engine, probe) = create::create(dir.as_ref(), self.into())?;
         Ok(Store { engine: Arc::new(engine), probe: Some(Arc::new(probe)) })
     }
 
@@ -565,12 +317,6 @@ impl OpenOptions {
             Err(error) if error.already_exists() => self.open(dir),
             other => other,
         }
-    }
-}
-
-impl From<OpenOptions> for Options {
-    fn from(options: OpenOptions) -> Self {
-        options.options
     }
 }
 

@@ -54,7 +54,9 @@ const LIBRARY: &str = "
     json_value
     snapshot
     transaction
+    options
     store
+    status
     verify::options verify::work
     verify::files verify::whole
     verify update history import export rollback

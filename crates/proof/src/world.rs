@@ -15,8 +15,9 @@ use crate::fs::Fs;
 use crate::fs::sim::SimFs;
 use crate::fs::sim::disk::Disk;
 use crate::hash::Blake3;
+use crate::options::OpenOptions;
 use crate::revision::Generation;
-use crate::store::{OpenOptions, Store};
+use crate::store::Store;
 use crate::transaction::{Commit, Transaction};
 
 /// The files of one generation, by path.

@@ -11,7 +11,8 @@ use crate::engine::open::open_on;
 use crate::error::Result;
 use crate::fs::real::RealFs;
 use crate::fs::{Access, Fs};
-use crate::store::{OpenOptions, Store};
+use crate::options::OpenOptions;
+use crate::store::Store;
 
 /// Every file below a directory, with its bytes.
 pub(super) type Tree = BTreeMap<String, Vec<u8>>;

@@ -10,7 +10,8 @@ use crate::format::names::Name;
 use crate::hash::Blake3;
 use crate::history::HistoryEntry;
 use crate::snapshot::{Provenance, Snapshot};
-use crate::store::{Health, Store};
+use crate::status::Health;
+use crate::store::Store;
 use crate::verify::{VerifyOptions, VerifyScope};
 
 /// More generations than any input makes.

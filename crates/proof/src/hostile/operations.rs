@@ -9,7 +9,8 @@ use crate::engine::finding::FindingKind;
 use crate::error::{Error, ErrorKind};
 use crate::format::manifest::GenerationKind;
 use crate::snapshot::Snapshot;
-use crate::store::{Health, Store};
+use crate::status::Health;
+use crate::store::Store;
 use crate::transaction::{Commit, Transaction};
 use crate::verify::{VerifyOptions, VerifyScope};
 

@@ -17,8 +17,9 @@ use crate::engine::create::create_on;
 use crate::engine::open::open_on;
 use crate::error::Result;
 use crate::fs::real::RealFs;
+use crate::options::OpenOptions;
 use crate::proof::injector::FaultInjector;
-use crate::store::{OpenOptions, Store};
+use crate::store::Store;
 
 /// A directory, and the faulty way to it.
 struct Bed {

@@ -6,7 +6,8 @@ use super::waiting::{open, store};
 use crate::cancel::CancelFlag;
 use crate::error::{Error, ErrorKind};
 use crate::fs::Fs;
-use crate::store::{OpenOptions, Store};
+use crate::options::OpenOptions;
+use crate::store::Store;
 use crate::transaction::Transaction;
 
 fn number(tx: &mut Transaction) -> crate::Result<u64> {

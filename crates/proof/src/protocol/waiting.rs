@@ -10,7 +10,8 @@ use crate::engine::open::open_on;
 use crate::error::ErrorKind;
 use crate::fs::sim::SimFs;
 use crate::fs::sim::disk::Disk;
-use crate::store::{OpenOptions, Store};
+use crate::options::OpenOptions;
+use crate::store::Store;
 
 fn options() -> OpenOptions {
     OpenOptions::default().checkpoint_thread(false)
