@@ -1,4 +1,4 @@
-//! What an operation can learn of the disk that it is asked of.
+//! What an operation can learn of the disk.
 
 use std::io;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::fs::op::Op;
 use crate::fs::sim::disk::{Disk, Node};
 
-/// All that an operation can learn of what stood on a disk before a run.
+/// All that an operation can learn of what was on a disk before a run.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Answer {
     Nothing,
@@ -15,15 +15,15 @@ pub(crate) enum Answer {
     /// A file of this length.
     File(usize),
     Bytes(Arc<Vec<u8>>),
-    /// The names in a directory, and whether each is one itself.
+    /// The names in a directory, and whether each is a directory.
     Names(Vec<(Arc<str>, bool)>),
-    /// All that is in a directory.
+    /// Everything in a directory.
     Tree(Vec<(Arc<str>, Answer)>),
     Both(Box<(Answer, Answer)>),
 }
 
-/// What an operation can learn of this disk. It is never less than what the operation did learn, as long as the disk
-/// differs from this one only by what the same run has changed before.
+/// What an operation can learn of this disk. The operation may run later, after the same run has
+/// changed the disk. The answer then still covers all that it learns of the disk as it was.
 pub(crate) fn answer(disk: &Disk, op: &Op) -> Answer {
     match op {
         Op::Create(path)
@@ -35,11 +35,11 @@ pub(crate) fn answer(disk: &Disk, op: &Op) -> Answer {
         | Op::Lock(path) => kind(disk, path),
         Op::Read(path) | Op::Note(path) => bytes(disk, path),
         Op::List(path) | Op::RemoveDir(path) => names(disk, path),
-        // What has the old name is read under the new one.
+        // What has the old name may be read later under the new one.
         Op::Rename(from, to) | Op::RenameNew(from, to) => {
             Answer::Both(Box::new((all(disk, from), kind(disk, to))))
         }
-        // Of what is open, or of no name at all.
+        // These concern what is open, or no name at all.
         Op::OpenSyncFs | Op::SyncFs | Op::Write(_) | Op::Sync(_) => Answer::Nothing,
     }
 }

@@ -1,13 +1,13 @@
-//! How much a test that could go on for ever does: what fits a run before each change, unless the environment asks for
-//! more, and the seed of its random choices.
+//! How much a test does that could go on for ever, and the seed of its random choices. By default
+//! it does what fits a run before each change; the environment can ask for more.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
-/// How many runs to make: GENSTORE_PROVE_RUNS, or else `default`.
+/// How many runs to do: GENSTORE_PROVE_RUNS, or else `default`.
 pub fn runs(default: u64) -> u64 {
     number("GENSTORE_PROVE_RUNS").unwrap_or(default)
 }
 
-/// What every random choice comes from: GENSTORE_PROVE_SEED, or else 1.
+/// The seed of every random choice: GENSTORE_PROVE_SEED, or else 1.
 pub fn seed() -> u64 {
     number("GENSTORE_PROVE_SEED").unwrap_or(1)
 }

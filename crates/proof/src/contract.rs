@@ -1,7 +1,8 @@
-//! The contract of [`Fs`], on the operating system and on the simulated disk: what a proof on the one says about the
-//! other.
+//! The contract of [`Fs`], on the operating system and on the simulated disk. It says how much a
+//! proof on the simulated disk is worth on a real one.
 //!
-//! What no commit does is not in it: renaming a directory, and paths with `.`, `..` or two slashes in a row.
+//! It leaves out what no commit does: `rename_new` of a directory, and paths with `.`, `..` or two
+//! slashes in a row.
 
 mod commits;
 mod files;
@@ -21,7 +22,7 @@ use crate::fs::{Access, Fs};
 /// Every file with its bytes, and every directory.
 type Tree = BTreeMap<String, Option<Vec<u8>>>;
 
-/// Checks the same of an empty directory on each.
+/// Runs the same check on an empty directory of each.
 fn on_both(check: impl Fn(&dyn Fs)) {
     let dir = tempfile::tempdir().unwrap();
     println!("on the operating system");
@@ -57,7 +58,7 @@ fn tree(fs: &dyn Fs) -> Tree {
     tree
 }
 
-/// A copy of everything in one tree in another one, which is empty.
+/// Copies everything in one tree to another one, which is empty.
 fn copy(from: &dyn Fs, to: &Arc<dyn Fs>) {
     for (path, content) in tree(from) {
         match content {

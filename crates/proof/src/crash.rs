@@ -1,4 +1,4 @@
-//! The power is cut at every operation, and once more at every operation of what follows.
+//! The power is cut at every operation, and again at every operation of what follows.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,20 +13,20 @@ use crate::fs::sim::crash_point::CrashPoint;
 use crate::fs::sim::disk::Disk;
 use crate::proof::budget;
 
-/// The most combinations that are all tried; of more, so many samples.
+/// If a point has at most this many ways, all are tried. Else as many are sampled.
 const LIMIT: u64 = 4096;
-/// The samples of each point, until everything that can be tried in every way was, and the same for long work, until
-/// everything else was tried.
+/// The samples of each point in the first sampled pass, and the same for long work. More are taken
+/// once that pass is done.
 const SAMPLES: u64 = 512;
 const SAMPLES_LONG: u64 = 16;
-/// The combinations with which each point is tried first.
+/// The ways with which each point is tried first.
 const SHALLOW: u64 = 12;
 /// The same for the second power cut.
 const LIMIT_AGAIN: u64 = 2;
-/// The most combinations that are all tried in a run before each change.
+/// The same as [`LIMIT`], in a run before each change.
 const LIMIT_IN_CI: u64 = 64;
 
-/// Disks, each with what is expected of it.
+/// A set of disks, each with what is expected of it.
 #[derive(Default)]
 struct Disks {
     keys: [Mutex<HashSet<[u8; 16]>>; 16],
@@ -34,7 +34,7 @@ struct Disks {
 }
 
 impl Disks {
-    /// Adds one. Says whether it is new.
+    /// Adds one. Gives whether it is new.
     fn add(&self, image: &[u8; 32], expect: u64) -> bool {
         let mut key = [0; 16];
         key.copy_from_slice(&image[..16]);
@@ -49,14 +49,14 @@ impl Disks {
     }
 }
 
-/// Everything that was looked at so far.
+/// Everything that was checked so far.
 #[derive(Default)]
 pub(super) struct Seen {
     states: Disks,
-    /// Those from which the work went on.
+    /// The disks on which the work went on.
     second: Disks,
     runs: AtomicUsize,
-    /// The points that were tried in every way, and those that have more ways than that.
+    /// The points that were tried in every way, and those that have too many ways for that.
     complete: AtomicUsize,
     sampled: AtomicUsize,
 }
@@ -67,7 +67,7 @@ impl Seen {
     }
 }
 
-/// Work that was recorded, with what is expected before each operation and after the last.
+/// Recorded work, with what is expected before each operation and after the last.
 pub(super) struct Recorded {
     name: String,
     pub(super) steps: Vec<Step>,
@@ -94,8 +94,8 @@ impl Recorded {
         Self { name, steps, last, expect, is_long: false, wrap: Arc::clone(&world.wrap) }
     }
 
-    /// The places at which the power can be cut: before each operation and after the last, but once only where
-    /// nothing has changed since the place before.
+    /// The points at which the power can be cut: before each operation and after the last. A point
+    /// is left out if neither the disk nor what is expected has changed since the one before.
     pub(super) fn points(&self) -> impl Iterator<Item = usize> {
         (0..=self.steps.len()).filter(|point| {
             point.checked_sub(1).is_none_or(|before| {
@@ -104,7 +104,7 @@ impl Recorded {
         })
     }
 
-    /// What the power can be cut at, and what is expected then.
+    /// The disk at a point, and what is expected of it.
     pub(super) fn at(&self, point: usize) -> (&Disk, &Arc<Expect>) {
         (self.steps.get(point).map_or(&self.last, |step| &step.before), &self.expect[point])
     }
@@ -122,27 +122,29 @@ impl Recorded {
 pub(super) struct Depth {
     /// The most ways that are all tried.
     pub(super) limit: u64,
-    /// Whether points that have no more ways than that are passed over.
+    /// Whether points with at most `limit` ways are skipped.
     pub(super) done: bool,
-    /// How many ways are tried where there are more. With none, the points are counted.
+    /// How many ways are tried at a point with more than `limit`. If 0, such points are only
+    /// counted.
     pub(super) samples: u64,
     /// The same in long work.
     pub(super) samples_long: u64,
     /// How many ways are tried at each point after a first power cut.
     pub(super) limit_again: u64,
-    /// From how many disks of each point the work goes on to that.
+    /// On how many disks of each point the work goes on to a second power cut.
     pub(super) again: u64,
     pub(super) seed: u64,
 }
 
 impl Depth {
-    /// All ways where there are at most `limit`, else as many samples, and no second power cut.
+    /// All ways of a point with at most `limit`, else as many samples. There is no second power
+    /// cut.
     pub(super) const fn up_to(limit: u64, seed: u64) -> Self {
         Self { limit, done: false, samples: limit, samples_long: limit, limit_again: 0, again: 0, seed }
     }
 
-    /// Whether the work goes on from this one of so many disks of a point: from the last, and from others that their bytes
-    /// decide, so that what other threads have seen meanwhile makes no difference.
+    /// Whether the work goes on from one of the disks of a point. It does from the last one. The
+    /// bytes of the others decide, so that other threads make no difference.
     fn goes_on(self, place: usize, all: usize, image: &[u8; 32]) -> bool {
         let Some(others) = self.again.checked_sub(1) else { return false };
         let mut hash = [0; 8];
@@ -151,14 +153,15 @@ impl Depth {
     }
 }
 
-/// Cuts the power at each of these points in every way, and again during what follows.
+/// Cuts the power at each of these points as deep as told, and again during what follows.
 pub(super) fn cut(
     recorded: &Recorded,
     points: impl Iterator<Item = usize>,
     depth: Depth,
     seen: &Seen,
 ) -> Verdict {
-    // Disks that are alike are of points that are near each other. To know more would take gigabytes.
+    // Equal disks belong to points that are near each other. To keep all of them would take
+    // gigabytes.
     let shown = Shown::default();
     for point in points {
         cut_at(recorded, point, depth, seen, &shown)?;
@@ -195,7 +198,7 @@ fn cut_at(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen, shown: &
     Ok(())
 }
 
-/// Goes on after a power cut, and cuts the power at each operation of that.
+/// Goes on after a power cut, and cuts the power at each operation of that work.
 fn again(disk: &Disk, expect: &Expect, wrap: &Wrap, depth: Depth, seen: &Seen) -> Verdict {
     let mut expect = expect.clone();
     expect.seen = oracle::highest(&oracle::numbers(disk)).max(expect.seen);
@@ -231,13 +234,14 @@ fn shallow(seed: u64) -> Depth {
     Depth { limit_again: LIMIT_AGAIN, again: 2, ..Depth::up_to(SHALLOW, seed) }
 }
 
-/// The points that have at most `limit` ways, in every way. The others are counted.
+/// The points with at most `limit` ways, in every way. The others are counted.
 fn every_way(limit: u64, seed: u64) -> Depth {
     Depth { samples: 0, samples_long: 0, ..Depth::up_to(limit, seed) }
 }
 
-/// What a long run tries of all points with one seed, in this order: a few ways of each, everything that can be tried in
-/// every way, some samples of each other point, and then all samples, of long work last.
+/// What a long run tries of all points with one seed, in this order. First come a few ways of each,
+/// then every way of the points that have few enough. Then come some samples of each other point,
+/// then all samples, with long work last.
 fn depths(seed: u64) -> [Depth; 5] {
     let sampled = |samples, samples_long| Depth {
         done: true,
@@ -256,8 +260,8 @@ fn depths(seed: u64) -> [Depth; 5] {
     ]
 }
 
-/// Every workload at every point, on all processors, in an order that the seed decides; samples only until `wanted`
-/// states were seen.
+/// Every workload at every point, on all processors, in an order that the seed decides. Sampled
+/// passes end once `wanted` states were seen.
 fn everything(recorded: &[Recorded], depth: Depth, wanted: u64, seen: &Seen) -> Verdict {
     let points: Vec<(usize, usize)> = recorded
         .iter()

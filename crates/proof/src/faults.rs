@@ -1,4 +1,4 @@
-//! Every operation fails in every way, once and for ever, and then the power is cut.
+//! Every operation fails in every way, once and for ever. Then the power is cut.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -27,34 +27,39 @@ const ERRORS: [Errno; 7] =
 const EFFECTS: [FailedSync; 4] =
     [FailedSync::Kept, FailedSync::Dropped, FailedSync::Zeroed, FailedSync::Undecided];
 
-/// What a failed fsync of a file or of the whole has done where the process is killed while it handles that, and how long
-/// it lives at most, in operations that change something. A failed fsync of a directory stops the disk, so it leaves
-/// nothing to handle.
+/// What the failed fsync of a file, or a failed syncfs, has done when the process is killed while
+/// it handles the failure. The failed fsync of a directory stops the disk, so there is nothing to
+/// handle.
 const KILLED: [FailedSync; 2] = [FailedSync::Dropped, FailedSync::Undecided];
+/// How long the process lives at most, in operations that change something.
 const HANDLING: usize = 16;
-/// The same unless more faults are asked for.
+/// How long the process lives, in a run before each change.
 const HANDLING_SOME: [usize; 4] = [0, 3, 8, WITHOUT_FILES];
-/// Then a commit of two files has removed them, and the directories are left. What follows that is cut at each operation.
+/// After this many operations a commit of two files has removed the files, and its directories are
+/// left. The power is then cut at each operation that follows.
 const WITHOUT_FILES: usize = 10;
 
 /// How one operation fails.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Fault {
-    /// The number of the operation, among those that change something or those that do not.
+    /// The number of the operation: among those that change something, or among those that only
+    /// read.
     pub(super) at: usize,
     pub(super) changes: bool,
     pub(super) becomes: Action,
     pub(super) for_ever: bool,
-    /// After so many operations more the process is killed.
+    /// The process is killed after this many more operations.
     pub(super) dies_after: Option<usize>,
 }
 
 impl Fault {
-    /// Whether it leaves what another one leaves that differs from it in the number of the error alone, and of which the
-    /// power is cut at each operation that follows: `EIO`, `ENOSPC` for ever, or of those that pass, `EACCES`.
+    /// Whether another fault leaves the same, and the power is cut at each operation after that
+    /// one. The other fault differs only in the number of its error: it is `EIO`, `ENOSPC` for
+    /// ever, or for reads `EACCES`.
     fn is_like_another(self) -> bool {
         if let Some(lives_for) = self.dies_after {
-            // Of the failed fsync alone. What the killed process has left, the end shows.
+            // What the failed fsync leaves is the same. What the killed process leaves shows at the
+            // end.
             lives_for != WITHOUT_FILES
         } else if self.changes {
             fails_with(self.becomes, &[Errno::DQUOT, Errno::ROFS, Errno::ACCESS])
@@ -65,15 +70,15 @@ impl Fault {
     }
 }
 
-/// Whether it fails with one of these errors, having done nothing.
+/// Whether the operation fails with one of these errors, without any effect.
 fn fails_with(becomes: Action, errors: &[Errno]) -> bool {
     errors.iter().any(|errno| becomes == Action::Fail(errno.raw_os_error()))
 }
 
-/// Where that lies which was committed.
+/// The directories of what was committed.
 const SAVED: [&str; 3] = [MANIFESTS, CHECKPOINTS, DATA];
 
-/// How reading fails. A file system that refuses to change anything can be read.
+/// How reading fails. `EROFS` is missing: a read-only file system can be read.
 const READ_ERRORS: [Errno; 4] = [Errno::IO, Errno::MFILE, Errno::INTR, Errno::ACCESS];
 
 /// Every way in which an operation can fail.
@@ -89,7 +94,7 @@ pub(super) fn ways(op: &Op) -> Vec<Action> {
     ways
 }
 
-/// Whether an operation can fail in this way: a full disk lets files be removed.
+/// Whether an operation can fail in this way. A full disk lets files be removed, for example.
 fn applies(op: &Op, becomes: Action) -> bool {
     match becomes {
         Action::FailSync(_) => op.syncs(),
@@ -104,7 +109,8 @@ fn applies(op: &Op, becomes: Action) -> bool {
     }
 }
 
-/// Fails when told to, and says first at which recorded operation, and what it was.
+/// Lets the fault happen. Notes in `fired` the first operation that failed, and how many were
+/// recorded before it.
 pub(super) fn rule(fault: Fault, fs: &SimFs, fired: &Arc<OnceLock<(usize, Op)>>) -> Rule {
     let (seen, interrupted, handling) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let (fs, fired) = (fs.clone(), Arc::clone(fired));
@@ -120,7 +126,7 @@ pub(super) fn rule(fault: Fault, fs: &SimFs, fired: &Arc<OnceLock<(usize, Op)>>)
             return Action::Fail(Errno::IO.raw_os_error());
         }
         let is_due = number == fault.at || (fault.for_ever && number > fault.at);
-        // Whoever is interrupted tries again, and is through the third time.
+        // After `EINTR` the library tries again. The third attempt succeeds.
         let is_interruption = fails_with(fault.becomes, &[Errno::INTR]);
         if is_due && is_interruption && interrupted.fetch_add(1, Ordering::Relaxed) % 3 == 2 {
             return Action::PassThrough;
@@ -134,7 +140,7 @@ pub(super) fn rule(fault: Fault, fs: &SimFs, fired: &Arc<OnceLock<(usize, Op)>>)
     })
 }
 
-/// What a workload asks of the disk below a mutant.
+/// The operations that a workload asks of the disk below a mutant.
 pub(super) fn operations(workload: &Workload, mutant: &Wrap) -> Vec<Op> {
     let mut world = (workload.prepare)();
     let injector = FaultInjector::over(&world.fs, Arc::new(|_| Action::PassThrough));
@@ -142,7 +148,7 @@ pub(super) fn operations(workload: &Workload, mutant: &Wrap) -> Vec<Op> {
     injector.take_trace()
 }
 
-/// Counts the swaps that are asked for.
+/// Counts the attempts to swap the pointer.
 fn counting(world: &World, way: Arc<dyn Fs>) -> Arc<dyn Fs> {
     let swaps = Arc::clone(&world.swaps);
     Arc::new(FaultInjector::new(
@@ -154,8 +160,8 @@ fn counting(world: &World, way: Arc<dyn Fs>) -> Arc<dyn Fs> {
     ))
 }
 
-/// Runs a workload with a fault, goes on as users do, and cuts the power at every operation from the fault on. Says
-/// whether the fault was met.
+/// Runs a workload with a fault, and goes on as a user would. Then cuts the power at every
+/// operation from the fault on. Gives whether the fault happened.
 pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &Seen) -> Verdict<bool> {
     let mut world = (workload.prepare)();
     world.wrap = Arc::clone(mutant);
@@ -169,10 +175,11 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
     if let Err(error) = &outcome {
         let swaps = world.swaps.load(Ordering::Relaxed);
         let expected = if swaps > 0 { ErrorKind::CommitOutcomeUnknown } else { ErrorKind::Io };
-        // One swap may have been that of settling, and the commit's own not reached.
+        // The one swap may be the one that settles the pointer, so that the commit's own was not
+        // reached.
         let settles = workload.settles && swaps == 1;
-        // What cannot be read is damaged, unless it is for a reason that will pass; but nothing that was committed is when it
-        // can be read the second time.
+        // An input error for ever counts as damage. A single one does not, for what was committed:
+        // a second attempt reads it.
         let is_input_error = !fault.changes && fails_with(fault.becomes, &[Errno::IO]);
         let is_read_again = !fault.for_ever
             && matches!(met, Op::Open(path) | Op::Read(path)
@@ -185,7 +192,7 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
             "it fails with {:?}: {error}",
             error.kind()
         );
-        // A disk that has stopped cannot be told that a number was used.
+        // A disk that has stopped cannot record that a number was used.
         if !fault.for_ever && fault.dies_after.is_none() && !world.fs.has_stopped() {
             world.taken_back(taken_back(&trace));
         }
@@ -194,7 +201,7 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
     goes_on(&mut world, begun(&trace)).map_err(|wrong| format!("afterwards: {wrong}"))?;
     let recorded = Recorded::ended(format!("{} with {fault:?}", workload.name), &world);
     let last = recorded.steps.len();
-    // What comes before the fault is cut short without it.
+    // The layer `crash` cuts the power before the fault.
     let is_cut = |point: &usize| {
         *point == last
             || (*point >= *from
@@ -208,13 +215,13 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
 
 /// The most combinations that are tried at each operation after a fault.
 const LIMIT: u64 = 4;
-/// The same in long work, and not at every operation: see [`is_chosen`].
+/// The same in long work, where the power is not cut at every operation: see [`is_chosen`].
 const LIMIT_LONG: u64 = 2;
 const NEAR: usize = 2;
 const ONE_IN: u64 = 1024;
 
-/// Whether the power is cut there although the work is long: soon after the fault or a swap, and at one
-/// in so many of the others, which the fault and the seed decide.
+/// Whether the power is cut at this point of long work: soon after the fault, soon after a swap,
+/// and at one point in [`ONE_IN`] of the others. The fault and the seed choose those.
 fn is_chosen(recorded: &Recorded, fault: Fault, from: usize, point: usize) -> bool {
     let mut hasher = DefaultHasher::new();
     (fault, point, budget::seed()).hash(&mut hasher);
@@ -223,7 +230,8 @@ fn is_chosen(recorded: &Recorded, fault: Fault, from: usize, point: usize) -> bo
         || hasher.finish().is_multiple_of(ONE_IN)
 }
 
-/// The highest number under which names were to be made, whether they were removed later or not.
+/// The highest number under which the commit tried to create a name, even if the name was removed
+/// later.
 fn begun(trace: &[Op]) -> u64 {
     let made = trace.iter().filter_map(|op| match op {
         Op::Create(path) | Op::RenameNew(_, path) => Name::parse(path)?.generation(),
@@ -241,8 +249,8 @@ fn taken_back(trace: &[Op]) -> u64 {
     oracle::highest(&removed.collect())
 }
 
-/// Whoever opens the store next, in the same start of the machine, finds one of the states that can be, and can commit:
-/// also the very same once more, which must then be there to stay.
+/// Opens the store again, in the same start of the machine. It must be in one of the possible
+/// states and take commits. A commit of what was attempted must also work, and last.
 fn goes_on(world: &mut World, begun: u64) -> Verdict {
     if world.fs.has_stopped() {
         return stands_still(world);
@@ -267,7 +275,7 @@ fn goes_on(world: &mut World, begun: u64) -> Verdict {
     Ok(())
 }
 
-/// The disk takes no change until the machine starts again. What is there can be read, and no commit is said to be done.
+/// The disk takes no change until the machine starts again. Reads work, and every commit fails.
 fn stands_still(world: &mut World) -> Verdict {
     let way = world.way();
     let refused = match world.open(Arc::clone(&way)) {
@@ -283,7 +291,7 @@ fn stands_still(world: &mut World) -> Verdict {
     Ok(())
 }
 
-/// After a fsync has failed, the same file is not fsynced again.
+/// No file is fsynced again after its fsync has failed.
 fn check_no_sync_is_retried(trace: &[Op]) -> Verdict {
     let mut synced = std::collections::BTreeSet::new();
     for op in trace {
@@ -296,10 +304,10 @@ fn check_no_sync_is_retried(trace: &[Op]) -> Verdict {
     Ok(())
 }
 
-/// A long run says how far it is each time that it has tried so many faults.
+/// A long run tells how far it is after this many faults.
 const TOLD: usize = 5000;
 
-/// The workloads of which every operation fails.
+/// The workloads whose every operation fails.
 pub(super) fn workloads() -> Vec<Workload> {
     let names = [
         "init",
@@ -322,16 +330,16 @@ pub(super) fn workloads() -> Vec<Workload> {
     all
 }
 
-/// What an operation is and which kinds of file and directory it is asked of. Operations of one
-/// kind can fail in the same ways.
+/// An operation, and the kinds of file and directory that it concerns. Operations of one kind can
+/// fail in the same ways.
 #[derive(PartialEq, Eq, Hash, Debug)]
 struct Kind {
     op: Discriminant<Op>,
     paths: Vec<PathKind>,
 }
 
-/// The name of a file, if it is one of the store's; else the first directory, and whether the path
-/// goes on below it.
+/// The kind of name if the store knows it. Else the first directory of the path, and whether the
+/// path goes deeper.
 #[derive(PartialEq, Eq, Hash, Debug)]
 enum PathKind {
     Named(Discriminant<Name>),
@@ -352,7 +360,7 @@ impl Kind {
     }
 }
 
-/// The paths that an operation is asked of.
+/// The paths that an operation names.
 fn paths(op: &Op) -> Vec<&str> {
     match op {
         Op::Create(path)
@@ -373,8 +381,8 @@ fn paths(op: &Op) -> Vec<&str> {
     }
 }
 
-/// The first operation of each kind, and the first two fsyncs of each kind, with their numbers. These
-/// meet every kind of fault that the whole can meet.
+/// The first operation of each kind, and the first two fsyncs of each kind, with their numbers.
+/// Every kind of fault that the operations can meet, these can meet.
 pub(super) fn first_of_each_kind(operations: Vec<Op>) -> Vec<(usize, Op)> {
     let mut seen: HashMap<Kind, usize> = HashMap::new();
     let mut is_chosen = |op: &Op| {
@@ -385,7 +393,8 @@ pub(super) fn first_of_each_kind(operations: Vec<Op>) -> Vec<(usize, Op)> {
     operations.into_iter().enumerate().filter(|(_, op)| is_chosen(op)).collect()
 }
 
-/// Every way in which one operation can fail, once and for ever, without and with a kill.
+/// Every way in which one operation can fail: once and for ever, and with the process killed
+/// afterwards or not.
 fn faults_of(at: usize, op: &Op, handling: &[usize]) -> Vec<Fault> {
     let mut faults = Vec::new();
     for becomes in ways(op) {
@@ -398,9 +407,10 @@ fn faults_of(at: usize, op: &Op, handling: &[usize]) -> Vec<Fault> {
     faults
 }
 
-/// Faults of what changes something, or of what reads, on all processors. A run before each change
-/// takes the [`workloads`] and in each the [`first_of_each_kind`]. A long one takes all of them, of
-/// all workloads, or as many as were asked for. Gives how many were tried, and of how many.
+/// Tries faults of the operations that change something, or of those that only read, on all
+/// processors. A run before each change takes the [`workloads`], and of each the
+/// [`first_of_each_kind`]. A long run takes all operations of all workloads, and of these faults as
+/// many as were asked for. Gives how many were tried, and how many there are.
 fn everything(changes: bool, seen: &Seen) -> Verdict<(usize, usize)> {
     let wanted = Some(budget::runs(0)).filter(|wanted| *wanted > 0);
     let workloads = if wanted.is_some() { workloads::all() } else { workloads() };
@@ -418,7 +428,7 @@ fn everything(changes: bool, seen: &Seen) -> Verdict<(usize, usize)> {
     }
     if let Some(wanted) = wanted {
         faults = shuffled(faults, budget::seed());
-        // Those of long works come last.
+        // Long work comes last.
         faults.sort_by_key(|(workload, _)| workloads[*workload].is_long);
         faults.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
     }

@@ -1,4 +1,5 @@
-//! What is made outside a store, in directories that may have to be made: the place of a new store, and an export.
+//! What is created outside a store, in directories that may have to be created: the place of a new
+//! store, and an export.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -64,16 +65,16 @@ impl HostDirs for Simulated {
     }
 }
 
-/// One thing that is made outside, and what must be there when it was.
+/// One thing that is created outside a store, and what must be there afterwards.
 struct Work {
     name: &'static str,
-    /// What is there before, each directory made by somebody who did not wait.
+    /// The directories that are there before. Their names may not be durable.
     dirs: &'static [&'static str],
-    /// Where it is made, from the root on.
+    /// Where it is created, from the root on.
     target: &'static str,
-    /// What is exported; nothing for the place of a store.
+    /// What is exported. `None` for the place of a store.
     snapshot: Option<Snapshot>,
-    /// The files that are there then.
+    /// The files that must be there.
     expected: State,
     whole: bool,
 }
@@ -104,7 +105,7 @@ impl Work {
         snapshot.export_to(target, &ExportOptions::new()).map(drop)
     }
 
-    /// What is at the target, `None` where no directory is.
+    /// The files at the target, `None` if there is no such directory.
     fn found(&self, disk: &Disk) -> Option<State> {
         disk.dir(self.target).ok()?;
         let mut files = State::new();
@@ -115,7 +116,7 @@ impl Work {
         Some(files)
     }
 
-    /// Whether it is there, as a whole, or not begun.
+    /// Whether it is there as a whole. An error if it is there in part.
     fn check(&self, disk: &Disk) -> Verdict<bool> {
         let Some(found) = self.found(disk) else { return Ok(false) };
         let was_there = self.dirs.contains(&self.target);
@@ -127,7 +128,7 @@ impl Work {
         Ok(found.len() == self.expected.len())
     }
 
-    /// The same after a power cut, in so many ways: whether it is there in each.
+    /// Whether it is there after a power cut, for at most `limit` ways.
     fn check_cut(&self, disk: &Disk, limit: u64) -> Verdict<BTreeSet<bool>> {
         let cut = CrashPoint::new(disk, 1);
         cut.choices(limit).iter().map(|choice| self.check(&cut.image(choice).disk)).collect()
@@ -177,7 +178,7 @@ fn over(fs: &SimFs, rule: impl Fn(&Op) -> Action + Send + Sync + 'static) -> Fau
     FaultInjector::over(fs, Arc::new(rule))
 }
 
-/// The operations, and what each found.
+/// The disk with its recording, and the operations.
 fn trace(work: &Work) -> (SimFs, Vec<Op>) {
     let fs = work.disk(false);
     let injector = over(&fs, |_| Action::PassThrough);
@@ -214,9 +215,9 @@ fn each_sync_of_what_is_made_outside_is_noticed_when_it_is_left_out() {
         let mut noticed = 0;
         for (without, op) in ops.iter().enumerate().filter(|(_, op)| op.syncs()) {
             let is_redundant = match op {
-                // What was there before was fsynced with the whole.
+                // The syncfs covers what was there before.
                 Op::SyncDir(dir) if dir.is_empty() => work.whole,
-                // The directory in it gets another name.
+                // The directory gets another name later.
                 Op::SyncDir(dir) if dir == UNFINISHED => Some(without) < named,
                 _ => false,
             };
@@ -239,8 +240,8 @@ fn each_sync_of_what_is_made_outside_is_noticed_when_it_is_left_out() {
     }
 }
 
-/// That of a directory in which something was made must not fail. That of one which was there must not fail, but may be
-/// refused.
+/// The fsync of a directory in which something was created must not fail. The fsync of one that was
+/// there before must not fail either, but the system may refuse it.
 #[test]
 fn a_directory_that_was_there_is_synced_unless_the_system_refuses() {
     let works = works();
@@ -297,15 +298,15 @@ fn check_fault(work: &Work, fault: Fault) -> Verdict {
     hold!(!is_export || is_belated || is_there == is_said, "there: {is_there}, but: {error}");
     work.check_cut(&fs.disk(), LIMIT_FAULT)?;
     if fs.has_stopped() {
-        // The place of a store may count as being there, but nothing can be put into it.
+        // The place of a store may count as created, but nothing can be put into it.
         let again = work.run(&over(&fs, |_| Action::PassThrough));
         hold!(again.is_err() || !is_export, "a disk that has stopped took it");
         return Ok(());
     }
-    // What the value of the unfinished directory does when it goes.
+    // The unfinished directory does this when it is dropped.
     clear(&fs, UNFINISHED);
     work.check_cut(&fs.disk(), LIMIT_FAULT)?;
-    // Names that were given stay.
+    // A name that was given stays.
     if is_export && is_there {
         return Ok(());
     }

@@ -1,5 +1,6 @@
-//! An [`Fs`] that records every call and does something else where a rule says so: a disk that fails, or a mutant of
-//! the code above. It is the only fault injector. A [`Rule`] decides for each operation; a [`Plan`] is a rule that counts.
+//! An [`Fs`] that records every call, and does something else where a rule says so. It serves as a
+//! disk that fails, or as a mutant of the code above it. It is the only fault injector. A [`Rule`]
+//! decides for each operation; a [`Plan`] is a rule that counts.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -15,45 +16,47 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::time::Timestamp;
 
-/// What becomes of one operation.
+/// What happens to one operation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Action {
     PassThrough,
-    /// Says that it was done, and does nothing.
+    /// Reports success and does nothing.
     Skip,
-    /// The same, and does it after the next operation that changes a file or fsyncs, if that can still be done.
+    /// Reports success, and acts after the next operation that changes a file or fsyncs, if that is
+    /// still possible.
     Defer,
-    /// Fails with this error of the system, having done nothing.
+    /// Fails with this error of the system, without any effect.
     Fail(i32),
-    /// Fails having done it.
+    /// Takes effect and then fails.
     FailAfter(i32),
-    /// Writes half and says so.
+    /// Writes half, and reports that.
     Short,
     /// Writes half and fails.
     HalfAndFail(i32),
-    /// A fsync that fails and has this effect.
+    /// An fsync that fails with this effect.
     FailSync(FailedSync),
-    /// Is tried again once it has failed.
+    /// Tries again after a failure.
     Retry,
 }
 
-/// What is to become of an operation.
+/// Decides what happens to an operation.
 pub(crate) type Rule = Arc<dyn Fn(&Op) -> Action + Send + Sync>;
 
-/// A rule for the operations that match: they succeed so many times, then one of them becomes something else.
+/// A rule for the operations that match: the first ones succeed, and then one of them fails or does
+/// something else.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
-    /// The number of matching operations that succeed first.
+    /// How many matching operations succeed first.
     pub(crate) after: usize,
-    /// What becomes of the next one. A write that fails has written the first half.
+    /// What happens to the next one. A write that fails has written the first half.
     pub(crate) becomes: Action,
-    /// Whether the same becomes of every later matching operation.
+    /// Whether the same happens to every later matching operation.
     pub(crate) for_ever: bool,
     pub(crate) matches: fn(&Op) -> bool,
 }
 
 impl Plan {
-    /// Counts the operations that match.
+    /// Only counts the operations that match.
     pub(crate) const fn count(matches: fn(&Op) -> bool) -> Self {
         Self { after: usize::MAX, becomes: Action::PassThrough, for_ever: false, matches }
     }
@@ -74,13 +77,13 @@ impl Plan {
     }
 }
 
-/// What is done on the disk beside an operation, before it.
+/// An additional effect on the disk, before an operation.
 pub(crate) type SideEffect = Arc<dyn Fn(&dyn Fs, &Op) + Send + Sync>;
 
-/// What is read of a file in place of what it holds, if it is to be something else.
+/// The bytes to read in place of a file's own, if any.
 pub(crate) type Reads = fn(&dyn Fs, &str) -> Option<Vec<u8>>;
 
-/// What is left as a note in place of another one.
+/// The note to leave in place of another one.
 pub(crate) type Notes = fn(&[u8]) -> Vec<u8>;
 
 type Defer = Box<dyn FnOnce() + Send>;
@@ -93,14 +96,14 @@ pub(crate) struct FaultInjector {
     /// The directory of the tree below that is the root here.
     root: String,
     pub(crate) side_effect: Option<SideEffect>,
-    /// The same, once an operation has failed.
+    /// An additional effect after an operation that failed.
     pub(crate) after_failure: Option<SideEffect>,
     pub(crate) reads: Option<Reads>,
-    /// What is left as a note in place of what should be.
+    /// Replaces each note that is left.
     pub(crate) notes: Option<Notes>,
-    /// Whether no name is found in these directories.
+    /// The directories whose listing is empty.
     pub(crate) hides: &'static [&'static str],
-    /// The machine that the tree is in, if it is not that of the tree below.
+    /// The machine of the tree, if it differs from that of the tree below.
     pub(crate) host: Option<Arc<dyn Fs>>,
     state: Arc<Mutex<State>>,
 }
@@ -109,13 +112,13 @@ struct State {
     rule: Rule,
     /// How many operations matched the plan.
     seen: Arc<AtomicUsize>,
-    /// Whether syncs that the rule does not speak of are only recorded.
+    /// Whether fsyncs are only recorded, where the rule lets them pass.
     skips_syncs: bool,
     trace: Vec<Op>,
     late: Vec<Defer>,
     now: Option<Timestamp>,
     boot: Option<String>,
-    /// Whether a syncfs is offered, if it is not as the tree below does.
+    /// Whether a syncfs is offered, if this differs from the tree below.
     whole: Option<bool>,
 }
 
@@ -151,25 +154,26 @@ impl FaultInjector {
         }
     }
 
-    /// Without a rule so far. Syncs are only recorded: nothing survives a power cut in most tests, and waiting would only
-    /// make them slow.
+    /// Without a rule so far. Fsyncs are only recorded: most tests cut no power, and real fsyncs
+    /// would only slow them down.
     pub(crate) fn skipping_syncs(inner: Arc<dyn Fs>) -> Self {
         let injector = Self::new(inner, Arc::new(|_| Action::PassThrough));
         injector.state().skips_syncs = true;
         injector
     }
 
-    /// Syncs are done from now on.
+    /// From now on fsyncs are real.
     pub(crate) fn wait_for_the_disk(&self) {
         self.state().skips_syncs = false;
     }
 
-    /// The way through it.
+    /// The way to the disk through this layer.
     pub(crate) fn way(&self) -> Arc<dyn Fs> {
         Arc::new(self.clone())
     }
 
-    /// Begins to count operations for this plan, in place of the rule; without one, nothing is changed any more.
+    /// Replaces the rule with this plan, and counts from zero. Without a plan, every operation
+    /// passes.
     pub(crate) fn plan(&self, plan: Option<Plan>) {
         let seen = Arc::<AtomicUsize>::default();
         let rule = plan.map_or_else(
@@ -180,7 +184,7 @@ impl FaultInjector {
         (state.rule, state.seen) = (rule, seen);
     }
 
-    /// How many operations matched the plan so far.
+    /// How many operations have matched the plan.
     pub(crate) fn seen(&self) -> usize {
         self.state().seen.load(Ordering::SeqCst)
     }
@@ -190,7 +194,7 @@ impl FaultInjector {
         Self { sim: Some(sim.clone()), ..Self::new(Arc::new(sim.clone()), rule) }
     }
 
-    /// The same layer over a directory of the tree.
+    /// The same layer, with a directory of the tree as its root.
     pub(crate) fn below(&self, root: &str) -> Self {
         Self { root: root.to_owned(), ..self.clone() }
     }
@@ -203,27 +207,27 @@ impl FaultInjector {
         }
     }
 
-    /// Also after a test has failed, so that what is dropped then does not hide why.
+    /// The lock may be poisoned after a test has failed. Then a drop must not hide why.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was asked since this was asked last.
+    /// The operations since the last call.
     pub(crate) fn take_trace(&self) -> Vec<Op> {
         std::mem::take(&mut self.state().trace)
     }
 
-    /// The clock stands still.
+    /// Stops the clock at this time.
     pub(crate) fn set_now(&self, now: &str) {
         self.state().now = Some(now.parse().unwrap());
     }
 
-    /// What tells this start of the machine from others.
+    /// Sets the text that tells this start of the machine from others.
     pub(crate) fn set_boot(&self, boot: &str) {
         self.state().boot = Some(boot.to_owned());
     }
 
-    /// Whether a syncfs is offered. Where the tree below has none, it does nothing.
+    /// Sets whether a syncfs is offered. It does nothing if the tree below offers none.
     pub(crate) fn offer_syncfs(&self, offer: bool) {
         self.state().whole = Some(offer);
     }
@@ -232,7 +236,8 @@ impl FaultInjector {
         &**self.host.as_ref().unwrap_or(&self.inner)
     }
 
-    /// Asks for one thing. `act` does it; what it gives when it is pretended is `nothing`.
+    /// Does one operation as the rule decides. `act` does it. `nothing` gives the result if the
+    /// operation is only pretended. `late` does it later.
     fn ask<T>(
         &self,
         op: Op,

@@ -1,6 +1,9 @@
-//! The proof that a store keeps its promises: power cuts and faults at every operation, mutants that show that neither is
-//! blind, contracts of the simulated disk, orders of threads, and hostile bytes. Compiled into the library as its module
-//! `proof`; `docs/internals/testing.md` says what each layer shows and how to run it.
+//! The proof that a store keeps its promises: power cuts and faults at every operation, mutants of
+//! the protocol, contracts of the simulated disk, orders of threads, and hostile bytes. The mutants
+//! show that the power cuts and the faults find what they look for.
+//!
+//! The library compiles this as its module `proof`. `docs/internals/testing.md` says what each
+//! layer shows and how to run it.
 
 #[cfg(test)]
 mod answer;

@@ -1,5 +1,5 @@
-//! Mutants: the engine over a layer that breaks one rule of the protocol. Each must be caught by the power cuts or the
-//! faults; a mutant that survives would mean that they are blind to that rule.
+//! Mutants: the engine over a layer that breaks one rule of the protocol. The power cuts or the
+//! faults must catch each. If a mutant survives, they do not notice that this rule is broken.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,12 +17,12 @@ use crate::fs::sim::SimFs;
 use crate::fs::sim::disk::FailedSync;
 use crate::proof::injector::{Action, FaultInjector, Rule, SideEffect};
 
-/// A rule of the protocol that is broken.
+/// A broken rule of the protocol.
 #[derive(Clone)]
 struct Mutant {
     name: &'static str,
     wrap: Wrap,
-    /// The workloads whose names begin like this are run, or all.
+    /// Only the workloads whose names begin with this are run. It may be empty.
     on: &'static str,
     by: By,
 }
@@ -31,21 +31,21 @@ struct Mutant {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum By {
     PowerCuts,
-    /// Power cuts while another writer follows one that broke the rule and was killed.
+    /// Power cuts during the work of a writer that follows one which broke the rule and was killed.
     Kills,
     Faults,
     FlippedBits,
 }
 
-/// Where a commit is, as far as its operations tell.
+/// How far a commit is, judged by its operations.
 #[derive(Default)]
 struct Place {
-    /// The pointer was swapped and the root not fsynced since.
+    /// The pointer was swapped, and the root was not fsynced since.
     swapped: AtomicBool,
 }
 
 impl Place {
-    /// Sees an operation; says whether it is the fsync of the second barrier.
+    /// Notes an operation. Gives whether it is the fsync of the second barrier.
     fn see(&self, op: &Op) -> bool {
         match op {
             op if op.swaps() => self.swapped.store(true, Ordering::Relaxed),
@@ -56,7 +56,8 @@ impl Place {
     }
 }
 
-/// A layer with a rule of its own for each process.
+/// A layer that starts a rule for each process. The rule sees whether the operation is the fsync of
+/// the second barrier.
 fn with(rule: impl Fn(&Op, bool) -> Action + Clone + Send + Sync + 'static) -> Wrap {
     Arc::new(move |way| {
         let (rule, place) = (rule.clone(), Place::default());
@@ -69,7 +70,7 @@ fn asked() -> Rule {
     Arc::new(|_| Action::PassThrough)
 }
 
-/// A step that is left out, or that comes after the next one instead of before it.
+/// A step that is left out, or deferred until after the next one.
 fn instead(
     becomes: Action,
     name: &'static str,
@@ -80,7 +81,7 @@ fn instead(
     Mutant { name, on, by: By::PowerCuts, wrap: with(rule) }
 }
 
-/// Something that is done besides.
+/// An additional effect before an operation.
 fn side_effect(name: &'static str, on: &'static str, what: fn(&dyn Fs, &Op)) -> Mutant {
     let side_effect: SideEffect = Arc::new(what);
     let wrap: Wrap = Arc::new(move |way| {
@@ -305,8 +306,8 @@ fn trusting() -> Vec<Mutant> {
     ]
 }
 
-/// A pointer that was found is not made durable: a swap without a manifest of its own is left out, and so are the fsyncs
-/// of the root before and after it.
+/// The pointer that was found is not made durable. A swap without a new manifest is left out, and
+/// so are the fsyncs of the root before and after it.
 fn unsynced() -> Wrap {
     Arc::new(|way| {
         let (made, swapped) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -324,7 +325,7 @@ fn unsynced() -> Wrap {
                 let is_own = made.load(Ordering::Relaxed) || swapped.swap(false, Ordering::Relaxed);
                 if is_own { Action::PassThrough } else { Action::Skip }
             }
-            // A commit begins, maybe that of another process.
+            // A commit begins, maybe in another process.
             Op::Lock(name) if name == "locks/writer" => {
                 made.store(false, Ordering::Relaxed);
                 swapped.store(false, Ordering::Relaxed);
@@ -374,7 +375,7 @@ fn after_failures() -> Vec<Mutant> {
     ]
 }
 
-/// Cuts the power in the workloads, few ways at each operation.
+/// Cuts the power in the workloads, in few ways at each operation.
 fn cut(mutant: &Mutant) -> Verdict {
     let seen = Seen::default();
     let depth = Depth { limit_again: 4, again: 2, ..Depth::up_to(64, 1) };
@@ -415,11 +416,12 @@ fn workloads() -> impl Iterator<Item = Workload> {
     workloads::all().into_iter().filter(is_wanted)
 }
 
-/// How a fsync fails. That of a directory stops the disk in the first two ways, and can be tried again in the last.
+/// How an fsync fails. In the first two ways, the failed fsync of a directory stops the disk. In
+/// the last it can be tried again.
 const FAILURES: [Action; 3] =
     [Action::FailSync(FailedSync::Dropped), Action::FailSync(FailedSync::Undecided), Action::Fail(5)];
 
-/// Makes those fsyncs fail that fail in a run before each change.
+/// Lets the same fsyncs fail as a run of the layer `faults` before each change.
 fn fail(mutant: &Mutant) -> Verdict {
     let seen = Seen::default();
     for workload in faults::workloads().iter().filter(|workload| workload.name.starts_with(mutant.on)) {
@@ -457,7 +459,7 @@ fn flip(mutant: &Mutant) -> Verdict {
     Ok(())
 }
 
-/// How a mutant is caught by what has to catch it.
+/// What the check said that caught the mutant, if one did.
 fn caught(mutant: &Mutant) -> Option<String> {
     let run = match mutant.by {
         By::PowerCuts => cut,
@@ -468,7 +470,8 @@ fn caught(mutant: &Mutant) -> Option<String> {
     run(mutant).err()
 }
 
-/// That the same finds nothing where nothing is broken is what the layers themselves show, or this.
+/// The layers crash and faults show that nothing is found where nothing is broken. For kills the
+/// first assertion does.
 #[test]
 fn every_mutant_is_caught() {
     assert_eq!(kill_through(&world::plain(), ""), Ok(()));

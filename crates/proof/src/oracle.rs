@@ -1,4 +1,4 @@
-//! What must hold of every disk that a power cut leaves.
+//! What must hold for every disk that a power cut leaves.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,7 +16,7 @@ use crate::revision::Generation;
 use crate::store::Store;
 use crate::verify::{VerifyOptions, VerifyScope};
 
-/// What is wrong, in words.
+/// The result of a check. The error says what is wrong.
 pub(super) type Verdict<T = ()> = Result<T, String>;
 
 macro_rules! hold {
@@ -29,7 +29,7 @@ macro_rules! hold {
 
 pub(super) use hold;
 
-/// Calls `see` with every name on the disk, directories with `None`.
+/// Calls `see` with every name on the disk, and with `None` for a directory.
 pub(super) fn walk(disk: &Disk, see: &mut dyn FnMut(&str, Option<&Data>)) {
     walk_in(disk, ROOT, "", see);
 }
@@ -45,7 +45,7 @@ fn walk_in(disk: &Disk, dir: Node, path: &str, see: &mut dyn FnMut(&str, Option<
     }
 }
 
-/// The numbers of all generations of which there is a name.
+/// The numbers of all generations that have a name on the disk.
 pub(super) fn numbers(disk: &Disk) -> BTreeSet<Generation> {
     let mut numbers = BTreeSet::new();
     for directory in [MANIFESTS, DATA] {
@@ -62,7 +62,7 @@ pub(super) fn numbers(disk: &Disk) -> BTreeSet<Generation> {
 /// Directories with their names, and files with their bytes.
 pub(super) type Lasting = (Vec<(Node, Names)>, Vec<(Node, Arc<Vec<u8>>)>);
 
-/// Everything but locks and what is in them: those come and go with readers.
+/// Everything except `locks/`, whose names come and go with readers.
 pub(super) fn lasting(disk: &Disk) -> Lasting {
     let locks = disk.dir(LOCKS).ok();
     let mut dirs: Vec<(Node, Names)> = disk
@@ -90,22 +90,22 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// The number of runs that it took.
+    /// How many runs that took.
     pub(super) fn runs(&self) -> usize {
         self.committed.count() + self.verified.count()
     }
 }
 
-/// A disk that a power cut left, and what must be true of it.
+/// A disk that a power cut left, and what must hold for it.
 struct Case<'a> {
     disk: &'a Disk,
-    /// The generations of which there is a name.
+    /// The generations that have a name on the disk.
     found: BTreeSet<Generation>,
     expect: &'a Expect,
     wrap: &'a Wrap,
 }
 
-/// Everything that must hold after a power cut. `expected` is the digest of `expect`.
+/// Checks everything that must hold after a power cut. `expected` is the digest of `expect`.
 pub(super) fn check(
     image: &CrashImage,
     expect: &Expect,
@@ -116,14 +116,15 @@ pub(super) fn check(
     let disk = &image.disk;
     check_raw(disk, expect)?;
     let case = Case { disk, found: numbers(disk), expect, wrap };
-    // What the runs depend on beside the disk.
+    // What the runs depend on besides the disk.
     let mut key = DefaultHasher::new();
     (expected, &case.found).hash(&mut key);
     let key = key.finish();
-    // Now and then it is run although it is known, to see that the same comes of it.
+    // One in 256 is run although its result is known, to check that it is the same.
     let proof = image.hash[1] == 0;
     let head = shown.committed.settle(key, disk, proof, |watch| case.save(watch))?;
-    // That every byte and every manifest is there has been seen. That this is also what is reported, on every sixteenth.
+    // The first run has checked every manifest and every byte. One state in 16 also checks that
+    // `verify` reports the same.
     if image.hash[0].is_multiple_of(16) {
         let verified = shown.verified.settle(key, disk, proof, |watch| case.verify(watch))?;
         hold!(verified == head, "it opens with {head:?} to commit, and with {verified:?} to verify");
@@ -139,7 +140,7 @@ impl Case<'_> {
         (fs, way)
     }
 
-    /// Opens the store; `None` where there is none, and none must be.
+    /// Opens the store. Gives `None` if there is none, and none was acknowledged.
     fn open(&self, way: Arc<dyn Fs>) -> Verdict<Option<Store>> {
         match world::open(way) {
             Ok(store) => {
@@ -153,7 +154,7 @@ impl Case<'_> {
         }
     }
 
-    /// Every byte is found to be the one that was committed.
+    /// Verifies that every byte is the one that was committed.
     fn verify(&self, watch: &Watch) -> Verdict<Option<Generation>> {
         let (fs, way) = self.start(watch);
         let Some(store) = self.open(way)? else { return Ok(None) };
@@ -161,7 +162,7 @@ impl Case<'_> {
         check_whole(&store)?;
         drop(store);
         hold!(lasting(&fs.disk()) == lasting(self.disk), "verifying changed the disk");
-        // The same after another start of the machine.
+        // The same holds after another start of the machine.
         open_again(Arc::new(SimFs::start(fs.disk(), 6).watched(watch)), head)?;
         Ok(Some(head))
     }
@@ -173,9 +174,9 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// The newest generation and all before it are those that were committed, and reading them changes nothing. Interrupted
-    /// commits are reported, and a commit works, is durable, and takes a number that was never seen. Where there is no
-    /// store, one can be made.
+    /// Checks the newest generation and all before it, and that reading changes nothing.
+    /// Interrupted commits are reported. A commit works, lasts, and takes a number that was never
+    /// seen. Where there is no store, one can be created.
     fn save(&self, watch: &Watch) -> Verdict<Option<Generation>> {
         let (fs, way) = self.start(watch);
         let (store, head, state, seen) = match self.open(Arc::clone(&way))? {
@@ -184,7 +185,7 @@ impl Case<'_> {
                 check_history(&store, self.expect)?;
                 drop(store);
                 hold!(lasting(&fs.disk()) == lasting(self.disk), "opening and reading changed the disk");
-                // Whoever comes next finds the same, and need not have read anything.
+                // Another handle finds the same, without having read anything before.
                 let store = open_again(Arc::clone(&way), head)?;
                 self.check_interrupted(&store, head)?;
                 (store, Some(head), state, self.expect.seen.max(highest(&self.found)))
@@ -214,12 +215,12 @@ fn open_again(way: Arc<dyn Fs>, head: Generation) -> Verdict<Store> {
     Ok(store)
 }
 
-/// The highest of these, and 0 where there is none.
+/// The highest of these, or 0 if there is none.
 pub(super) fn highest(found: &BTreeSet<Generation>) -> u64 {
     found.last().map_or(0, |number| number.get())
 }
 
-/// The newest generation is the last that was acknowledged, or one that was begun after it.
+/// The newest generation is the last acknowledged one, or one that was begun after it.
 fn check_head(store: &Store, expect: &Expect) -> Verdict<(Generation, State)> {
     let (head, state) =
         world::contents(store).map_err(|error| format!("the newest cannot be read: {error}"))?;
@@ -241,8 +242,8 @@ fn check_head(store: &Store, expect: &Expect) -> Verdict<(Generation, State)> {
     Ok((head, state))
 }
 
-/// Every earlier generation is as it was, and nothing else has become one. The hash of a manifest says that the
-/// generation is the same, and [`check_raw`] that every byte is there.
+/// Every earlier generation is as it was, and no other has become one. The hash of a manifest shows
+/// that the generation is the same. [`check_raw`] has checked its bytes.
 fn check_history(store: &Store, expect: &Expect) -> Verdict {
     let mut left = expect.certain.clone();
     for entry in store.history().map_err(|error| error.to_string())? {
@@ -277,7 +278,7 @@ fn check_whole(store: &Store) -> Verdict {
     Ok(())
 }
 
-/// A commit works, is durable, and takes a number that was never seen.
+/// A commit works, lasts, and takes a number that was never seen.
 fn check_commit(fs: &SimFs, store: &Store, mut state: State, seen: u64, watch: &Watch) -> Verdict {
     state.insert("after".into(), b"the power cut".to_vec());
     let save = || {
@@ -287,7 +288,8 @@ fn check_commit(fs: &SimFs, store: &Store, mut state: State, seen: u64, watch: &
     };
     let commit = save().map_err(|error| format!("nothing can be committed: {error}"))?;
     hold!(commit.generation.get() > seen, "number {} was used again", commit.generation);
-    // Nothing that is not promised to last is left. The workloads cut each commit short in every way.
+    // A power cut keeps nothing that is not promised. The workloads cut the power inside such a
+    // commit.
     let disk = fs.disk();
     let cut = CrashPoint::new(&disk, 0);
     let left = cut.image(&cut.nothing_kept());

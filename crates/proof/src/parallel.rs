@@ -8,7 +8,7 @@ use super::oracle::Verdict;
 use crate::fs::sim::random::Random;
 use crate::sim::said;
 
-/// Checks each item, until one is found to be wrong.
+/// Checks each item, until a check fails.
 pub(super) fn on_all_processors<T: Sync>(items: &[T], check: impl Fn(&T) -> Verdict + Sync) -> Verdict {
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(None));
     std::thread::scope(|scope| {
@@ -26,13 +26,13 @@ pub(super) fn on_all_processors<T: Sync>(items: &[T], check: impl Fn(&T) -> Verd
     wrong.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
-/// What a check finds, also when it panics: a mutant can make anything happen.
+/// The result of a check. A panic counts as a failure, as a mutant can cause anything.
 pub(super) fn caught<T>(check: impl FnOnce() -> Verdict<T>) -> Verdict<T> {
     catch_unwind(AssertUnwindSafe(check))
         .unwrap_or_else(|panic| Err(said(&*panic).unwrap_or_else(|| "a panic".into())))
 }
 
-/// The same in an order that the seed decides.
+/// The items in an order that the seed decides.
 pub(super) fn shuffled<T>(mut all: Vec<T>, seed: u64) -> Vec<T> {
     let mut random = Random::new(seed);
     for place in (1..all.len()).rev() {

@@ -1,4 +1,4 @@
-//! What stores of this shape have got wrong elsewhere, each as a test of its own.
+//! What other stores of this kind have got wrong. Each is a test of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
@@ -47,7 +47,8 @@ fn bytes(disk: &Disk, path: &str) -> Option<Arc<Vec<u8>>> {
     disk.files.get(&node).map(|data| Arc::clone(&data.now))
 }
 
-/// The generation that a machine which starts with the disk finds, whole and undamaged, and a commit that follows.
+/// What a machine finds that starts with this disk: its undamaged head, and the generation of a
+/// further commit.
 fn starts(disk: &Disk) -> (Generation, Generation) {
     let store = world::open(Arc::new(SimFs::start(disk.clone(), 9))).unwrap();
     assert_eq!(store.recovery(), None);
@@ -57,7 +58,7 @@ fn starts(disk: &Disk) -> (Generation, Generation) {
     (head, tx.commit("after").unwrap().generation)
 }
 
-/// A commit whose first operation of this kind fails like this. Gives the kind of the error.
+/// Commits, and the first operation of this kind fails like this. Gives the kind of the error.
 fn fails(world: &mut World, becomes: Action, is_it: fn(&Op) -> bool) -> ErrorKind {
     let due = std::sync::atomic::AtomicBool::new(true);
     let rule = Arc::new(move |op: &Op| {
@@ -70,14 +71,15 @@ fn fails(world: &mut World, becomes: Action, is_it: fn(&Op) -> bool) -> ErrorKin
     let injector = FaultInjector::over(&world.fs, rule);
     let store = world.open(Arc::new(injector)).unwrap();
     let error = world.save(&store, &third()).unwrap_err();
-    // Whatever it was, this handle takes no commit for done that is not.
+    // The handle then takes no further commit.
     if error.kind() == ErrorKind::CommitOutcomeUnknown {
         assert_eq!(store.begin().map(drop).unwrap_err().kind(), ErrorKind::Poisoned);
     }
     error.kind()
 }
 
-/// A store is made, and wherever the power is cut: a pointer that is there names a manifest that is there.
+/// A store is created, and the power is cut at any point. If there is a pointer, its manifest is
+/// there.
 #[test]
 fn a_pointer_names_a_manifest_that_was_never_durable_while_the_store_was_made() {
     let init = workloads::all().into_iter().find(|workload| workload.name == "init").unwrap();
@@ -99,7 +101,8 @@ fn a_pointer_names_a_manifest_that_was_never_durable_while_the_store_was_made() 
     assert!(pointers > 0);
 }
 
-/// The pointer has its length and holds nothing but NULs, as file systems leave files whose length was durable first.
+/// The pointer has its length and holds only NUL bytes. File systems leave such a file if its
+/// length became durable first.
 #[test]
 fn a_pointer_of_nul_bytes() {
     let world = begun();
@@ -114,14 +117,16 @@ fn a_pointer_of_nul_bytes() {
     assert!(report.findings.iter().any(|finding| finding.path.as_deref() == Some("CURRENT")), "{report:?}");
     let (generation, state) = world::contents(&store).unwrap();
     assert_eq!((generation.get(), state["a.json"].as_slice()), (2, b"a".as_slice()));
-    // It may be older than the last commit that was acknowledged: nothing is committed on top of it, and nothing is lost.
+    // The head may be older than the last acknowledged commit. Nothing is committed on top of it,
+    // and nothing is lost.
     let mut tx = store.begin().unwrap();
     tx.put("a.json", "on top").unwrap();
     assert_eq!(tx.commit("on top").unwrap_err().kind(), ErrorKind::Corrupt);
     assert_eq!(*bytes(&fs.disk(), "CURRENT").unwrap(), vec![0; length]);
 }
 
-/// The fsync of the manifest reports a failure, and the bytes are there all the same: it does not come back.
+/// The fsync of the manifest reports a failure, but the bytes are on the disk. The commit does not
+/// show after a power cut.
 #[test]
 fn the_sync_of_a_manifest_fails_and_its_bytes_survive() {
     let is_manifest = |op: &Op| matches!(op, Op::Sync(path) if path.starts_with("manifests/"));
@@ -134,14 +139,15 @@ fn the_sync_of_a_manifest_fails_and_its_bytes_survive() {
             let was_seen = bytes(&left, "manifests/0000000003.json").is_some();
             assert!(next.get() > 3 || !was_seen, "{effect:?}: number {next} was used again");
         }
-        // In the same start of the machine, too: the number was seen, whatever became of it.
+        // The same start of the machine does not use the number again either. It was seen, whatever
+        // the fsync did.
         let store = world.open(world.way()).unwrap();
         assert_eq!(world.save(&store, &third()).unwrap().generation.get(), 4, "{effect:?}");
     }
 }
 
-/// The fsync of the root fails after the swap, and the caller goes back to the state before: in the same start of the
-/// machine where the disk goes on, and else after the next one.
+/// The fsync of the root fails after the swap, and the caller rolls back. If the disk has stopped,
+/// that works only after the next start of the machine.
 #[test]
 fn the_sync_after_the_swap_fails_and_the_caller_goes_back() {
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -157,7 +163,7 @@ fn the_sync_after_the_swap_fails_and_the_caller_goes_back() {
         let error = world.save(&store, &third()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::CommitOutcomeUnknown, "{becomes:?}");
         drop(store);
-        // The new one is what everybody reads until the machine stops.
+        // Every process reads the new pointer until the machine stops.
         let store = world.open(world.way()).unwrap();
         assert_eq!(world::contents(&store).unwrap().0.get(), 3, "{becomes:?}");
         for left in after_a_power_cut(&world.fs) {
@@ -179,11 +185,11 @@ fn the_sync_after_the_swap_fails_and_the_caller_goes_back() {
     }
 }
 
-/// Goes back from the third generation, and nothing of it is unlinked.
+/// Rolls back from generation 3. Nothing of it is removed.
 fn goes_back(world: &mut World) {
     let before = bytes(&world.fs.disk(), "manifests/0000000003.json");
     let store = world.open(world.way()).unwrap();
-    // What follows it is a generation of its own.
+    // The rollback is a generation of its own.
     assert_eq!(world.rollback(&store, Generation::new(2).unwrap()).unwrap().generation.get(), 4);
     for left in after_a_power_cut(&world.fs) {
         let store = world::open(Arc::new(SimFs::start(left, 3))).unwrap();
@@ -196,7 +202,8 @@ fn goes_back(world: &mut World) {
     assert_eq!(before, bytes(&world.fs.disk(), "manifests/0000000003.json"));
 }
 
-/// The power is cut during a commit, and again during what follows: no number has two contents, ever.
+/// The power is cut during a commit, and again during what follows. No number ever has two
+/// contents.
 #[test]
 fn a_crash_during_recovery_and_a_number_that_is_used_twice() {
     let mut world = begun();
@@ -229,7 +236,7 @@ fn a_crash_during_recovery_and_a_number_that_is_used_twice() {
                     twice += 1;
                 }
             }
-            // What was seen under a number is what it holds, or is gone: it never holds something else.
+            // Under a number there is what was seen, or nothing. There is never anything else.
             let now = numbers(&again.fs.disk());
             seen.retain(|number, _| now.contains_key(number));
             assert!(seen.iter().all(|(number, bytes)| now[number] == *bytes), "a number has another content");
@@ -249,9 +256,9 @@ fn numbers(disk: &Disk) -> BTreeMap<u64, Arc<Vec<u8>>> {
     numbers
 }
 
-/// A fsync that reports a failure may have done everything, nothing, or have written zeros; and a later one that
-/// reports success promises nothing of it. A simulation that only knows "not written" finds none of what follows from
-/// that.
+/// An fsync that reports a failure may have done everything, nothing, or have written zeros. A
+/// later fsync that succeeds promises nothing about it. A simulation that knows only "not written"
+/// misses what follows from that.
 #[test]
 fn a_failed_sync_is_not_simply_a_sync_that_wrote_nothing() {
     let sync_twice = |effect| {
@@ -302,8 +309,8 @@ fn a_failed_sync_is_not_simply_a_sync_that_wrote_nothing() {
     assert_eq!(rename(FailedSync::Undecided), [[false, true], [true, false]].into());
 }
 
-/// The fsync of a directory has failed: the disk can be read and takes no change. One fsync of another directory still
-/// reports success.
+/// The fsync of a directory has failed. The disk can be read and takes no change. One fsync of
+/// another directory still reports success.
 #[track_caller]
 fn check_has_stopped(fs: &SimFs) {
     fs.sync_dir("other").unwrap();

@@ -1,6 +1,8 @@
-//! Disks that a run cannot tell apart need one run: it would ask the same of each, get the same answers, and so do the
-//! same. That what recovery reads decides which states there are is from Gorjiara, Xu and Demsky, "Jaaru: Efficiently
-//! Model Checking Persistent Memory Programs", ASPLOS 2021.
+//! If a run cannot tell two disks apart, one run is enough. It would ask both the same, get the
+//! same answers, and so do the same.
+//!
+//! That what recovery reads decides which states there are is from Gorjiara, Xu and Demsky, "Jaaru:
+//! Efficiently Model Checking Persistent Memory Programs", ASPLOS 2021.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -12,17 +14,17 @@ use crate::fs::op::Op;
 use crate::fs::sim::Watch;
 use crate::fs::sim::disk::Disk;
 
-/// What the runs that went well have asked, the answers that they got, and what each has shown.
+/// What the successful runs have asked, the answers that they got, and what each has shown.
 #[derive(Debug)]
 pub(super) struct Alike<T> {
-    /// By what else the runs depend on.
+    /// By the key of what else the runs depend on.
     runs: RwLock<HashMap<u64, Known<T>>>,
 }
 
 /// What is known from here on.
 #[derive(Debug)]
 enum Known<T> {
-    /// This is asked next, and these answers were got before.
+    /// The runs ask this next, and got these answers.
     Asks(Op, HashMap<Answer, Known<T>>),
     Ends(T),
 }
@@ -34,8 +36,8 @@ impl<T> Default for Alike<T> {
 }
 
 impl<T: Copy + PartialEq + Debug> Alike<T> {
-    /// What a run over this disk shows. It is run only if no earlier one was the same, or for the sake of `proof`
-    /// that it is.
+    /// What a run over this disk shows. It is run only if no earlier run was the same, or if
+    /// `proof` asks to check that.
     pub(super) fn settle(
         &self,
         key: u64,
@@ -63,7 +65,8 @@ impl<T: Copy + PartialEq + Debug> Alike<T> {
         }
     }
 
-    /// Two runs that got the same answers have asked the same, or it is not the disk alone that decides.
+    /// Two runs that got the same answers must have asked the same. Else something besides the disk
+    /// decides.
     fn learn(&self, key: u64, disk: &Disk, asked: Vec<Op>, shown: T) {
         let mut runs = self.runs.write().unwrap_or_else(PoisonError::into_inner);
         let known = |op: Option<Op>| op.map_or(Known::Ends(shown), |op| Known::Asks(op, HashMap::new()));
@@ -109,7 +112,7 @@ mod tests {
         disk
     }
 
-    /// Reads `a` under another name, looks whether there is `b` and lists all names only if there is.
+    /// Reads `a` under another name. Looks for `b`, and lists all names only if it is there.
     fn run(disk: &Disk, watch: &Watch) -> usize {
         let fs = SimFs::start(disk.clone(), 1).watched(watch);
         let mut read = Vec::new();

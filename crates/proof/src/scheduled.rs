@@ -1,4 +1,4 @@
-//! What `shuttle` does not offer of the standard library, made of what it does.
+//! What `shuttle` lacks of the standard library, built on what it has.
 
 use shuttle::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,7 +6,7 @@ use shuttle::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug)]
 pub(crate) struct OnceLock<T> {
     value: std::sync::OnceLock<T>,
-    /// Each use of it is a moment at which another thread may go on.
+    /// Each use is a moment at which another thread may go on.
     moment: AtomicBool,
 }
 
@@ -35,7 +35,7 @@ pub(crate) mod thread {
     pub(crate) use shuttle::thread::yield_now;
     pub(crate) use std::thread::available_parallelism;
 
-    /// A thread that can be waited for, and that can be asked whether that would take time.
+    /// A thread that can be joined. It can also be asked whether it has finished.
     #[derive(Debug)]
     pub(crate) struct JoinHandle<T> {
         thread: shuttle::thread::JoinHandle<T>,
@@ -52,15 +52,15 @@ pub(crate) mod thread {
         }
     }
 
-    /// Where threads can be started that borrow from whoever waits for them.
+    /// Starts threads that borrow from the one that waits for them.
     #[derive(Debug)]
     pub(crate) struct Scope<'scope, 'env> {
         scope: &'scope shuttle::thread::Scope<'scope, 'env>,
         left: Arc<AtomicBool>,
     }
 
-    /// The last thread of a scope in `shuttle` 0.9 wakes whoever opened it, even from waiting for a lock. So
-    /// none of them ends before there is nothing else to wait for.
+    /// In `shuttle` 0.9 the last thread of a scope wakes the thread that opened the scope, even if
+    /// that waits for a lock. So no thread ends before the scope has only threads to wait for.
     pub(crate) fn scope<'env, T>(work: impl for<'scope> FnOnce(&Scope<'scope, 'env>) -> T) -> T {
         let left = Arc::new(AtomicBool::new(false));
         shuttle::thread::scope(|scope| {
@@ -83,7 +83,7 @@ pub(crate) mod thread {
         }
     }
 
-    /// How a thread is started.
+    /// Starts a thread.
     #[derive(Debug, Default)]
     pub(crate) struct Builder(shuttle::thread::Builder);
 

@@ -1,5 +1,5 @@
-//! Each fsync is left out in turn, and each pair of steps that follow each other is swapped. What survives must be known
-//! to be redundant in that work, for a reason that is given.
+//! Each fsync is left out in turn, and each pair of neighbouring steps changes places. A step that
+//! survives must be redundant in that work, for a reason that is listed here.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -14,7 +14,7 @@ use super::world::{Wrap, plain};
 use crate::fs::op::Op;
 use crate::proof::injector::{Action, FaultInjector, Rule};
 
-/// The work of which each step is tried.
+/// The work whose steps are tried.
 const WORK: [&str; 11] = [
     "init",
     "first commit",
@@ -32,7 +32,7 @@ const WHOLE: &str = "commit of 14 files in directories with one syncfs";
 const LOST: &str = "directories that a copy has lost";
 const KILLED: &str = "a writer is killed after its swap and another one commits the same";
 
-/// Why a step of a work changes nothing that could be lost. Each reason is met.
+/// Why a step changes nothing that could be lost. Each reason must occur.
 const PROBE: &str = "the probe of the medium leaves nothing";
 const DURABLE: &str = "the pointer was durable, and is swapped once more because nothing says so";
 const EARLIER: &str = "the root was fsynced since, when the pointer was settled";
@@ -43,7 +43,7 @@ const UNUSED: &str = "what was streamed in is there already, so nothing refers t
 const WITH_ALL: &str = "the syncfs comes after it";
 const REASONS: [&str; 8] = [PROBE, DURABLE, EARLIER, NO_NEW_NAME, SAME, DEEPER, UNUSED, WITH_ALL];
 
-/// One step of a work, by its place among those that change something.
+/// One step of a work, by its number among the operations that change something.
 #[derive(Clone, Copy, Debug)]
 struct Step {
     work: usize,
@@ -51,10 +51,12 @@ struct Step {
     becomes: Action,
 }
 
-/// Every fsync, to be left out; and every fsync and swap that another kind of step follows, to come after that one. Two
-/// fsyncs that follow each other promise the same in either order. A step that a fsync follows is not moved behind it: at
-/// least as much is lost where that fsync is left out. Notes and locks are no matter of power cuts: what comes too late for
-/// a note is a mutant of its own.
+/// The steps to try. Each fsync is left out. Each fsync and each swap is deferred until after the
+/// next step, if that one is of another kind.
+///
+/// Two fsyncs in a row promise the same in either order. A step before an fsync is not deferred:
+/// leaving out that fsync loses at least as much. Notes and locks do not matter to power cuts. What
+/// comes too late for a note is a mutant of its own.
 fn steps(work: usize, operations: &[Op]) -> Vec<Step> {
     let mut steps = Vec::new();
     for (at, op) in operations.iter().enumerate() {
@@ -80,20 +82,20 @@ fn broken(step: Step) -> Wrap {
     })
 }
 
-/// Does the work with this step broken, and looks at it with nothing broken.
+/// Does the work with this step broken. Checks the result with nothing broken.
 fn check(workload: &Workload, step: Step) -> Verdict {
     let mut recorded = Recorded::of(workload, &broken(step))?;
     recorded.wrap = plain();
     crash::cut(&recorded, recorded.points(), Depth::up_to(64, 1), &Seen::default())
 }
 
-/// The reason, if a step of a work is redundant. Where a fsync can be left out, it can also come late.
+/// Why a step of a work is redundant, if it is. An fsync that can be left out can also come late.
 fn redundant(work: &str, operations: &[Op], at: usize) -> Option<&'static str> {
     let makes_manifest = |op: &Op| matches!(op, Op::Create(path) if path.starts_with("manifests/"));
     let makes_pointer = |op: &Op| matches!(op, Op::Create(path) if path == "CURRENT.next");
     let since_swap = || operations[..at].iter().rev().take_while(|op| !op.swaps());
     let is_before_a_swap = since_swap().any(|op| makes_manifest(op) || makes_pointer(op));
-    // A commit that first settles the pointer that it found writes no manifest before its first swap.
+    // A commit that first settles the pointer writes no manifest before its first swap.
     let first_swap = operations.iter().position(Op::swaps)?;
     let settles = at <= first_swap + 1 && !operations[..first_swap].iter().any(makes_manifest);
     match &operations[at] {

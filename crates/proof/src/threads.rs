@@ -1,5 +1,5 @@
-//! The threads of a process, in many orders: every use of a lock, of an atomic and of the disk is a moment at which
-//! another thread may go on. `docs/internals/testing.md` says how it is run.
+//! The threads of a process, in many orders. At every use of a lock, of an atomic and of the disk
+//! another thread may go on. `docs/internals/testing.md` says how to run it.
 
 mod commits;
 mod reads;
@@ -28,21 +28,22 @@ use crate::sync::Mutex;
 use crate::transaction::Commit;
 use crate::verify::{VerifyOptions, VerifyScope};
 
-/// In how many orders each scenario is run.
+/// In how many orders each scenario runs.
 const ORDERS: u64 = 1_000;
-/// How many times the PCT scheduler takes the turn from a thread that could go on.
+/// How often the PCT scheduler interrupts a thread that could go on.
 const TURNS_TAKEN: usize = 4;
 
 fn config() -> Config {
     let mut config = Config::new();
-    // Hashing and JSON use more of the stack than `shuttle` gives a thread unless told.
+    // Hashing and JSON need more stack than `shuttle` gives a thread by default.
     config.stack_size = 1 << 19;
     config.silence_warnings = true;
     config
 }
 
-/// Runs a scenario in so many orders of its threads, half of them chosen at random at each moment and half by few
-/// changes of who goes first. With a schedule in the environment it runs in that order only.
+/// Runs a scenario in many orders of its threads. In half of them a random thread goes on at each
+/// moment. In the other half few changes of priority decide. If the environment gives a schedule,
+/// only that order runs.
 #[expect(
     clippy::disallowed_methods,
     reason = "the time that it took is reported, and tests may be told what to repeat"
@@ -64,7 +65,7 @@ fn explore(name: &str, scenario: impl Fn() + Send + Sync + 'static) {
     println!("threads: {name}: {} orders, {seconds} s, 0 violations, seed {seed}", 2 * each);
 }
 
-/// Runs a scenario of few moments in every order of its threads, of which there must be more than `least`.
+/// Runs a scenario of few moments in every order of its threads. There must be more than `least`.
 #[expect(clippy::disallowed_methods, reason = "the time that it took is reported")]
 fn explore_all(name: &str, least: usize, scenario: impl Fn() + Send + Sync + 'static) {
     let start = std::time::Instant::now();
@@ -73,7 +74,7 @@ fn explore_all(name: &str, least: usize, scenario: impl Fn() + Send + Sync + 'st
     assert!(orders > least, "{orders} orders");
 }
 
-/// Says what was going on when a scenario failed.
+/// Tells what was going on when a scenario failed.
 struct Told(String);
 
 impl Drop for Told {
@@ -82,9 +83,9 @@ impl Drop for Told {
     }
 }
 
-/// Makes a disk once, with which every order begins.
+/// Prepares the disk with which every order begins.
 fn prepared(make: impl Fn() -> SimFs + Send + Sync + 'static) -> Disk {
-    // Outside of what is scheduled, so not of `sync`.
+    // This is outside of the schedule, so it is not the lock of `sync`.
     let disk = Arc::new(std::sync::Mutex::new(None));
     let made = Arc::clone(&disk);
     Runner::new(RoundRobinScheduler::new(1), config()).run(move || {
@@ -114,7 +115,7 @@ fn save(store: &Store, paths: &[&str], content: &str) -> Result<Commit> {
     tx.commit("commit")
 }
 
-/// A disk with a store in which everything was committed that is given, in that order.
+/// A disk with a store in which these commits were made, in this order.
 fn committed(saves: &'static [(&'static [&'static str], &'static str)]) -> Disk {
     prepared(move || {
         let fs = SimFs::start(Disk::default(), 1);
@@ -141,7 +142,7 @@ fn acknowledge(all: &Acknowledged, fs: &SimFs, commit: &Commit, path: &'static s
     all.lock().unwrap().push((commit.generation, path, content.to_owned(), disk));
 }
 
-/// No two commits were acknowledged under one number, and each was durable when it was.
+/// No two acknowledged commits have the same number. Each was durable when it was acknowledged.
 fn check_acknowledged(all: &Acknowledged) {
     let all = std::mem::take(&mut *all.lock().unwrap());
     let numbers: BTreeSet<Generation> = all.iter().map(|(generation, ..)| *generation).collect();
@@ -156,7 +157,7 @@ fn check_acknowledged(all: &Acknowledged) {
     }
 }
 
-/// Everything that holds once all threads have ended, whatever they did.
+/// Checks what must hold once all threads have ended.
 fn check_quiet(fs: &SimFs) -> State {
     let mut locks = names(fs, LOCKS);
     locks.retain(|name| !name.starts_with("used-"));

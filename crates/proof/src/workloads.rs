@@ -1,4 +1,4 @@
-//! The commits that are cut short.
+//! The work during which the power is cut.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,15 +12,15 @@ use crate::fs::sim::disk::Disk;
 use crate::proof::injector::{Action, FaultInjector, Plan, Rule};
 use crate::revision::Generation;
 
-/// What is done in a scene, through a process's way to the disk.
+/// Does the work through a process's way to the disk.
 type Work = Box<dyn Fn(&mut World, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync>;
 
-/// One scripted piece of work: what goes before it, and the work that is recorded.
+/// One scripted piece of work, and what comes before it. Only the work is recorded.
 pub(super) struct Workload {
     pub(super) name: String,
     pub(super) prepare: Box<dyn Fn() -> World + Send + Sync>,
     pub(super) work: Work,
-    /// Whether a commit may first have to settle what it finds, for which the pointer is swapped once more.
+    /// Whether a commit may first settle the pointer that it finds, and swap it one more time.
     pub(super) settles: bool,
     /// Whether it has very many operations, almost all alike, so that fewer ways are tried at each.
     pub(super) is_long: bool,
@@ -43,7 +43,7 @@ fn begun() -> World {
     ])
 }
 
-/// So many files in a directory.
+/// `count` files in a directory.
 fn files(edit: fn(&str, &str) -> Edit, count: usize, directory: &str) -> Vec<Edit> {
     (0..count)
         .map(|number| edit(&format!("{directory}f{number}.json"), &format!("file {number} of {count}")))
@@ -61,7 +61,7 @@ fn empty() -> World {
     World::start(Disk::default(), 1, Expect::default())
 }
 
-/// Content longer than several pages, no two pieces of which are the same.
+/// Content of several pages. No two pieces of it are equal.
 fn long(length: usize) -> String {
     (0..length / 8).map(|number| format!("{number:08}")).collect()
 }
@@ -166,7 +166,7 @@ pub(super) fn all() -> Vec<Workload> {
         };
         all.push(workload(format!("commit of 100 files {with}"), prepare, save(files(put, 100, "many/"))));
         all.push(workload(format!("commit of 14 files in directories {with}"), prepare, save(spread(14))));
-        // More than are fsynced one by one where the whole can be, and more than are held open.
+        // More than are fsynced one by one where a syncfs is offered, and more than are held open.
         for count in [13, 66] {
             let name = format!("commit of {count} streamed files {with}");
             all.push(workload(name, prepare, save(files(stream, count, "in/"))));
@@ -190,14 +190,14 @@ fn spread(count: usize) -> Vec<Edit> {
         .collect()
 }
 
-/// A store in which the same file was committed this often.
+/// A store in which the same file was committed `count` times.
 fn committed(count: usize) -> World {
     let saves: Vec<[Edit; 1]> =
         (0..count).map(|number| [put("a.json", &format!("early {number}"))]).collect();
     World::with(&saves.iter().map(<[Edit; 1]>::as_slice).collect::<Vec<_>>())
 }
 
-/// A store of which a copy kept no empty directory.
+/// A store that was copied without its empty directories.
 fn lost_directories() -> World {
     let world = begun();
     let way = world.way();
@@ -210,7 +210,8 @@ fn lost_directories() -> World {
     world
 }
 
-/// Two writers in turn: the first is killed at each of its operations, the second commits what it finds.
+/// Two writers in turn. The first is killed at each of its operations. The second commits on what
+/// it finds.
 fn killed() -> Vec<Workload> {
     let trace = {
         let fault = waiting(begun().way());
@@ -259,7 +260,7 @@ fn killed() -> Vec<Workload> {
     killed
 }
 
-/// The making of a store is killed, and another one completes it.
+/// The creation of a store is killed, and another process completes it.
 fn making_killed() -> Vec<Workload> {
     let trace = {
         let fault = waiting(empty().way());
@@ -290,11 +291,12 @@ fn making_killed() -> Vec<Workload> {
     (made + 1..trace.len()).map(|after| workload(name(after), move || killed(after), completes)).collect()
 }
 
-/// The most operations of the writer that is killed.
+/// The most operations of the killed writer.
 pub(super) const KILLED_MAX: usize = 50;
 
-/// A writer to which nothing happens, after another one that goes through `wrap` and is killed after so many operations: one
-/// that commits, or one that finds its own commit and settles it.
+/// A writer without faults, after one that goes through `wrap` and is killed after so many
+/// operations. In the first workload the killed one commits. In the second it finds its own commit
+/// and settles it.
 pub(super) fn killed_first(after: usize, wrap: &Wrap) -> [Workload; 2] {
     let (committing, settling) = (Arc::clone(wrap), Arc::clone(wrap));
     [
@@ -303,19 +305,20 @@ pub(super) fn killed_first(after: usize, wrap: &Wrap) -> [Workload; 2] {
     ]
 }
 
-/// What comes before the kill is cut short in the workload of the first alone.
+/// Power cuts before the kill belong to the first writer's own workload.
 fn first_killed(after: usize, wrap: &Wrap) -> World {
     let mut world = begun();
     let fault = waiting(world.way());
     fault.plan(Some(dies_after(after)));
-    // Who is killed acknowledges nothing, even if it says that it does.
+    // A killed process acknowledges nothing, whatever `commit` returned.
     let _ = first(wrap(fault.way()));
     let state = first_state(&world);
     world.killed(Arc::new(state));
     world
 }
 
-/// What was swapped in shows and is not durable; whoever wants to commit the same is killed while settling it.
+/// A pointer was swapped in and is not durable. The killed process wants to commit the same, and
+/// dies while it settles the pointer.
 fn settling_killed(after: usize, wrap: &Wrap) -> World {
     let world = unsynced();
     let fault = waiting(world.way());
@@ -328,13 +331,13 @@ fn first(way: Arc<dyn Fs>) -> crate::Result<()> {
     commit_past(way, &first_commit())
 }
 
-/// Commits without telling the scene.
+/// Commits without recording it in the world.
 fn commit_past(way: Arc<dyn Fs>, edits: &[Edit]) -> crate::Result<()> {
     let store = world::open(way)?;
     staged(&store, edits)?.commit("commit").map(drop)
 }
 
-/// Commits the same as the first, or not, and something else.
+/// Commits the same as the first if `same`, and then something else.
 fn second(same: bool) -> impl Fn(&mut World, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync + 'static {
     move |world, way| {
         let state = first_state(world);
@@ -342,13 +345,13 @@ fn second(same: bool) -> impl Fn(&mut World, Arc<dyn Fs>) -> crate::Result<()> +
         if same {
             world.commit_state(&store, &state)?;
         }
-        // Into a directory that the first may have left.
+        // The first writer may have left this directory.
         let other = if same { "second.json" } else { "new/deep/second.json" };
         world.save(&store, &[put("a.json", "third a"), put(other, "of the second")]).map(drop)
     }
 }
 
-/// A pointer that was swapped in shows, and its fsync has failed, having done nothing.
+/// A pointer was swapped in. Its fsync has failed, without any effect.
 fn unsynced() -> World {
     let mut world = begun();
     let fails: Rule = {
@@ -364,7 +367,7 @@ fn unsynced() -> World {
     world
 }
 
-/// What is there when the first has committed.
+/// The files after the first writer's commit.
 fn first_state(world: &World) -> State {
     let mut state = (*world.expect.last().unwrap().1.state).clone();
     first_commit().iter().for_each(|edit| edit.apply(&mut state));
@@ -380,7 +383,7 @@ fn waiting(way: Arc<dyn Fs>) -> FaultInjector {
     FaultInjector::new(way, Arc::new(|_| Action::PassThrough))
 }
 
-/// From then on nothing can be done.
+/// From then on every change fails.
 fn dies_after(after: usize) -> Plan {
     Plan {
         after,

@@ -1,4 +1,4 @@
-//! Commits on a simulated disk, together with what must be true of the store after each of them.
+//! Commits on a simulated disk, and what must hold for the store after each.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,29 +23,31 @@ use crate::transaction::{Commit, Transaction};
 /// The files of one generation, by path.
 pub(super) type State = BTreeMap<String, Vec<u8>>;
 
-/// A generation that is there for certain.
+/// A generation that is certain to be there.
 #[derive(Clone, Debug)]
 pub(super) struct Saved {
     pub(super) state: Arc<State>,
-    /// The hash of its manifest, which states the hash of everything else.
+    /// The hash of its manifest, which contains the hash of everything else.
     pub(super) manifest: Blake3,
-    /// Everything that it wrote, by the name on the disk.
+    /// Everything that it wrote, by its name on the disk.
     pub(super) raw: Vec<(String, Arc<Vec<u8>>)>,
 }
 
-/// What must be true of a store after a power cut.
+/// What must hold for a store after a power cut.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Expect {
-    /// The generations that are there for certain, the newest of them acknowledged. None: no store was.
+    /// The generations that are certain to be there. The newest was acknowledged. Empty if no store
+    /// was.
     pub(super) certain: BTreeMap<Generation, Saved>,
-    /// What was begun above them and not refused: the newest generation may also be one of these.
+    /// The commits that were begun above them and not refused. The newest generation may be one of
+    /// these.
     pub(super) possible: Vec<Arc<State>>,
     /// Every number up to this one was seen on a disk.
     pub(super) seen: u64,
 }
 
 impl Expect {
-    /// A number that is another one for other expectations.
+    /// A number that tells different expectations apart.
     pub(super) fn digest(&self) -> u64 {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.seen.to_le_bytes());
@@ -120,29 +122,29 @@ pub(super) fn staged(store: &Store, edits: &[Edit]) -> Result<Transaction> {
     Ok(tx)
 }
 
-/// What every process's way to the disk goes through.
+/// What stands between every process and the disk.
 pub(super) type Wrap = Arc<dyn Fn(Arc<dyn Fs>) -> Arc<dyn Fs> + Send + Sync>;
 
-/// Nothing in between.
+/// Nothing.
 pub(super) fn plain() -> Wrap {
     Arc::new(|way| way)
 }
 
-/// A simulated disk, the processes that commit on it, and what must be true of it at each moment.
+/// A simulated disk, the processes that commit on it, and what must hold for it at each moment.
 pub(super) struct World {
     pub(super) fs: SimFs,
     pub(super) wrap: Wrap,
     pub(super) expect: Expect,
-    /// What was to be committed last, whatever became of it.
+    /// The last state that a commit attempted, whatever its outcome.
     pub(super) attempted: Option<Arc<State>>,
-    /// How often the pointer was to be swapped since the store was opened last or a commit was begun: whoever is between
-    /// this and the disk counts.
+    /// How often the pointer was to be swapped since the store was opened or a commit was begun.
+    /// The layer before the disk counts.
     pub(super) swaps: Arc<AtomicUsize>,
-    /// The newest state, as whoever opens the store sees it.
+    /// The newest state, as a process that opens the store sees it.
     head: Option<(Generation, Saved)>,
-    /// What is between that and the newest that is certain.
+    /// The generations between the newest certain one and the head.
     between: Vec<(Generation, Saved)>,
-    /// What was expected from each recorded operation on.
+    /// What is expected from each recorded operation on.
     marks: Vec<(usize, Arc<Expect>)>,
 }
 
@@ -154,12 +156,12 @@ pub(super) fn options() -> Options {
         .into()
 }
 
-/// Opens the store behind any way to the disk.
+/// Opens the store through any way to the disk.
 pub(super) fn open(fs: Arc<dyn Fs>) -> Result<Store> {
     open_on(fs, Path::new("simulated"), options()).map(Store::from)
 }
 
-/// Makes a store behind any way to the disk.
+/// Creates a store through any way to the disk.
 pub(super) fn create(fs: Arc<dyn Fs>) -> Result<Store> {
     create_on(fs, Path::new("simulated"), options()).map(|(engine, _)| engine.into())
 }
@@ -193,7 +195,7 @@ impl World {
         }
     }
 
-    /// A scene with a store in which these commits were made.
+    /// A store with these commits.
     pub(super) fn with(saves: &[&[Edit]]) -> Self {
         let mut world = Self::start(Disk::default(), 1, Expect::default());
         world.init(world.way()).unwrap();
@@ -206,7 +208,7 @@ impl World {
         world
     }
 
-    /// The way of a process that nothing happens to.
+    /// The way to the disk of a process without faults.
     pub(super) fn way(&self) -> Arc<dyn Fs> {
         (self.wrap)(Arc::new(self.fs.clone()))
     }
@@ -215,21 +217,21 @@ impl World {
         self.marks.push((self.fs.recorded(), Arc::new(self.expect.clone())));
     }
 
-    /// Begins to record.
+    /// Starts to record.
     pub(super) fn record(&mut self) {
         self.fs.record();
         self.marks.clear();
         self.mark();
     }
 
-    /// What was expected before each recorded operation and after the last: what was acknowledged after an operation
-    /// holds before the next.
+    /// What is expected before each recorded operation and after the last. What was acknowledged
+    /// after one operation holds before the next.
     pub(super) fn expectations(&self, steps: usize) -> Vec<Arc<Expect>> {
         let at = |step| Arc::clone(&self.marks.iter().rev().find(|(from, _)| *from <= step).unwrap().1);
         (0..=steps).map(at).collect()
     }
 
-    /// Makes the store.
+    /// Creates the store.
     pub(super) fn init(&mut self, way: Arc<dyn Fs>) -> Result<()> {
         let empty = Arc::new(State::new());
         self.begun(&empty);
@@ -240,11 +242,11 @@ impl World {
         Ok(())
     }
 
-    /// Opens the store and checks that it is one of those that can be expected. A degraded one is an error.
+    /// Opens the store and checks that it is in an expected state. A degraded store is an error.
     pub(super) fn open(&mut self, way: Arc<dyn Fs>) -> Result<Store> {
         self.swaps.store(0, Ordering::Relaxed);
         let store = open(way)?;
-        // What `open` met may have passed: only what another look still finds counts.
+        // What `open` met may have passed. Only what another attempt still finds counts.
         let is_degraded = || match store.engine.refresh() {
             Ok(head) => head.is_degraded(),
             Err(_) => store.engine.known().is_degraded(),
@@ -275,7 +277,8 @@ impl World {
         Ok(store)
     }
 
-    /// What a degraded store says to a commit, which it must refuse. It shows something that was committed.
+    /// The error that a degraded store gives for a commit, which it must refuse. The store must
+    /// show something that was committed.
     fn refusal(&self, store: &Store) -> Result<crate::Error> {
         let (generation, state) = contents(store)?;
         let is_certain =
@@ -297,7 +300,7 @@ impl World {
         is_last || self.expect.possible.iter().any(|possible| **possible == *state)
     }
 
-    /// Opens the store, and makes it first where that was cut short.
+    /// Opens the store. Creates it first if its creation was interrupted.
     pub(super) fn open_or_make(&mut self) -> Result<Store> {
         let way = self.way();
         match self.open(Arc::clone(&way)) {
@@ -309,24 +312,24 @@ impl World {
         }
     }
 
-    /// Commits.
+    /// Commits these edits.
     pub(super) fn save(&mut self, store: &Store, edits: &[Edit]) -> Result<Commit> {
         self.committing(store, self.after(edits), || staged(store, edits)?.commit("commit"))
     }
 
-    /// Commits what was staged earlier, with these edits, whatever was committed meanwhile.
+    /// Commits a transaction that has staged these edits, whatever was committed meanwhile.
     pub(super) fn commit(&mut self, store: &Store, tx: Transaction, edits: &[Edit]) -> Result<Commit> {
         self.committing(store, self.after(edits), || tx.commit("commit"))
     }
 
-    /// What is there once these edits were made.
+    /// The files of the head after these edits.
     fn after(&self, edits: &[Edit]) -> State {
         let mut after = (*self.head_state()).clone();
         edits.iter().for_each(|edit| edit.apply(&mut after));
         after
     }
 
-    /// Commits so that exactly this is there.
+    /// Commits so that the store holds exactly these files.
     pub(super) fn commit_state(&mut self, store: &Store, state: &State) -> Result<Commit> {
         let now = self.head_state();
         let puts = state.iter().map(|(path, content)| Edit::Put(path.clone(), content.clone()));
@@ -335,7 +338,7 @@ impl World {
         self.save(store, &edits)
     }
 
-    /// Brings a part back to what it was.
+    /// Restores one directory to what it held at `to`.
     pub(super) fn restore(&mut self, store: &Store, to: Generation, directory: &str) -> Result<Commit> {
         let mut after = (*self.head_state()).clone();
         after.retain(|path, _| !path.starts_with(directory));
@@ -349,7 +352,7 @@ impl World {
         })
     }
 
-    /// Goes back to an earlier generation.
+    /// Rolls back to an earlier generation.
     pub(super) fn rollback(&mut self, store: &Store, to: Generation) -> Result<Commit> {
         let after = (*self.expect.certain[&to].state).clone();
         self.committing(store, after, || store.rollback(to, "back"))
@@ -376,7 +379,7 @@ impl World {
         }
     }
 
-    /// What a generation wrote.
+    /// The files on the disk that a generation wrote.
     fn raw(&self, generation: Generation) -> Vec<(String, Arc<Vec<u8>>)> {
         let mut raw = Vec::new();
         super::oracle::walk(&self.fs.disk(), &mut |path, data| {
@@ -399,7 +402,7 @@ impl World {
         self.mark();
     }
 
-    /// Whatever the acknowledged generation was built on is certain with it.
+    /// Everything that the acknowledged generation was built on is certain with it.
     fn acknowledged(&mut self, store: &Store, state: &Arc<State>) {
         let link = store.engine.known().link;
         let (generation, manifest) = (link.generation, link.manifest);
@@ -412,7 +415,7 @@ impl World {
         self.mark();
     }
 
-    /// What was refused must not show, unless nobody could say what became of it.
+    /// A refused commit must not show, unless its outcome is unknown.
     fn refused(&mut self, error: crate::Error, state: &Arc<State>) -> crate::Error {
         if error.kind() != ErrorKind::CommitOutcomeUnknown {
             let place = self.expect.possible.iter().rposition(|possible| Arc::ptr_eq(possible, state));
@@ -422,13 +425,13 @@ impl World {
         error
     }
 
-    /// A commit has failed and removed its names: the number is not used again.
+    /// A commit has failed and removed its names. Its number must not be used again.
     pub(super) fn taken_back(&mut self, number: u64) {
         self.expect.seen = self.expect.seen.max(number);
         self.mark();
     }
 
-    /// The process that was committing is killed: what it had begun may show or not.
+    /// The committing process is killed. What it had begun may show.
     pub(super) fn killed(&mut self, state: Arc<State>) {
         self.expect.possible.push(state);
         self.mark();

@@ -1,7 +1,7 @@
-//! Content of any size goes through in little memory.
+//! Content of any size goes through a store in little memory.
 //!
-//! `GENSTORE_TEST_BIG_MIB=4096 crates/proof/prove processes` tries another size than the one that is quick enough for every
-//! day.
+//! `GENSTORE_TEST_BIG_MIB=4096 crates/proof/prove processes` tries another size. The default is
+//! quick enough for every day.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ use std::time::Instant;
 use genstore::{ExportOptions, Store, VerifyOptions};
 use support::{Noise, Place};
 
-/// The store, for the process that does the work: memory is counted for a process as a whole.
+/// The store, for the worker process. Memory is counted for a whole process.
 const STORE: &str = "GENSTORE_TEST_BIG_STORE";
 const SIZE: &str = "GENSTORE_TEST_BIG_MIB";
 const SIZE_MIB: u64 = 256;
@@ -34,20 +34,20 @@ fn size() -> u64 {
     std::env::var(SIZE).map_or(SIZE_MIB, |text| text.parse().unwrap()) << 20
 }
 
-/// The most memory that this process has had at once, in KiB.
+/// The most memory that this process ever had, in KiB.
 fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
 }
 
-/// Not a test but the other process: it does nothing unless it is told to.
+/// This is the other process, not a test. It does nothing unless it gets a store.
 #[test]
 fn worker() {
     let Ok(dir) = std::env::var(STORE) else { return };
     let dir = Path::new(&dir);
     let store = Store::create(dir).unwrap();
-    // Told to whoever tries a large size by hand, and never judged.
+    // The time is printed for large sizes that are tried by hand. It is never judged.
     let start = Instant::now();
     let mut tx = store.begin().unwrap();
     tx.put_reader("streamed.bin", Noise::new(size())).unwrap();
@@ -72,7 +72,7 @@ fn worker() {
         if read == 0 {
             break;
         }
-        // Noise is read in the same pieces, so that it gives the same bytes.
+        // The noise is read in the same pieces, so it gives the same bytes.
         expected.read_exact(&mut right[..read]).unwrap();
         assert!(left[..read] == right[..read], "another byte within {read} of {length}");
         length += read as u64;

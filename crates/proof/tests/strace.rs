@@ -1,4 +1,4 @@
-//! The order of the system calls of the command itself, as `strace` sees them.
+//! The order of the system calls of the command, as `strace` sees them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,11 +18,13 @@ use std::process::{Command, Stdio};
 
 use sandbox::Sandbox;
 
-/// Everything that makes, writes, names, fsyncs or removes. Not every processor has those with a question mark.
+/// Everything that creates, writes, names, fsyncs or removes. Some processors lack those with a
+/// question mark.
 const CALLS: &str = "trace=openat,openat2,mkdirat,write,fsync,fdatasync,syncfs,renameat,renameat2,unlinkat,linkat,close,\
     ?open,?creat,?mkdir,?rmdir,?rename,?unlink,?link,?symlink,symlinkat,?truncate,?ftruncate,?pwrite64,?writev,\
     ?pwritev,?pwritev2,?copy_file_range,?sendfile,?splice,?fallocate";
-/// Those of them that no commit needs: a test that does not follow them must not meet them on the store's files.
+/// Calls that no commit needs. This test does not follow them, so it fails if one concerns the
+/// store's files.
 const UNKNOWN: [&str; 13] = [
     "creat",
     "link",
@@ -46,15 +48,16 @@ struct Call {
     process: String,
     name: String,
     args: Vec<String>,
-    /// What it gave, with the path of a descriptor behind it.
+    /// The result. A descriptor has its path behind it.
     result: String,
-    /// The lines on which it begins and ends: others run at the same time.
+    /// The lines on which it begins and ends. Calls of other threads may lie between them.
     begin: usize,
     end: usize,
 }
 
 impl Call {
-    /// Whether the command prints something. Whoever it starts may have an output of its own.
+    /// Whether the command itself prints something. A process that it starts may have an output of
+    /// its own.
     fn prints(&self, first: &str) -> bool {
         self.process == first && self.name == "write" && self.args[0].starts_with("1<")
     }
@@ -88,7 +91,7 @@ fn unquoted(text: &str) -> String {
     text.trim_start_matches('"').trim_end_matches('"').to_owned()
 }
 
-/// What stands between the brackets of a call, apart.
+/// Splits the arguments of a call.
 fn arguments(text: &str) -> Vec<String> {
     let (mut args, mut depth, mut quoted, mut escaped) = (vec![String::new()], 0, false, false);
     for letter in text.chars() {
@@ -146,20 +149,20 @@ fn parse(log: &str) -> Vec<Call> {
     calls
 }
 
-/// When something was written that is not fsynced yet: the first time, and the last.
+/// When something was written first, and last. It is not fsynced yet.
 #[derive(Clone, Copy, Debug)]
 struct Since {
     first: usize,
     last: usize,
 }
 
-/// What the calls so far have left to be fsynced. Paths are those of the system.
+/// What is not fsynced yet. Paths are absolute.
 #[derive(Default, Debug)]
 struct Waiting {
     files: BTreeMap<String, Since>,
-    /// Names that a directory gained, or lost to another one, by directory and name.
+    /// Names that a directory gained or lost to another one, by directory and name.
     names: BTreeMap<(String, String), Since>,
-    /// Where each descriptor was opened.
+    /// The line on which each descriptor was opened.
     opened: BTreeMap<String, usize>,
 }
 
@@ -180,7 +183,7 @@ impl Waiting {
         self.files.remove(path);
     }
 
-    /// What was written before the fsync began is fsynced when it ends.
+    /// An fsync covers what was written before it began.
     fn synced(&mut self, path: &str, begin: usize) {
         self.files.retain(|file, since| file != path || since.last > begin);
         self.names.retain(|(dir, _), since| dir != path || since.last > begin);
@@ -197,7 +200,7 @@ impl Waiting {
     }
 }
 
-/// What a run did, for the line at the end.
+/// What a run did, for the summary.
 #[derive(Default, Debug)]
 struct Seen {
     written: BTreeSet<String>,
@@ -205,25 +208,25 @@ struct Seen {
     syncfs: usize,
 }
 
-/// Where a run works: nothing else is looked at.
+/// The directories of a run. Paths outside of them do not matter.
 struct Place<'a> {
     outer: &'a str,
     store: &'a str,
 }
 
 impl Place<'_> {
-    /// Whether a path is to be durable: all but the locks.
+    /// Whether a path must become durable: all but the locks.
     fn matters(&self, path: &str) -> bool {
         let locks = format!("{}/locks/", self.store);
         (path == self.outer || path.starts_with(&format!("{}/", self.outer))) && !path.starts_with(&locks)
     }
 
-    /// Everything that must hold of the calls of one commit.
+    /// Checks everything that must hold for the calls of one commit.
     fn check(&self, calls: &[Call]) -> Result<Seen, String> {
         let (mut waiting, mut seen) = (Waiting::default(), Seen::default());
         let first = &calls.first().ok_or("there are no calls")?.process;
         let pointer = format!("{}/CURRENT", self.store);
-        // The line on which the rename of the pointer ended, and then the one on which the fsync of it did.
+        // The lines on which the rename of the pointer ended, and the fsync after it.
         let (mut swapped, mut durable) = (None, None);
         for call in calls {
             self.check_known(call)?;
@@ -314,7 +317,7 @@ impl Place<'_> {
         if said { Ok(seen) } else { Err("nothing was printed".into()) }
     }
 
-    /// Only new files are written, and locks.
+    /// Only new files and locks are opened for writing.
     fn check_open(&self, call: &Call) -> Result<(), String> {
         let path = if call.name == "open" { unquoted(&call.args[0]) } else { call.at(0) };
         let flags = &call.args[if call.name == "open" { 1 } else { 2 }];
@@ -409,7 +412,7 @@ impl Bench {
         trace(&self.sandbox, words)
     }
 
-    /// Traces a run, and checks it. Gives the written files below the store.
+    /// Traces a run and checks it. Gives the files that were written in the store.
     #[track_caller]
     fn check(&self, words: &[&str]) -> (BTreeSet<String>, Seen) {
         let calls = self.trace(words);
@@ -449,7 +452,7 @@ fn l3_every_run_syncs_in_order() {
     assert_eq!(bench.check(&["init"]).0, written(1, []));
     bench.fill("one", 1, 10);
     assert_eq!(bench.check(&["commit", "one", "-m", "1"]).0, written(2, ["f0.json".into()]));
-    // Long enough to be streamed.
+    // They are long enough to be streamed.
     bench.fill("three", 3, 100_000);
     let files = |count: usize| (0..count).map(|number| format!("f{number}.json"));
     assert_eq!(bench.check(&["commit", "three", "-m", "3"]).0, written(3, files(3)));
@@ -457,7 +460,7 @@ fn l3_every_run_syncs_in_order() {
     let deep = files(2).map(|name| format!("one/two/three/{name}"));
     assert_eq!(bench.check(&["commit", "deep", "-m", "deep"]).0, written(4, deep));
     assert_eq!(bench.check(&["rollback", "latest~2", "-m", "back"]).0, written(5, []));
-    // A store of its own, so that no checkpoint is due: that one is written after the commit.
+    // A store of its own, so that no checkpoint is due. A checkpoint is written after the commit.
     let bench = Bench::with_store();
     bench.fill("hundred", 100, 20);
     let (files_written, seen) = bench.check(&["commit", "hundred", "-m", "100"]);
@@ -466,7 +469,7 @@ fn l3_every_run_syncs_in_order() {
     println!("contract: 6 runs of the command under strace, in order");
 }
 
-/// The check itself: it notices every fsync that is left out, and what comes too late or too early.
+/// The check must notice every fsync that is left out, and what comes too late or too early.
 #[test]
 fn l3_what_is_out_of_order_is_noticed() {
     if !is_possible() {

@@ -1,4 +1,5 @@
-//! The same commits on both: the same operations in the same order, and the same bytes under the same names.
+//! The same commits on both file systems ask for the same operations in the same order. They leave
+//! the same bytes under the same names.
 
 use std::sync::Arc;
 
@@ -9,8 +10,9 @@ use crate::fs::op::Op;
 use crate::fs::real::RealFs;
 use crate::proof::injector::FaultInjector;
 
-/// What a piece of work asks for, and what it leaves. With `dir`, it is done in that directory, in a machine that is
-/// otherwise simulated: randomness, process and medium are the same in each run.
+/// The operations of a workload, and what it leaves. With `dir`, it works in that directory.
+/// Everything else of the machine is simulated, so that randomness, process and medium are the same
+/// in each run.
 fn run(workload: &Workload, dir: Option<&std::path::Path>) -> (Vec<Op>, Tree) {
     let mut world = (workload.prepare)();
     let simulated = world.way();
@@ -26,7 +28,8 @@ fn run(workload: &Workload, dir: Option<&std::path::Path>) -> (Vec<Op>, Tree) {
     let mut fault = FaultInjector::skipping_syncs(Arc::clone(&below));
     fault.host = Some(simulated);
     fault.offer_syncfs(whole);
-    // The simulated clock counts operations, and there are fewer of them where the files are elsewhere.
+    // The simulated clock counts operations, and there are fewer of them if the files are in a real
+    // directory.
     fault.set_now("2026-06-01T12:00:00Z");
     (workload.work)(&mut world, fault.way()).unwrap_or_else(|error| panic!("{}: {error}", workload.name));
     (fault.take_trace(), tree(&*below))

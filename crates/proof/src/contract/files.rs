@@ -94,7 +94,7 @@ fn whoever_writes_goes_on_under_another_name_or_none() {
         assert_eq!(removed.length().unwrap(), 7);
         assert_eq!(read(fs, "dir/new"), b"before after");
         assert_eq!(fs.list("dir").unwrap().len(), 1);
-        // A directory of which a file is still open can go with its last name.
+        // A directory can be removed although a file that was in it is still open.
         fs.remove("dir/new").unwrap();
         fs.remove_dir("dir").unwrap();
         moved.write_all(b" all").unwrap();

@@ -22,7 +22,7 @@ fn who_excludes_whom() {
         on_both(|fs| {
             let held = take(fs, first).unwrap();
             assert_eq!(take(fs, second).is_some(), together, "{first:?} {second:?}");
-            // What was refused, or let go of, is in nobody's way.
+            // A lock that was refused or released excludes nothing.
             drop(held);
             assert!(take(fs, second).is_some(), "{first:?} {second:?}");
             assert!(take(fs, LockMode::Exclusive).is_some());
@@ -49,7 +49,7 @@ fn the_last_holder_has_it_alone() {
         let (first, second) = (take(fs, LockMode::Shared).unwrap(), take(fs, LockMode::Shared).unwrap());
         assert_eq!(first.identity().unwrap(), second.identity().unwrap());
         assert!(!first.is_last_holder());
-        // Whoever asked in vain has let go.
+        // The handle that asked without success has released its lock.
         assert!(second.is_last_holder());
         assert!(take(fs, LockMode::Shared).is_none(), "it is held alone now");
         assert!(!first.is_last_holder());

@@ -33,7 +33,7 @@ type Rename = fn(&dyn Fs, &str, &str) -> io::Result<()>;
 const DONE: Outcome = Ok("done");
 const MISSING: Outcome = Err(K::NotFound);
 const TAKEN: Outcome = Err(K::AlreadyExists);
-/// Something else stands there than what the store would have made.
+/// The name belongs to something else than the store would have created.
 const FOREIGN: Outcome = Err(K::InvalidData);
 const LONG: Outcome = Err(K::InvalidFilename);
 const DIRECTORY: Outcome = Err(K::IsADirectory);
@@ -164,7 +164,7 @@ fn what_can_be_renamed() {
     let expected = [DONE, DONE, MISSING, MISSING, FOREIGN, MISSING, LONG, LONG];
     let ways: [Rename; 2] = [|fs, from, to| fs.rename(from, to), |fs, from, to| fs.rename_new(from, to)];
     for (name, expected) in names().iter().zip(expected) {
-        // A directory is not renamed where that must not replace anything: no commit does it.
+        // No commit renames a directory where that must not replace anything.
         for way in ways.into_iter().take(if name == "dir" { 1 } else { 2 }) {
             on_both(|fs| {
                 fill(fs);
@@ -173,7 +173,8 @@ fn what_can_be_renamed() {
                     expected,
                     "{name:?}"
                 );
-                // The directory of the first name is looked for first, whatever is wrong with the second.
+                // The directory of the first name is looked up first, whatever is wrong with the
+                // second name.
                 let outcome = way(fs, "missing/x", "other/x").map(done).map_err(|error| error.kind());
                 assert_eq!(outcome, MISSING);
                 let outcome = way(fs, "other/x", "missing/x").map(done).map_err(|error| error.kind());

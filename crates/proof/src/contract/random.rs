@@ -1,4 +1,4 @@
-//! The same random operations on both: every result and the tree at the end are the same.
+//! The same random operations on both file systems: every result and the final tree are the same.
 
 use std::io::{self, Read as _, Write as _};
 
@@ -14,15 +14,15 @@ use crate::fs::sim::disk::Disk;
 use crate::fs::{Access, FileKind, Fs, FsFile, FsLock};
 use crate::proof::budget;
 
-/// The sequences that are tried unless more are asked for.
+/// How many sequences are tried by default.
 const RUNS: u64 = 1000;
 const OPERATIONS: usize = 60;
-/// The open files and the locks that are held at once.
+/// How many files, and how many locks, are held at once.
 const HANDS: usize = 3;
 
 type Path = &'static str;
 
-/// One operation. Files and locks are those in the hand of that number.
+/// One operation. The numbers choose among the files and locks that are held.
 #[derive(Clone, Debug)]
 enum Action {
     Create(usize, Path),
@@ -81,7 +81,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         2 => (hand(), 0..30_usize).prop_map(|(hand, length)| A::SetNote(hand, length)),
         2 => (path(), hand()).prop_map(|(path, hand)| A::RemoveLocked(path, hand)),
     ];
-    // Those wait for the disk.
+    // These wait for the disk, so they are rare.
     let sync = prop_oneof![hand().prop_map(A::Sync), path().prop_map(A::SyncDir)];
     proptest::collection::vec(prop_oneof![60 => action, 1 => sync], 1..OPERATIONS)
 }
@@ -94,7 +94,7 @@ struct Process<'a> {
 }
 
 impl Process<'_> {
-    /// What an operation gives, in words: equal words are equal results.
+    /// The result of an operation, in words. Equal words mean equal results.
     fn act(&mut self, number: usize, action: &Action) -> String {
         let result = self.result(number, action);
         format!("{:?}", result.map_err(|error| error.kind()))
@@ -102,7 +102,7 @@ impl Process<'_> {
 
     fn result(&mut self, number: usize, action: &Action) -> io::Result<String> {
         let fs = self.fs;
-        // No two that are written by different operations are the same.
+        // No two operations write the same bytes.
         let bytes = |length: usize| format!("<{number}>").into_bytes().repeat(length);
         Ok(match action {
             Action::Create(hand, path) => {
@@ -133,7 +133,7 @@ impl Process<'_> {
                 format!("fsynced {:?}", file.sync()?)
             }
             Action::Stat(path) => match fs.stat(path)? {
-                // What a directory's length is, each file system says in its own way.
+                // Each file system has its own length of a directory.
                 Some(stat) if stat.kind == FileKind::Directory => "a directory".into(),
                 other => format!("{other:?}"),
             },
@@ -149,7 +149,7 @@ impl Process<'_> {
                 let mode = if *alone { LockMode::Exclusive } else { LockMode::Shared };
                 let lock = fs.try_lock(path, mode)?;
                 let got = lock.is_some();
-                // One that was refused leaves what was held before.
+                // A refused lock leaves what was held before.
                 self.locks[*hand] = lock.or_else(|| self.locks[*hand].take());
                 format!("locked {got}")
             }
@@ -184,7 +184,7 @@ impl Process<'_> {
     }
 }
 
-/// What each operation gave, and what is there at the end.
+/// The result of each operation, and the final tree.
 fn run(fs: &dyn Fs, actions: &[Action]) -> (Vec<String>, Tree) {
     let mut process = Process { fs, files: Default::default(), locks: Default::default() };
     let results = actions.iter().enumerate().map(|(number, action)| process.act(number, action)).collect();

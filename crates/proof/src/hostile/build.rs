@@ -1,7 +1,7 @@
-//! From the bytes of a fuzzer to the directory of a hostile store: some of it is what a writer would leave, with right
-//! hashes and checksums, and some of it is lies.
+//! Builds the directory of a hostile store from the bytes of a fuzzer. Some of it is what a writer
+//! would leave, with right hashes and checksums. Some of it is lies.
 //!
-//! The bytes are a sequence of steps. Without any that says otherwise, the generations that the steps make are a chain
+//! The bytes are a sequence of steps. Unless a step says otherwise, the generations form a chain
 //! that can be read from end to end.
 
 use std::collections::BTreeMap;
@@ -24,13 +24,13 @@ use crate::revision::Generation;
 
 /// The most steps.
 const STEPS_MAX: usize = 48;
-/// The paths that are put: some are twins, some are directories of others.
+/// The paths to write. Some are twins, some are directories of others.
 const PATHS: [&str; 14] =
     ["a", "A", "a/b", "a/B", "b", "c/d/e", "c/d", "ä", "Ä", "x y", "a!", "é/ß", "ſ", "s"];
-/// The numbers that a lie may name beside the right ones.
+/// The wrong numbers that a lie may name.
 const NUMBERS: [u64; 6] = [1, 2, 3, 1_000_003, 9_999_999_998, 9_999_999_999];
 
-/// One generation that was made.
+/// One generation that was built.
 struct Made {
     link: ManifestRef,
     table: BTreeMap<String, Entry>,
@@ -43,7 +43,7 @@ struct Builder<'a, 'b> {
     has_pointer: bool,
 }
 
-/// Makes the store that the bytes describe. Any bytes describe one.
+/// Builds the store that the bytes describe. Any bytes describe one.
 pub(super) fn build(disk: &Disk, bytes: &[u8]) {
     let mut builder = Builder { disk, input: Unstructured::new(bytes), made: Vec::new(), has_pointer: false };
     for _ in 0..STEPS_MAX {
@@ -93,7 +93,7 @@ impl Builder<'_, '_> {
         }
     }
 
-    /// Bytes of the input, with their length before them.
+    /// Bytes of the input, after their length.
     fn bytes(&mut self) -> Result<Vec<u8>> {
         let length = usize::from(self.input.arbitrary::<u16>()?).min(self.input.len());
         Ok(self.input.bytes(length)?.to_vec())
@@ -103,7 +103,7 @@ impl Builder<'_, '_> {
         Ok(StorePath::new(PATHS[usize::from(self.byte()?) % PATHS.len()]).unwrap())
     }
 
-    /// The number of a generation that was made, or one of those that lead to trouble.
+    /// The number of a generation that was built, or a number that may cause trouble.
     fn number(&mut self) -> Result<Generation> {
         let choice = usize::from(self.byte()?);
         let number = match self.made.get(choice % (self.made.len() + NUMBERS.len())) {
@@ -113,7 +113,7 @@ impl Builder<'_, '_> {
         Ok(Generation::new(number).unwrap())
     }
 
-    /// A link that was made, or one with another hash or number.
+    /// A link to a generation that was built, or one with another hash or number.
     fn link(&mut self) -> Result<ManifestRef> {
         let generation = self.number()?;
         let is_right = self.byte()? % 4;
@@ -150,7 +150,7 @@ impl Builder<'_, '_> {
         Ok(name.to_string())
     }
 
-    /// Replaces a piece of a document by a piece of the input, and mends the checksum.
+    /// Replaces a piece of a document with a piece of the input, and corrects the checksum.
     fn edit(&mut self, document: &[u8]) -> Result<Vec<u8>> {
         let body = &document[..document.len() - 25];
         let at = usize::from(self.input.arbitrary::<u16>()?) % body.len();
@@ -190,7 +190,7 @@ impl Builder<'_, '_> {
         }
         let (mut files, mut bytes) = totals(table.values());
         if lies & 4 != 0 {
-            // What a reader would count that does not look for twins.
+            // A reader that does not look for twins would count this.
             let kept: BTreeMap<String, &Entry> =
                 table.values().map(|entry| (fold(entry.path.as_str()), entry)).collect();
             (files, bytes) = totals(kept.into_values());
@@ -220,7 +220,7 @@ impl Builder<'_, '_> {
         }
         self.disk.write(&Name::Manifest(number).to_string(), &document);
         let link = ManifestRef { generation: number, manifest: Blake3::of(&document) };
-        // Unless it is a commit that was interrupted, or a second history.
+        // Without this the generation is an interrupted commit, or a second history.
         if lies & 128 == 0 {
             self.made.push(Made { link, table });
         }
@@ -240,7 +240,7 @@ impl Builder<'_, '_> {
         match kind % 8 {
             0 => return Ok(Change::Remove(path)),
             1 => {
-                // A rename, or what a rollback brings back.
+                // A rename, or a file that a rollback restores.
                 if let Some(known) = table.values().nth(usize::from(fill) % table.len().max(1)) {
                     return Ok(Change::Put(known.renamed(path)));
                 }
@@ -311,7 +311,7 @@ impl Builder<'_, '_> {
         Ok(())
     }
 
-    /// Turns a bit of a file around, or cuts the file.
+    /// Flips a bit of a file, or cuts the file.
     fn damage(&mut self) -> Result<()> {
         let (name, how, at) = (self.name()?, self.byte()?, usize::from(self.byte()?));
         let Some(mut bytes) = self.disk.tree().remove(&name).filter(|bytes| !bytes.is_empty()) else {
@@ -326,7 +326,7 @@ impl Builder<'_, '_> {
         Ok(())
     }
 
-    /// Writes a note into the lock of the writers, as an earlier holder in the same boot would have.
+    /// Writes a note into the writer lock, as an earlier holder in the same boot would have.
     fn note(&mut self) -> Result<()> {
         let lies = self.byte()?;
         let mut note = json!({"pid": 1, "program": "x", "host": "y", "since": "2026-11-22T10:00:00Z"});

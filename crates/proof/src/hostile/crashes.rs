@@ -1,5 +1,5 @@
-//! Sequences of operations with power cuts and killed writers between them and in the middle of them, on a simulated
-//! disk.
+//! Sequences of operations on a simulated disk, with power cuts and killed writers between and
+//! within the operations.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,31 +13,33 @@ use crate::fs::sim::{self, SimFs};
 /// The bytes of one step.
 pub(super) const WIDTH: usize = 8;
 
-/// The most steps of one sequence: so many that checkpoints are written too.
+/// The most steps of one sequence. That is enough for checkpoints to be written.
 pub(super) const STEPS_MAX: usize = 192;
 
-/// The ways in which the power can be cut at one moment, of which one is taken.
+/// How many ways to cut the power are considered at one moment. One of them is taken.
 const WAYS: u64 = 64;
 
 /// How many moments at the end of an operation are taken more often than the others.
 const LATE: usize = 8;
 
-/// Paths that can stand together. A commit of so many files is fsynced as a whole where the system offers that.
+/// Paths that can be in one generation together. Where a syncfs is offered, a commit of so many
+/// files uses it.
 const MANY: [&str; 8] = ["a", "b", "c", "d/x", "d/y", "d/e/z", "a b", "a!"];
 
 /// When the power is cut, and which of the things are lost that no fsync has promised.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct PowerCut {
-    /// Which of the moments at which the disk is another one. Every second number is of one of the last [`LATE`]: that
-    /// is where a commit comes to be there.
+    /// Chooses a moment at which the disk changes. Every second number chooses one of the last
+    /// [`LATE`] moments, where a commit takes effect.
     moment: u8,
     way: u16,
 }
 
 impl PowerCut {
-    /// Before which of the recorded operations it comes, and what it leaves of the disk.
+    /// The number of the recorded operation before which the power is cut, and the disk that is
+    /// left.
     fn leaves(self, fs: &SimFs, recorded: &[sim::Step]) -> (usize, sim::disk::Disk) {
-        // Between two of them the disk is the same if the first one changes nothing.
+        // An operation that changes nothing adds no moment.
         let points: Vec<usize> = (0..=recorded.len())
             .filter(|point| [0, recorded.len()].contains(point) || recorded[point - 1].op.changes())
             .collect();
@@ -50,16 +52,16 @@ impl PowerCut {
     }
 }
 
-/// What comes upon an operation.
+/// What interrupts an operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Crash {
     PowerCut(PowerCut),
-    /// All processes are killed after the last swap of the pointer and before the fsync after it. Without a swap it does
-    /// not come.
+    /// All processes are killed after the last swap of the pointer, and before the fsync after it.
+    /// Without a swap nothing happens.
     Killed,
 }
 
-/// An operation, and what comes upon it, if anything.
+/// An operation, and what interrupts it, if anything.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Step {
     op: Op,
@@ -69,11 +71,11 @@ pub(super) struct Step {
 }
 
 impl Step {
-    /// Commits are interrupted more often than anything else.
+    /// Commits are interrupted more often than other operations.
     pub(super) fn of([kind, who, one, two, chance, moment, high, low]: [u8; WIDTH]) -> Self {
         let op = Op::of([kind, who, one, two]);
         let is_commit = matches!(op, Op::Commit { .. } | Op::Rollback { .. });
-        // A commit has no use for these bytes.
+        // A commit does not use these bytes otherwise.
         let is_of_many = matches!(op, Op::Commit { .. }) && one < 48;
         let crash = match (chance, is_commit) {
             (..80, true) | (..6, false) => {
@@ -86,34 +88,36 @@ impl Step {
     }
 }
 
-/// What the power cuts met.
+/// How often each outcome occurred.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Cuts {
     pub(super) all: u64,
-    /// How often a generation was in flight, and there afterwards.
+    /// A generation was in flight, and was there afterwards.
     pub(super) new: u64,
-    /// How often it was in flight, and gone afterwards.
+    /// A generation was in flight, and was gone afterwards.
     pub(super) old: u64,
-    /// How often one was in flight and gone, and has left names that take its number.
+    /// A generation was in flight and is gone, but it has left names that take its number.
     pub(super) interrupted: u64,
-    /// How often the writer was killed before it could fsync what it had swapped in.
+    /// The writer was killed after a swap, before the fsync.
     pub(super) killed: u64,
-    /// How often a power cut took such a generation away.
+    /// A power cut took away the generation of such a writer.
     pub(super) unsynced: u64,
-    /// How often the power was cut upon an operation that fsyncs the whole.
+    /// The power was cut during an operation with a syncfs.
     pub(super) whole: u64,
 }
 
-/// Does the operations on a new store, and fails at the first answer that the model does not give.
+/// Does the operations on a new store. Panics at the first answer that differs from the model.
 ///
-/// An operation upon which the power is cut is done to its end and compared as any other. Then the machine starts with
-/// what a power cut at some moment of it can leave. Where the writer is killed, the machine goes on with what others see.
+/// An operation during which the power is cut is done to its end and compared like any other. Then
+/// the machine starts with a disk that a power cut at some moment of it can leave. If the writer is
+/// killed, the machine goes on with what other processes see.
 pub(super) fn run(steps: &[Step]) -> Cuts {
     let mut fs = SimFs::start(sim::disk::Disk::default(), 0);
     let (mut run, mut met) = (Run::on(Disk::on(Arc::new(fs.clone()))), Cuts::default());
-    // The making of a store tries out the disk, and a power cut soon after it can bring back names of that.
+    // The creation of a store probes the disk. A power cut soon after it can bring back names of
+    // the probe.
     fs.settle();
-    // The newest generation that no power cut takes away any more.
+    // The newest generation that no power cut can take away.
     let mut lasts = run.model.head().number;
     for (at, Step { op, fill, crash }) in steps.iter().enumerate() {
         run.put_many(op, *fill, at);
@@ -170,8 +174,9 @@ impl Run {
         }
     }
 
-    /// Goes on with the disk that a crash left. What is acknowledged must be there; what the model has beyond that is
-    /// there as a whole or not at all, and nothing without what is before it. Gives how many generations are gone.
+    /// Goes on with the disk that a crash left. Every acknowledged generation must be there. A
+    /// later one of the model is there as a whole or not at all, and only if the one before it is.
+    /// Gives how many generations are gone.
     fn restart(&mut self, disk: Disk, acknowledged: u64, what: &str) -> u64 {
         let tree = disk.tree();
         self.transactions = [None, None];
@@ -196,7 +201,7 @@ impl Run {
     }
 }
 
-/// The numbers of all generations of which there is a name.
+/// The numbers of all generations that have a name on the disk.
 fn numbers(tree: &Tree) -> BTreeSet<u64> {
     let number = |name: &String| match name.split_once('/')? {
         ("manifests", file) => file.strip_suffix(".json")?.parse().ok(),

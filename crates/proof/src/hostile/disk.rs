@@ -1,4 +1,4 @@
-//! Where the stores of the fuzzers lie. Every handle is obtained here.
+//! The directories of the fuzzers' stores. Every handle is opened here.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -21,12 +21,12 @@ pub(super) type Tree = BTreeMap<String, Vec<u8>>;
 pub(super) struct Disk {
     fs: Arc<dyn Fs>,
     dir: PathBuf,
-    /// Removes the directory at the end, where it is a real one.
+    /// Removes a real directory at the end.
     _made: Option<tempfile::TempDir>,
 }
 
 impl Disk {
-    /// An empty directory, in memory where the system has such a place.
+    /// An empty directory, in memory if the system offers that.
     pub(super) fn empty() -> Self {
         let memory = Path::new("/dev/shm");
         let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
@@ -34,18 +34,18 @@ impl Disk {
         Self { fs, dir: made.path().into(), _made: Some(made) }
     }
 
-    /// What any way to a disk leads to.
+    /// The tree behind any way to a disk.
     #[cfg(test)]
     pub(super) fn on(fs: Arc<dyn Fs>) -> Self {
         Self { fs, dir: "simulated".into(), _made: None }
     }
 
-    /// Nobody else is there to be waited for, and a checkpoint is there when the commit returns.
+    /// There is no other writer to wait for. A checkpoint is written before the commit returns.
     fn options() -> OpenOptions {
         OpenOptions::default().checkpoint_thread(false).lock_wait(Duration::ZERO).author("fuzzer")
     }
 
-    /// Makes a store.
+    /// Creates a store.
     pub(super) fn create(&self) -> Result<Store> {
         create_on(Arc::clone(&self.fs), &self.dir, Self::options().into()).map(|(engine, _)| engine.into())
     }
@@ -55,12 +55,12 @@ impl Disk {
         open_on(Arc::clone(&self.fs), &self.dir, Self::options().into()).map(Store::from)
     }
 
-    /// The start of the machine, which the note in the writer lock names.
+    /// The start of the machine, as the note in the writer lock names it.
     pub(super) fn boot(&self) -> Option<String> {
         self.fs.process().boot
     }
 
-    /// Puts a file there in place of another one. Does nothing where a directory or a file is in the way.
+    /// Writes a file in place of another one. Does nothing if a directory or a file is in the way.
     pub(super) fn write(&self, path: &str, bytes: &[u8]) {
         self.create_dirs(path.rsplit_once('/').map_or("", |(directory, _)| directory));
         let _ = self.fs.remove(path);
@@ -69,7 +69,7 @@ impl Disk {
         }
     }
 
-    /// Makes a directory and those above it, as far as nothing is in the way.
+    /// Creates a directory and those above it, unless something is in the way.
     pub(super) fn create_dirs(&self, path: &str) {
         for directory in
             crate::path::directories(&format!("{path}/")).filter(|directory| !directory.is_empty())
@@ -78,12 +78,12 @@ impl Disk {
         }
     }
 
-    /// Takes a file away.
+    /// Removes a file.
     pub(super) fn remove(&self, path: &str) {
         let _ = self.fs.remove(path);
     }
 
-    /// Everything that is there but locks, whose notes mean nothing.
+    /// Every file except locks, whose notes mean nothing.
     pub(super) fn tree(&self) -> Tree {
         let mut tree = Tree::new();
         let mut directories = vec![String::new()];

@@ -1,5 +1,5 @@
-//! The properties of pointer, manifest and checkpoint: what is accepted keeps every bound of `docs/format.md`, and is
-//! read back as the same once it is written again.
+//! The properties of pointer, manifest and checkpoint. What is accepted keeps every bound of
+//! `docs/format.md`. Written again, it reads back the same.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ use crate::revision::Generation;
 /// The length of a checksum line with its line feed.
 const LINE: usize = 25;
 
-/// CRC-32 bit by bit, as IEEE 802.3 describes it: not the implementation that the store uses.
+/// CRC-32 bit by bit, as IEEE 802.3 describes it. It is not the implementation of the store.
 pub(super) fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, byte| {
         (0..8).fold(
@@ -33,8 +33,8 @@ pub(super) fn seal(mut body: Vec<u8>) -> Vec<u8> {
     body
 }
 
-/// The bytes with a right checksum in place of the one that they have, if any. So the checks behind the checksum are
-/// reached.
+/// The bytes with a right checksum in place of their own, if they have one. It lets the checks
+/// behind the checksum run.
 pub(super) fn resealed(bytes: &[u8]) -> Vec<u8> {
     let body = match bytes.len().checked_sub(LINE) {
         Some(at) if bytes[at..].starts_with(b"{\"sum\"") => &bytes[..at],
@@ -47,7 +47,7 @@ pub(super) fn resealed(bytes: &[u8]) -> Vec<u8> {
     seal(body)
 }
 
-/// What must hold for the bytes of every document that is accepted. Gives its body.
+/// Checks what must hold for the bytes of every accepted document. Gives its body.
 fn assert_sealed(bytes: &[u8]) -> &str {
     let (body, line) = bytes.split_at(bytes.len().checked_sub(LINE).expect("there is a checksum line"));
     assert_eq!(String::from_utf8_lossy(line), format!("{{\"sum\":\"crc32:{:08x}\"}}\n", crc32(body)));
@@ -77,7 +77,7 @@ pub(super) fn pointer(bytes: &[u8]) {
         assert!(parent.generation < pointer.head.generation);
     }
     let again = pointer.encode().expect("what was read can be written");
-    // A number of a field that is not known may take more room than it had.
+    // A number in an unknown field may be written longer than it was.
     if again.len() as u64 <= POINTER_MAX {
         assert_eq!(Pointer::decode(&again).as_ref(), Ok(&pointer));
     } else {

@@ -1,4 +1,5 @@
-//! Does everything with a store that can be done with one, and checks each answer against the bytes on the disk.
+//! Does everything with a store that a store can do, and checks each answer against the bytes on
+//! the disk.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read as _;
@@ -17,7 +18,8 @@ use crate::verify::{VerifyOptions, VerifyScope};
 /// More generations than any input makes.
 const HISTORY_MAX: usize = 1000;
 
-/// Fails when an error is of a kind that this disk gives no reason for: nobody else is there, and nothing fails.
+/// Panics if this disk gives no reason for the kind of error. There is no other process, and no
+/// operation fails.
 fn assert_explained(error: &Error, kinds: &[ErrorKind]) {
     assert!(kinds.contains(&error.kind()), "{:?}: {error:?}", error.kind());
     let _ = (error.consequence(), error.advice());
@@ -28,7 +30,7 @@ fn assert_read(error: &Error) {
     assert_explained(error, &[NotFound, Corrupt, Unsupported, Io]);
 }
 
-/// What a commit may change beside what it adds.
+/// Everything except the pointer, which a commit may change.
 fn without_pointer(mut tree: Tree) -> Tree {
     tree.retain(|name, _| !name.starts_with("CURRENT"));
     tree
@@ -90,7 +92,7 @@ fn has_checkpoints(tree: &Tree) -> bool {
     tree.keys().any(|name| name.starts_with("checkpoints/"))
 }
 
-/// A store that is well serves what an intact `CURRENT` names, by number and hash.
+/// A healthy store serves what an intact `CURRENT` names, by number and hash.
 fn assert_pointed_at(head: &Snapshot, tree: &Tree) {
     let bytes = &tree["CURRENT"];
     let (body, line) = bytes.split_at(bytes.len() - 25);
@@ -104,7 +106,8 @@ fn assert_pointed_at(head: &Snapshot, tree: &Tree) {
     assert_eq!(pointer["manifest"], Blake3::of(manifest).to_string());
 }
 
-/// Without checkpoints, which are believed, the table is what the second reader makes of the manifests.
+/// Without checkpoints, which the store believes, the table equals what the second reader reads
+/// from the manifests.
 fn assert_replayed(snapshot: &Snapshot, entry: &HistoryEntry, tree: &Tree) {
     if has_checkpoints(tree) {
         return;
@@ -120,7 +123,8 @@ fn assert_replayed(snapshot: &Snapshot, entry: &HistoryEntry, tree: &Tree) {
     assert_eq!(Ok(found), reader::table(tree, entry.generation.get(), &entry.manifest.to_string()));
 }
 
-/// Reads every file in every way. A file is delivered if and only if its bytes are there. Says whether all are.
+/// Reads every file in every way. A file is delivered if and only if its bytes are there. Gives
+/// whether all are.
 fn read_snapshot(store: &Store, snapshot: &Snapshot, tree: &Tree) -> bool {
     let mut is_whole = true;
     let listed: Vec<_> = snapshot.list("").collect();
@@ -154,7 +158,7 @@ fn read_snapshot(store: &Store, snapshot: &Snapshot, tree: &Tree) -> bool {
         }
         match (snapshot.get_or_recover(path, b"the default").unwrap(), intact) {
             ((bytes, Provenance::Current), Some(intact)) => assert_eq!(&bytes, intact),
-            // A checkpoint that lies hides what the manifests say.
+            // A lying checkpoint hides what the manifests say.
             ((_, Provenance::Recovered { generation }), None) if has_checkpoints(tree) => {
                 assert!(generation <= snapshot.generation());
             }
@@ -171,7 +175,8 @@ fn read_snapshot(store: &Store, snapshot: &Snapshot, tree: &Tree) -> bool {
     is_whole
 }
 
-/// Commits a file and brings an old generation back, if the store lets us, and looks whether all is there.
+/// Commits a file and rolls back to an old generation, if the store allows it. Checks that
+/// everything is there.
 fn save(disk: &Disk, store: &Store, before: &Tree) {
     use ErrorKind::{Corrupt, Invalid, Io, NotFound, Unsupported};
     let Ok(head) = store.snapshot() else { return };
@@ -193,7 +198,7 @@ fn save(disk: &Disk, store: &Store, before: &Tree) {
     if committed.changed {
         assert!(committed.generation > head.generation());
     }
-    // Through the handle that committed, and through one that opens what is there.
+    // Through the handle that committed, and through a new one.
     for store in [store, &disk.open().expect("what was committed can be opened")] {
         let now = store.snapshot().unwrap();
         assert_eq!(now.generation(), committed.generation);

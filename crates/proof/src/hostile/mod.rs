@@ -1,7 +1,8 @@
-//! What the fuzzers run: each entry point takes any bytes and panics when a property does not hold.
+//! What the fuzzers run. Each entry point takes any bytes and panics when a property does not hold.
 //!
-//! The fuzzers themselves are in `fuzz/`, a package of its own. What they have found is kept in `fuzz/corpus/` and goes
-//! through the same entry points in every `cargo test`. This exists only in tests and for fuzzers.
+//! The fuzzers themselves are in `fuzz/`, a package of its own. What they have found is kept in
+//! `fuzz/corpus/`, and every `cargo test` runs the same entry points on it. This module exists only
+//! in tests and for fuzzers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -25,10 +26,10 @@ mod texts;
 #[cfg(test)]
 mod tests;
 
-/// An entry point: any bytes go in, and a panic says that a property does not hold.
+/// An entry point. It takes any bytes, and panics if a property does not hold.
 pub type Target = fn(&[u8]);
 
-/// Every entry point, under the name that it has in `fuzz/`.
+/// Every entry point, under its name in `fuzz/`.
 pub const TARGETS: [(&str, Target); 8] = [
     ("pointer", pointer),
     ("manifest", manifest),
@@ -40,7 +41,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("operations", operations),
 ];
 
-/// Reads the bytes as `CURRENT`: see `fuzz/README.md` for what is asserted.
+/// Reads the bytes as `CURRENT`. See `fuzz/README.md` for what is asserted.
 pub fn pointer(bytes: &[u8]) {
     documents::pointer(bytes);
     documents::pointer(&documents::resealed(bytes));
@@ -68,20 +69,20 @@ pub fn revision(bytes: &[u8]) {
     texts::revision(&String::from_utf8_lossy(bytes));
 }
 
-/// Reads the bytes as the name of something in a store, and makes a name of them.
+/// Reads the bytes as the name of something in a store, and builds a name from them.
 pub fn name(bytes: &[u8]) {
     texts::name(&String::from_utf8_lossy(bytes));
     texts::name_of(bytes);
 }
 
-/// Makes a hostile store of the bytes and does everything with it that can be done with a store.
+/// Builds a hostile store from the bytes, and does everything with it that a store can do.
 pub fn store(bytes: &[u8]) {
     let disk = disk::Disk::empty();
     build::build(&disk, bytes);
     examine::examine(&disk);
 }
 
-/// Makes operations of the bytes, and compares what a store does with what the model predicts.
+/// Reads operations from the bytes, and compares what a store does with what the model predicts.
 pub fn operations(bytes: &[u8]) {
     let _ = operations::run(&operations::read(bytes));
 }

@@ -1,5 +1,5 @@
-//! What a store is meant to do, without a disk: a list of generations, each a map from path to bytes. Nothing here uses
-//! the store's own code, and everything is done in the simplest way.
+//! What a store should do, without a disk: a list of generations, each a map from path to bytes. It
+//! uses none of the store's own code, and does everything in the simplest way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use super::operations::{Path, fold_of};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct File {
     pub(super) bytes: Arc<[u8]>,
-    /// The generation that wrote the bytes, and the path under which it did: two files are the same file only if these
-    /// are.
+    /// The generation that wrote the bytes, and the path under which it did. Two files are the same
+    /// only if both agree.
     pub(super) written: (u64, Path),
 }
 
-/// Which files there are.
+/// The files of a generation.
 pub(super) type Files = BTreeMap<Path, File>;
 
-/// A generation as it is to be found in the history.
+/// A generation as the history should show it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Generation {
     pub(super) number: u64,
@@ -29,16 +29,16 @@ pub(super) struct Generation {
     pub(super) files: Files,
 }
 
-/// Why something is refused.
+/// Why the store refuses something.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Refusal {
     NotFound,
     Invalid,
-    /// With the paths, and the generation that changed each.
+    /// The paths, each with the generation that changed it.
     Conflict(Vec<(Path, u64)>),
 }
 
-/// What a commit does when it succeeds.
+/// What a successful commit does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Saved {
     pub(super) generation: u64,
@@ -48,7 +48,7 @@ pub(super) struct Saved {
     pub(super) bytes: u64,
 }
 
-/// A change that a transaction holds.
+/// A change in a transaction.
 #[derive(Clone, Debug)]
 enum Plan {
     Write(Arc<[u8]>),
@@ -71,9 +71,10 @@ pub(super) struct ChangeSet {
 /// Every generation that was committed.
 #[derive(Clone, Debug)]
 pub(super) struct Model {
-    /// The oldest first.
+    /// Oldest first.
     pub(super) generations: Vec<Generation>,
-    /// The numbers of commits that a power cut ended and of which it left names. None of them is used again.
+    /// The numbers of commits that a power cut interrupted and whose names it left. None is used
+    /// again.
     pub(super) interrupted: BTreeSet<u64>,
 }
 
@@ -100,7 +101,7 @@ impl Model {
         self.generations.iter().find(|generation| generation.number == number)
     }
 
-    /// So many generations before the newest.
+    /// The generation this many steps before the newest.
     pub(super) fn back(&self, steps: u64) -> Option<&Generation> {
         self.generations.iter().rev().nth(usize::try_from(steps).ok()?)
     }
@@ -116,8 +117,8 @@ impl Model {
         }
     }
 
-    /// What the commit of a draft does. If it makes a generation, that is the last one afterwards, with the number
-    /// after the highest of which there is a name: without power cuts no number is skipped.
+    /// Commits a draft. A new generation becomes the last one. Its number is one above the highest
+    /// that has a name. Without power cuts no number is skipped.
     pub(super) fn commit(&mut self, draft: &ChangeSet, message: &str) -> Result<Saved, Refusal> {
         let head = self.head().clone();
         if !draft.overwrite {
@@ -215,7 +216,7 @@ impl ChangeSet {
         self.plans.insert(path.clone(), Plan::Write(bytes.into()));
     }
 
-    /// What is under a path as the draft leaves it.
+    /// The content of a path as the draft leaves it.
     fn now(&self, path: &Path) -> Option<Plan> {
         match self.plans.get(path) {
             Some(Plan::Remove) => None,
@@ -248,7 +249,7 @@ impl ChangeSet {
         Ok(())
     }
 
-    /// The bytes under a path, which counts as a read where they are the base's.
+    /// The bytes of a path. This counts as a read if they come from the base.
     pub(super) fn get(&mut self, path: &Path) -> Result<Arc<[u8]>, Refusal> {
         if !self.plans.contains_key(path) {
             self.reads.insert(path.clone());
@@ -270,7 +271,8 @@ impl ChangeSet {
         wanted.cloned().collect()
     }
 
-    /// Brings back what a generation has under a path or in a directory; everything when none is given.
+    /// Restores what a generation has under a path or in a directory, or everything if none is
+    /// given.
     pub(super) fn restore(&mut self, then: &Generation, part: Option<&str>) -> Result<(), Refusal> {
         let directory = part.map(|part| format!("{part}/")).unwrap_or_default();
         let wanted =

@@ -1,4 +1,4 @@
-//! Sequences of operations on a store through two handles, each compared with what the model says.
+//! Sequences of operations on a store through two handles. Each result is compared with the model.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(super) const OPERATIONS_MAX: usize = 96;
 /// The bytes of one operation.
 pub(super) const WIDTH: usize = 4;
 
-/// Paths that a store takes, each with its fold: some are twins, some are directories of others.
+/// Paths that a store accepts, each with its fold. Some are twins, some are directories of others.
 const PATHS: [(&str, &str); 14] = [
     ("a", "a"),
     ("b", "b"),
@@ -39,24 +39,25 @@ const PATHS: [(&str, &str); 14] = [
     ("a b", "a b"),
     ("a!", "a!"),
 ];
-/// Paths that it refuses.
+/// Paths that a store refuses.
 const REFUSED: [&str; 4] = ["", "../a", "a.g1", "nul"];
-/// The beginnings of paths that are listed.
+/// The prefixes to list.
 const PREFIXES: [&str; 4] = ["", "d/", "a", "D"];
 
-/// The fold of a path that is put.
+/// The fold of one of these paths.
 pub(super) fn fold_of(path: &str) -> String {
     PATHS.iter().find(|(known, _)| *known == path).map(|(_, fold)| (*fold).to_owned()).unwrap()
 }
 
-/// How a generation is named.
+/// How an operation names a generation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Rev {
     Number(u64),
     Back(u64),
 }
 
-/// One operation. `tx` is the number of a transaction, which is begun where it is not yet, and of its handle.
+/// One operation. `tx` is the number of a transaction and of its handle. The transaction is begun
+/// if needed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Op {
     Begin { tx: usize },
@@ -77,12 +78,12 @@ pub(super) enum Op {
     Check { handle: usize },
 }
 
-/// The operations that bytes describe, [`WIDTH`] bytes for each. Any bytes describe some.
+/// The operations that the bytes describe, [`WIDTH`] bytes for each. Any bytes describe some.
 pub(super) fn read(bytes: &[u8]) -> Vec<Op> {
     bytes.as_chunks::<WIDTH>().0.iter().take(OPERATIONS_MAX).map(|four| Op::of(*four)).collect()
 }
 
-/// The plain paths more often than those that get in each other's way or are refused.
+/// Chooses plain paths more often than those that conflict with each other or are refused.
 fn path(choice: u8) -> &'static str {
     let choice = usize::from(choice % 32);
     let choice = if choice < 20 { choice % 6 } else { choice - 14 };
@@ -118,7 +119,7 @@ impl Op {
     }
 }
 
-/// What the commits of a sequence came to.
+/// How often each outcome of a commit occurred.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Outcomes {
     pub(super) committed: u64,
@@ -135,12 +136,12 @@ pub(super) struct Run {
     pub(super) transactions: [Option<(Transaction, ChangeSet)>; 2],
     pub(super) held: Vec<(Snapshot, Generation)>,
     pub(super) model: Model,
-    /// What the last power cut left of transactions and of a commit: names without a number.
+    /// Names without a number that the last power cut left of transactions and of a commit.
     pub(super) left: BTreeSet<String>,
     pub(super) outcomes: Outcomes,
 }
 
-/// Does the operations on a new store, and fails at the first answer that the model does not give.
+/// Does the operations on a new store. Panics at the first answer that differs from the model.
 pub(super) fn run(ops: &[Op]) -> Outcomes {
     let mut run = Run::on(Disk::empty());
     for (at, op) in ops.iter().enumerate() {
@@ -149,13 +150,13 @@ pub(super) fn run(ops: &[Op]) -> Outcomes {
     run.finish()
 }
 
-/// Content, told by one byte: half of the bytes stand for pieces too long to be kept in memory.
+/// The content that one byte stands for. From 250 on it is too long to be kept in memory.
 fn content(fill: u8) -> Vec<u8> {
     let length = if fill >= 250 { (64 << 10) + usize::from(fill) } else { usize::from(fill) % 7 };
     vec![fill % 5; length]
 }
 
-/// Fails unless a call was refused as the model says, or accepted where it accepts.
+/// Panics unless the store accepts or refuses a call as the model does.
 fn agree<T, U>(found: Result<T, Error>, expected: Result<U, Refusal>, what: &str) -> Option<(T, U)> {
     match (found, expected) {
         (Ok(found), Ok(expected)) => Some((found, expected)),
@@ -182,7 +183,7 @@ fn checked(path: &str) -> Result<(), Refusal> {
     if REFUSED.contains(&path) { Err(Refusal::Invalid) } else { Ok(()) }
 }
 
-/// The names of content that has no number, and of the pointer that is not swapped in yet.
+/// The names of staged content, and of a pointer that is not swapped in yet.
 pub(super) fn unnumbered(tree: &Tree) -> BTreeSet<String> {
     let names = tree.keys().filter(|name| name.starts_with("staging/") || *name == "CURRENT.next");
     names.cloned().collect()
@@ -207,7 +208,7 @@ impl Run {
         self.transactions[tx].get_or_insert_with(begin)
     }
 
-    /// The generation that a revision names, in the model.
+    /// The generation of the model that a revision names.
     fn named(&self, rev: Rev) -> Result<Generation, Refusal> {
         match rev {
             Rev::Number(0) => Err(Refusal::Invalid),
@@ -307,7 +308,7 @@ impl Run {
             Op::Hold { handle, rev } => {
                 if let Some(held) = agree(self.snapshot(handle, rev), self.named(rev), what) {
                     self.held.push(held);
-                    // Each holds an open file.
+                    // Each one holds an open file.
                     self.held.drain(..self.held.len().saturating_sub(8));
                 }
             }
@@ -349,7 +350,7 @@ impl Run {
         }
     }
 
-    /// Compares everything that a handle tells of the newest generation and of the history.
+    /// Compares everything that a handle says about the newest generation and the history.
     pub(super) fn check(&self, handle: usize, what: &str) {
         let (store, head) = (&self.handles[handle], self.model.head());
         assert_is(&store.snapshot().unwrap(), head, what);
@@ -392,7 +393,7 @@ impl Run {
         }
     }
 
-    /// Looks at everything once more, through the handles and through a new one.
+    /// Checks everything once more, through the open handles and through a new one.
     pub(super) fn finish(mut self) -> Outcomes {
         self.step(&Op::ReadHeld, "at the end");
         self.transactions = [None, None];
@@ -423,7 +424,8 @@ impl Run {
     }
 }
 
-/// Fails unless a snapshot is the generation of the model: its paths, their bytes, and who wrote them.
+/// Panics unless a snapshot equals a generation of the model: its paths, their bytes, and who wrote
+/// them.
 fn assert_is(snapshot: &Snapshot, expected: &Generation, what: &str) {
     assert_eq!(snapshot.generation().get(), expected.number, "{what}");
     let found: BTreeMap<Path, (Vec<u8>, u64)> = snapshot

@@ -1,5 +1,5 @@
-//! A second reader, written from `docs/format.md` alone, for the fuzzers to compare the first with. It follows the
-//! manifests and uses no checkpoint.
+//! A second reader, written from `docs/format.md` alone, for the fuzzers to compare with. It
+//! follows the manifests and uses no checkpoint.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::disk::Tree;
 use crate::hash::Blake3;
 
-/// What the table says of a path.
+/// What the table says about a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Row {
     /// The generation that wrote the bytes.
@@ -19,7 +19,8 @@ pub(super) struct Row {
     pub(super) stored: String,
 }
 
-/// The fold of a text: letter by letter its upper case, where that is one letter, and the lower case of that.
+/// The fold of a text. For each letter, its upper case if that is one letter, and then the lower
+/// case of that.
 pub(super) fn fold(text: &str) -> String {
     let one = |letter: char| {
         let upper: String = letter.to_uppercase().collect();
@@ -30,7 +31,7 @@ pub(super) fn fold(text: &str) -> String {
         .collect()
 }
 
-/// The document in the file of this name, if the file has the hash.
+/// The document in a file, if the file has this hash.
 fn document(tree: &Tree, name: &str, hash: &str) -> Result<Value, String> {
     let bytes = tree.get(name).ok_or_else(|| format!("{name} is missing"))?;
     if Blake3::of(bytes).to_string() != hash {
@@ -40,7 +41,7 @@ fn document(tree: &Tree, name: &str, hash: &str) -> Result<Value, String> {
     serde_json::from_slice(&bytes[..end]).map_err(|error| format!("{name}: {error}"))
 }
 
-/// The table at a link, or the rule that is broken on the way to it.
+/// The table of a generation, or the rule that is broken on the way to it.
 pub(super) fn table(tree: &Tree, generation: u64, hash: &str) -> Result<BTreeMap<String, Row>, String> {
     let mut manifests = Vec::new();
     let mut next = Some((generation, hash.to_owned()));

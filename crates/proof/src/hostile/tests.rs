@@ -1,4 +1,4 @@
-//! The corpus of the fuzzers as ordinary tests, and operations at random against the model.
+//! The corpus of the fuzzers as ordinary tests, and random operations against the model.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ use crate::format::pointer::{ManifestRef, Pointer};
 use crate::hash::Blake3;
 use crate::revision::Generation;
 
-/// The inputs of one target, each with its name, sorted.
+/// The inputs of one target, sorted by name.
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
     let listed = std::fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
@@ -150,8 +150,8 @@ fn operations_at_random_with_power_cuts_do_what_the_model_says() {
     assert!(is_met, "every outcome is met: {met:?}");
 }
 
-/// A manifest of another writer may state a time to the nanosecond. Where that lies ahead of the clock it is taken over
-/// into the next manifest, which is written with milliseconds.
+/// Another writer's manifest may state a time to the nanosecond. If the time is ahead of the clock,
+/// the next manifest takes it over, in milliseconds.
 #[test]
 fn a_time_finer_than_a_millisecond_does_not_stop_the_next_commit() {
     let disk = Disk::empty();

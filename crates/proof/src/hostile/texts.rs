@@ -1,5 +1,5 @@
-//! The properties of paths, revisions and names: what is accepted is what the documented grammar describes, which is
-//! written down here a second time, and what is shown is read back as the same.
+//! The properties of paths, revisions and names. What is accepted is what the documented grammar
+//! describes, which is written here a second time. What is shown reads back the same.
 
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -7,7 +7,7 @@ use crate::format::names::Name;
 use crate::path::StorePath;
 use crate::revision::{Generation, Revision};
 
-/// The rules of `docs/format.md` for a store path, in the order in which they stand there.
+/// The rules of `docs/format.md` for a store path, in the order of that page.
 fn is_path(text: &str) -> bool {
     let is_whole = (1..=1024).contains(&text.len()) && text.nfc().eq(text.chars());
     let is_bad = |letter: char| {
@@ -35,7 +35,7 @@ fn is_part(part: &str) -> bool {
         && !devices.contains(&stem)
 }
 
-/// Fails when a text that was accepted as a path is none.
+/// Panics if a text was accepted as a path but is none.
 pub(super) fn assert_path(text: &str) {
     assert!(is_path(text), "{text:?} is no path");
 }
@@ -113,7 +113,7 @@ pub(super) fn name(text: &str) {
     assert_eq!(name.generation().map(Generation::get), number.map(|number| number.parse().unwrap()));
 }
 
-/// Makes a name of the bytes and reads back how it is shown.
+/// Builds a name from the bytes, shows it and reads it back.
 pub(super) fn name_of(bytes: &[u8]) {
     let Some((head, rest)) = bytes.split_first_chunk::<9>() else { return };
     let number = u64::from_le_bytes(std::array::from_fn(|at| head[at + 1]));

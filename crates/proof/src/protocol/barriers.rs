@@ -1,4 +1,4 @@
-//! The order of what a commit asks of the disk.
+//! The order of the operations of a commit.
 
 use std::collections::BTreeSet;
 
@@ -6,13 +6,13 @@ use super::Bed;
 use crate::fs::op::Op;
 use crate::store::Store;
 
-/// How the content of a file comes into a commit.
+/// How the content of a file gets into a commit.
 #[derive(Clone, Copy, Debug)]
 enum Input {
     Put,
     /// Through a staging file.
     Reader,
-    /// One so, the next so.
+    /// These two in turn.
     Both,
 }
 
@@ -26,7 +26,7 @@ impl Input {
     }
 }
 
-/// What one commit of these paths asks, from its beginning on.
+/// The operations of one commit of these paths, from its beginning on.
 fn trace_on(bed: &Bed, store: &Store, paths: &[String], input: Input) -> Vec<Op> {
     let mut tx = store.begin().unwrap();
     bed.fs.take_trace();
@@ -59,12 +59,12 @@ fn above(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(dir, _)| dir)
 }
 
-/// What has been asked for and is not fsynced yet.
+/// What is not fsynced yet.
 #[derive(Default, Debug)]
 struct Waiting {
     files: BTreeSet<String>,
     dirs: BTreeSet<String>,
-    /// Whether the syncfs that was opened last was opened before everything in `files` was written.
+    /// Whether the last syncfs was opened before everything in `files` was written.
     reports_all: bool,
 }
 
@@ -108,7 +108,8 @@ impl Waiting {
     }
 }
 
-/// Everything that gained a name or bytes is fsynced before the pointer is swapped, and the root after it.
+/// Everything that gained a name or bytes is fsynced before the pointer is swapped. The root is
+/// fsynced after it.
 fn assert_order(paths: &[String], input: Input, trace: &[Op]) {
     let swap = position(trace, &swap());
     assert_eq!(trace[swap + 1], Op::SyncDir(String::new()), "the fsync of the root follows the swap at once");
@@ -116,7 +117,7 @@ fn assert_order(paths: &[String], input: Input, trace: &[Op]) {
     let (before, after) = trace.split_at(swap);
     let is_harmless = |op: &Op| match op {
         Op::Lock(path) | Op::Note(path) => path.starts_with("locks/"),
-        // What was staged has another name by then.
+        // A staged file has another name by then.
         Op::Remove(path) => {
             let has_moved = |op: &Op| matches!(op, Op::RenameNew(from, _) if from == path);
             path.starts_with("locks/") || before.iter().any(has_moved)
@@ -136,7 +137,7 @@ fn assert_order(paths: &[String], input: Input, trace: &[Op]) {
         Some(&Op::Create("manifests/0000000002.json".into())),
         "the manifest takes the number"
     );
-    // That the order is right says nothing of what was not asked for at all.
+    // The right order does not show that every fsync was asked for.
     let is_whole = before[lock..].contains(&Op::SyncFs);
     let synced = |sync: Op| assert!(is_whole || before[lock..].contains(&sync), "{sync:?} is missing");
     for (number, path) in paths.iter().enumerate() {
@@ -156,7 +157,8 @@ fn assert_order(paths: &[String], input: Input, trace: &[Op]) {
             position(before, &Op::Write(name.clone()));
             synced(Op::Sync(name.clone()));
         }
-        // Also those that were there: whoever made one may have died before it was fsynced.
+        // This includes directories that were there. The process that created one may have died
+        // before it fsynced the name.
         crate::path::directories(&name).for_each(|directory| synced(Op::SyncDir(directory.to_owned())));
     }
     synced(Op::Sync("manifests/0000000002.json".into()));
@@ -169,7 +171,7 @@ fn paths(count: usize, directory: &str) -> Vec<String> {
     (0..count).map(|number| format!("{directory}f{number}.json")).collect()
 }
 
-/// With fsyncs that are really done.
+/// The fsyncs are real here.
 #[test]
 fn one_three_and_a_hundred_files_and_new_directories() {
     for paths in [paths(1, "stores/"), paths(3, "stores/"), paths(100, "stores/"), paths(3, "a/b/c/")] {
@@ -185,7 +187,8 @@ fn one_three_and_a_hundred_files_and_new_directories() {
     }
 }
 
-/// A killed commit has left them, or another program has created them: their names may not be durable.
+/// A killed commit or another program has created the directories, so their names may not be
+/// durable.
 #[test]
 fn directories_that_are_there_are_fsynced_too() {
     let (bed, store) = Bed::store();

@@ -1,4 +1,4 @@
-//! Every operation of a commit fails once, and for ever; the process dies at every operation.
+//! Every operation of a commit fails once, and for ever. The process dies at every operation.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,8 @@ fn any(_: &Op) -> bool {
     true
 }
 
-/// All but the note that ends a commit: it is for whoever commits next, and nothing fails without it.
+/// All but the note that ends a commit. The note helps the next writer, and nothing fails without
+/// it.
 fn all_but_notes(op: &Op) -> bool {
     !matches!(op, Op::Note(_))
 }
@@ -37,7 +38,7 @@ fn begun() -> (Bed, Store) {
     (bed, store)
 }
 
-/// A commit that uses every way in.
+/// A commit with every kind of change.
 fn save(store: &Store) -> Result<Commit> {
     let mut tx = store.begin()?;
     tx.put("a.json", "second a")?;
@@ -65,7 +66,7 @@ fn second() -> State {
     .into()
 }
 
-/// The number of operations of a commit that match.
+/// How many operations of a commit match.
 fn operations(matches: fn(&Op) -> bool, whole: bool) -> usize {
     let (bed, store) = begun();
     bed.fs.offer_syncfs(whole);
@@ -74,7 +75,7 @@ fn operations(matches: fn(&Op) -> bool, whole: bool) -> usize {
     bed.fs.seen()
 }
 
-/// Runs the commit with a fault and checks everything that must hold whatever became of it.
+/// Runs the commit with a fault, and checks what must hold in every case.
 fn check(plan: Plan, whole: bool) {
     let case = format!("{plan:?}");
     let (bed, store) = begun();
@@ -117,14 +118,14 @@ fn check(plan: Plan, whole: bool) {
     settle(&bed, &case, committed.is_ok() || !swapped);
 }
 
-/// No file is fsynced twice in one commit, so none again after its fsync has failed.
+/// No file is fsynced twice in one commit. So none is fsynced again after its fsync has failed.
 fn assert_syncs_are_not_retried(trace: &[Op], case: &str) {
     let files: Vec<&Op> = trace.iter().filter(|op| matches!(op, Op::Sync(_))).collect();
     let distinct: std::collections::BTreeSet<String> = files.iter().map(|op| format!("{op:?}")).collect();
     assert_eq!(files.len(), distinct.len(), "{case}: a file was fsynced twice: {trace:?}");
 }
 
-/// Whoever opens the store next finds one of the two states, whole, and can commit.
+/// A handle that opens the store next finds one of the two states, whole, and can commit.
 fn settle(bed: &Bed, case: &str, is_second: bool) {
     let store = bed.open().unwrap_or_else(|error| panic!("{case}: {error}"));
     assert_eq!(store.recovery(), None, "{case}");
@@ -157,7 +158,7 @@ fn no_space_no_quota_no_descriptors_once_and_for_ever() {
     }
 }
 
-/// Of operations that change something: what becomes of reads that fail is in `reading.rs`.
+/// Only operations that change something. For reads that fail see `reading.rs`.
 #[test]
 fn input_and_output_errors_once_and_for_ever() {
     for errno in [Errno::IO, Errno::ACCESS, Errno::ROFS] {
@@ -190,7 +191,7 @@ fn a_sync_of_the_whole_fails() {
     }
 }
 
-/// From one operation on, nothing can be done any more: the process is dead.
+/// From one operation on every operation fails, as if the process were dead.
 #[test]
 fn the_process_dies_at_every_operation_of_a_commit() {
     let mut interrupted = 0;
@@ -269,7 +270,7 @@ fn a_disk_that_fills_up_during_init_leaves_something_that_can_be_made() {
     }
 }
 
-/// A checkpoint that cannot be written costs nothing but time.
+/// A checkpoint that cannot be written costs only time.
 #[test]
 fn a_checkpoint_that_fails_does_not_fail_the_commit() {
     let (bed, store) = Bed::store();
@@ -294,7 +295,7 @@ fn a_checkpoint_that_fails_does_not_fail_the_commit() {
     assert_eq!(contents(&bed.open().unwrap())["a"], b"39");
 }
 
-/// The rename of the pointer reports a failure and has happened, or has not.
+/// The rename of the pointer reports a failure. It has taken effect, or it has not.
 #[test]
 fn a_rename_that_fails_leaves_the_outcome_unknown() {
     for takes_effect in [false, true] {
@@ -330,7 +331,7 @@ fn unknown() -> Bed {
     bed
 }
 
-/// Saving again what is visible already is acknowledged only once it is durable.
+/// A commit of what is visible already is acknowledged only once it is durable.
 #[test]
 fn a_retry_after_an_unknown_outcome_makes_it_durable() {
     let bed = unknown();
@@ -341,7 +342,7 @@ fn a_retry_after_an_unknown_outcome_makes_it_durable() {
         tx.commit("second, again")
     };
     let store = bed.open().unwrap();
-    // The first fsync of the root is before the swap.
+    // The first fsync of the root comes before the swap.
     bed.fs.plan(Some(root_sync_fails(1)));
     assert_eq!(same_again(&store).unwrap_err().kind(), ErrorKind::CommitOutcomeUnknown);
     assert_eq!(store.begin().unwrap_err().kind(), ErrorKind::Poisoned);
@@ -356,7 +357,7 @@ fn a_retry_after_an_unknown_outcome_makes_it_durable() {
     }
 }
 
-/// Nothing is written on top of a generation before the pointer to that one is durable.
+/// Nothing is written on top of a generation before its pointer is durable.
 #[test]
 fn a_commit_after_an_unknown_outcome_swaps_in_the_pointer_anew_first() {
     let bed = unknown();
@@ -372,7 +373,7 @@ fn a_commit_after_an_unknown_outcome_swaps_in_the_pointer_anew_first() {
     assert!(swap < first(|op| matches!(op, Op::Create(name) if name.starts_with("manifests/"))), "{trace:?}");
 }
 
-/// A commit that was waiting for the lock while another thread poisoned the handle commits nothing.
+/// A commit waits for the lock while another thread poisons the handle. It then commits nothing.
 #[test]
 fn poison_is_seen_by_whoever_waited() {
     let (_bed, store) = begun();

@@ -1,4 +1,5 @@
-//! Tests of the protocol that need a disk which fails, a clock that is set, or the order of what was asked.
+//! Tests of the protocol that need a failing disk, a clock that can be set, or the order of the
+//! operations.
 
 mod barriers;
 mod faults;
@@ -58,8 +59,8 @@ impl Bed {
         open_on(self.fs.way(), self.path(), Self::options()).map(Store::from)
     }
 
-    /// Every file below the store with its content, and every directory. Locks come and go, and their notes mean
-    /// nothing.
+    /// Every file of the store with its content, and every directory. Locks are left out: they come
+    /// and go, and their notes mean nothing.
     fn tree(&self) -> BTreeMap<String, Option<Vec<u8>>> {
         fn walk(dir: &Path, root: &Path, tree: &mut BTreeMap<String, Option<Vec<u8>>>) {
             for entry in std::fs::read_dir(dir).unwrap() {
@@ -83,7 +84,7 @@ impl Bed {
     }
 }
 
-/// Every file of the newest generation with its content.
+/// Every file of the newest generation, with its content.
 fn contents(store: &Store) -> BTreeMap<String, Vec<u8>> {
     let snapshot = store.snapshot().unwrap();
     snapshot.list("").map(|entry| (entry.path.to_string(), snapshot.get(&entry.path).unwrap())).collect()

@@ -1,4 +1,4 @@
-//! Numbers are never used twice, and times never go backwards.
+//! No number is used twice, and times never go backwards.
 
 use std::fs;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ fn a_file_of_the_same_path_takes_its_number_too() {
 fn after_the_machine_has_stopped_every_name_is_looked_at() {
     let (bed, store) = Bed::store();
     assert_eq!(save(&store, "a"), 2);
-    // The crash lost the manifest and kept one file, of a path that the next commit does not touch.
+    // The crash lost the manifest and kept one file. The next commit does not touch its path.
     plant(&bed, "data/other/path.g7");
     bed.fs.set_boot("the next start");
     assert_eq!(save(&bed.open().unwrap(), "b"), 8);
@@ -63,7 +63,7 @@ fn after_the_machine_has_stopped_every_name_is_looked_at() {
 fn a_commit_of_nothing_after_a_start_does_not_stand_in_for_the_look() {
     let (bed, store) = Bed::store();
     assert_eq!(save(&store, "a"), 2);
-    // The crash lost the manifest of 3 and kept one file, of a path that the next commit does not touch.
+    // The crash lost the manifest of 3 and kept one file. The next commit does not touch its path.
     plant(&bed, "data/other/path.g3");
     bed.fs.set_boot("the next start");
     assert_eq!(save(&bed.open().unwrap(), "a"), 2, "the same content is there already");
@@ -83,7 +83,7 @@ fn a_number_that_a_failed_commit_began_to_use_is_not_used_again() {
     assert_eq!(save(&bed.open().unwrap(), "a"), 3);
 }
 
-/// Fails to commit, `times` over.
+/// Lets `times` commits fail.
 fn fail(bed: &Bed, times: u32) {
     let is_swap = |op: &Op| matches!(op, Op::Sync(name) if name == "CURRENT.next");
     for _ in 0..times {
@@ -209,7 +209,7 @@ fn a_name_is_believed_as_far_above_other_names_as_above_the_head() {
     assert_eq!(save(&store, "a"), 2);
     plant(&bed, "manifests/0005000000.json");
     bed.fs.set_boot("the next start");
-    // Commits nothing, and makes the pointer durable.
+    // This commits nothing, and makes the pointer durable.
     save(&bed.open().unwrap(), "a");
     fail(&bed, 1);
     assert_eq!(used(&bed), ["used-5000001"]);

@@ -11,7 +11,7 @@ use crate::fs::op::Op;
 use crate::revision::Generation;
 use crate::store::Store;
 
-/// A store whose newest generation is number 2, and another handle on it.
+/// A store whose newest generation is 2, and another handle on it.
 fn two_handles() -> (Bed, Store, Store) {
     let (bed, store) = Bed::store();
     let mut tx = store.begin().unwrap();
@@ -25,7 +25,7 @@ fn pin(generation: u64) -> String {
     Name::Pin(Generation::new(generation).unwrap()).to_string()
 }
 
-/// How often the file of a pin was opened since this was asked last.
+/// How often the file of a pin was opened since the last call.
 fn opened(bed: &Bed, generation: u64) -> usize {
     let path = pin(generation);
     bed.fs.take_trace().iter().filter(|op| matches!(op, Op::Lock(locked) if *locked == path)).count()
@@ -35,7 +35,7 @@ fn is_there(bed: &Bed, generation: u64) -> bool {
     bed.path().join(pin(generation)).exists()
 }
 
-/// Whether a handle of its own finds the generation held.
+/// Whether an independent handle finds the generation held.
 fn is_held(bed: &Bed, generation: u64) -> bool {
     let fs = crate::fs::real::RealFs::open(bed.path()).unwrap();
     is_there(bed, generation) && fs.try_lock(&pin(generation), LockMode::Exclusive).unwrap().is_none()
@@ -59,7 +59,7 @@ fn snapshots_of_a_generation_through_one_handle_share_one_pin() {
     assert_eq!(content, "content");
     drop(reader);
     assert!(!is_there(&bed, 2));
-    // Another time it is opened again.
+    // A pin that was dropped is opened again.
     opened(&bed, 2);
     let again = store.snapshot().unwrap();
     assert_eq!(opened(&bed, 2), 1);

@@ -9,7 +9,8 @@ use crate::error::ErrorKind;
 use crate::fs::op::Op;
 use crate::proof::injector::{Action, FaultInjector};
 
-/// A way to the directory on which a second descriptor gets a lock that is held: it finds another file there.
+/// A way to the directory on which a second descriptor also gets a lock that is held. It finds
+/// another file under the name.
 fn without_locks(bed: &Bed) -> Arc<FaultInjector> {
     let mut injector = FaultInjector::new(bed.fs.way(), Arc::new(|_| Action::PassThrough));
     injector.side_effect = Some(Arc::new(|fs, op| {

@@ -1,4 +1,4 @@
-//! What cannot be read once and then can is not damaged.
+//! What can be read at the second attempt is not damaged.
 
 use std::fs;
 
@@ -11,8 +11,8 @@ use crate::proof::injector::{Action, Plan};
 use crate::snapshot::Provenance;
 use crate::store::Store;
 
-/// A store in which `a` was committed twice, and once more by a commit that failed at the swap: all of it is on the disk, and it was
-/// never committed.
+/// A store in which `a` was committed twice. A third commit failed at the swap: all of it is on the
+/// disk, and it was never committed.
 fn interrupted() -> Bed {
     let (bed, store) = Bed::store();
     let save = |content: &str| {
@@ -28,7 +28,8 @@ fn interrupted() -> Bed {
     bed
 }
 
-/// An input error of what `matches`, after so many, once or for ever.
+/// Lets an operation that `matches` fail with an input error, after `after` of them, once or for
+/// ever.
 fn fail(bed: &Bed, after: usize, for_ever: bool, matches: fn(&Op) -> bool) {
     let errno = Errno::IO.raw_os_error();
     bed.fs.plan(Some(Plan { after, becomes: Action::Fail(errno), for_ever, matches }));
@@ -51,7 +52,7 @@ fn found(store: &Store) -> (u64, bool) {
 #[test]
 fn a_pointer_or_manifest_does_not_show_what_was_never_committed() {
     let bed = interrupted();
-    // A file is read with two calls: its bytes, and then its end.
+    // A file is read with two calls: one for its bytes, and one for its end.
     for after in 0..2 {
         for matches in [reads_pointer, |op: &Op| *op == Op::Read("manifests/0000000003.json".into())] {
             fail(&bed, after, false, matches);
@@ -85,7 +86,8 @@ fn a_file_is_not_replaced_by_an_older_version() {
     assert_eq!(read(), (b"first".to_vec(), at(2)));
 }
 
-/// With a damaged pointer, the newest that is whole is served, also where it takes two tries to see that it is.
+/// If the pointer is damaged, the newest whole generation is served. This holds even if the first
+/// attempt to read it fails.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the test puts something past the store")]
 fn recovery_does_not_pass_over_the_newest() {
@@ -102,7 +104,8 @@ fn recovery_does_not_pass_over_the_newest() {
     assert_eq!(found(&bed.open().unwrap()), (2, true), "it cannot be seen to be whole");
 }
 
-/// What was found damaged is told without another look, and a look that fails changes nothing of it.
+/// Damage that was found is reported without another read. A read that fails does not change the
+/// report.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the test puts something past the store")]
 fn what_was_found_damaged_is_told_without_reading() {

@@ -1,4 +1,5 @@
-//! Changes that are made again after a conflict, on a disk on which waiting takes no time.
+//! `Store::update` makes its changes again after a conflict, on a disk on which waiting takes no
+//! time.
 
 use std::cell::Cell;
 
@@ -51,7 +52,7 @@ fn who_was_too_late_begins_again() {
         assert_eq!(commit.generation, two.snapshot().unwrap().generation());
         assert!(late < 19 || (fs.monotonic() - waited).as_millis() > 700, "the waits grow");
     }
-    // What changed elsewhere is no reason to begin again.
+    // A change elsewhere is no reason to begin again.
     let mut tries = 0;
     one.update("rebased", |tx| {
         tries += 1;
@@ -115,7 +116,7 @@ fn a_change_that_fails_commits_nothing() {
         matches!(&failed, Err(Failure::Store(error)) if error.kind() == ErrorKind::NotFound),
         "{failed:?}"
     );
-    // A conflict that is the change's own is no reason to begin again.
+    // A conflict of a commit inside the change is no reason to begin again.
     let failed = store.update("a conflict within", |_| {
         tries += 1;
         let mut tx = store.begin()?;

@@ -27,7 +27,8 @@ use crate::sync::Mutex;
 use crate::sync::thread::scope;
 use crate::transaction::Commit;
 
-/// Two threads commit different files, through one handle or through one each, while a third looks at what is known.
+/// Two threads commit different files, through one handle or one each. A third thread checks that
+/// the known head never goes back.
 fn different_files(disk: &Disk, is_shared: bool) {
     let fs = SimFs::start(disk.clone(), 2);
     let one = open(&fs);
@@ -108,7 +109,7 @@ fn commit_of_the_same_file_conflict_or_follow_each_other() {
         scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
-                    // Each adds one twice. What it was told of another's commit it does again.
+                    // Each thread adds one twice. After a conflict it begins again.
                     let mut left = 2;
                     while left > 0 {
                         let mut tx = store.begin().unwrap();
@@ -140,8 +141,8 @@ fn commit_of_the_same_file_conflict_or_follow_each_other() {
     });
 }
 
-/// Two threads commit through one handle, and the end of the first commit fails; or, as the first commit of a start makes
-/// the pointer of the one before durable, the end of that.
+/// Two threads commit through one handle, and the last step of the first commit fails. If the head
+/// is not known to be durable, the first commit settles it, and that fails instead.
 fn unknown_outcome(disk: &Disk, plan: Plan, is_head_synced: bool) {
     let fs = SimFs::start(disk.clone(), 2);
     let faulty = FaultInjector::skipping_syncs(Arc::new(fs.clone()));
@@ -176,7 +177,8 @@ fn unknown_outcome(disk: &Disk, plan: Plan, is_head_synced: bool) {
     );
     assert_eq!(store.begin().unwrap_err().kind(), ErrorKind::Poisoned);
     drop(store);
-    // Here whatever the outcome is unknown of has happened. Whoever opens the store again can go on from it.
+    // The step of unknown outcome has taken effect here. A handle that opens the store again can go
+    // on.
     let store = open(&fs);
     assert_eq!(store.engine.known().link.generation.get(), before.get() + u64::from(is_head_synced));
     save(&store, &["c"], "1").unwrap();
@@ -193,7 +195,7 @@ fn an_unknown_outcome_of_one_thread_keeps_the_others_from_saving() {
     const EIO: i32 = 5;
     explore("an unknown outcome", move || {
         let plan = Plan { after: 0, becomes: Action::FailAfter(EIO), for_ever: false, matches: Op::swaps };
-        // The first fsync of the root is that of everything that the pointer leads to, the second the one after the swap.
+        // The first fsync of the root is part of barrier 1. The second is the one after the swap.
         let is_sync: fn(&Op) -> bool = |op| matches!(op, Op::SyncDir(dir) if dir.is_empty());
         let sync = Plan { after: 1, becomes: Action::Fail(EIO), matches: is_sync, ..plan };
         for (plan, is_head_synced) in [(plan, true), (sync, true), (plan, false), (sync, false)] {
@@ -223,7 +225,7 @@ fn a_checkpoint_is_whole_when_the_last_handle_has_gone() {
                 let fs = &fs;
                 scope.spawn(move || {
                     save(&store, &[path], "7").unwrap();
-                    // Whoever opens it meanwhile finds it whole.
+                    // A handle that opens the store meanwhile finds it undamaged.
                     assert_eq!(open(fs).recovery(), None);
                     drop(store);
                 });
@@ -248,7 +250,8 @@ fn a_flag_that_is_set_meanwhile_leaves_all_or_nothing() {
             scope.spawn(|| committed = Some(stream(&store)));
             scope.spawn(|| checked = Some(verify(&store)));
             scope.spawn(|| {
-                // Each look at the flag is a moment, so that it is set as often late as early.
+                // Each look at the flag is a moment for other threads, so the flag is set late as
+                // often as early.
                 for _ in 0..thread_rng().gen_range(0..150) {
                     assert!(!flag.is_cancelled());
                 }
@@ -276,7 +279,7 @@ fn a_flag_that_is_set_meanwhile_leaves_all_or_nothing() {
     });
 }
 
-/// Commits one file through a staging file and one without.
+/// Commits one file through a staging file, and one without.
 fn stream(store: &Store) -> Result<Commit> {
     let mut tx = store.begin()?;
     tx.put_reader("a", &b"1"[..])?;

@@ -60,7 +60,7 @@ fn a_reader_never_sees_a_mixture_or_an_older_state() {
     });
 }
 
-/// The generation is held: its pin has its name, and nobody gets it alone.
+/// The generation is held: its pin has a name, and it cannot be locked exclusively.
 fn check_held(fs: &SimFs, generation: Generation) {
     let path = format!("{LOCKS}/pin-{generation}");
     assert!(fs.stat(&path).unwrap().is_some(), "the pin has lost its name");
@@ -162,7 +162,7 @@ fn threads_that_verify_check_every_file_once_and_find_the_damaged_one() {
     });
 }
 
-/// Verifies on three threads and checks that each file was told of once.
+/// Verifies on three threads. Checks that progress names each file once.
 pub(super) fn verify(store: &Store) -> Result<VerifyReport> {
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = Arc::clone(&told);

@@ -1,4 +1,4 @@
-//! Runs many cases on two threads, and ends the process when one of them hangs.
+//! Runs many cases on two threads. Ends the process if a case hangs.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,13 +7,14 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 const THREADS: usize = 2;
-/// A case takes some milliseconds. One that takes so long waits for what never comes, as the other end of a FIFO.
+/// A case takes some milliseconds. One that takes this long waits for ever, for example for the
+/// other end of a FIFO.
 const HANGS_AFTER: Duration = Duration::from_secs(120);
-/// The most failures that are told.
+/// The most failures that are reported.
 const TOLD_MAX: usize = 10;
 
-/// Calls `run` with every number below `count`, on threads that each have a `start()` of their own. Gives the results
-/// in their order, or panics with the names of those that panicked.
+/// Calls `run` with every number below `count`. Each thread has a state of its own from `start()`.
+/// Gives the results in order, or panics with the names of the cases that panicked.
 pub(crate) fn each<S, T: Send>(
     count: usize,
     start: impl Fn() -> S + Sync,
@@ -76,7 +77,8 @@ fn watch(
     while matches!(is_done.recv_timeout(Duration::from_secs(1)), Err(mpsc::RecvTimeoutError::Timeout)) {
         for (number, since) in busy.iter().filter_map(|busy| *busy.lock().unwrap()) {
             if since.elapsed() > HANGS_AFTER {
-                // Not captured by the test harness, which an abort would leave no time to print.
+                // The test harness would capture `eprintln`, and an abort leaves it no time to
+                // print.
                 let _ = writeln!(std::io::stderr(), "hangs: {}", name(number));
                 std::process::abort();
             }

@@ -1,5 +1,6 @@
-//! What must be served and what must be readable when some files of a store are gone bad: the rules of
-//! `docs/internals/design.md`, *Recovery*, on the model instead of the disk.
+//! What must be served, and what must be readable, when some files of a store are damaged. These
+//! are the rules of `docs/internals/design.md`, *Recovery*, applied to the model instead of the
+//! disk.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -10,7 +11,7 @@ use crate::support::manifest_name;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Pointer {
     Good,
-    /// Intact, and of another moment than it should be.
+    /// Intact, but it names this other generation.
     At(u64),
     Damaged,
     Missing,
@@ -21,18 +22,18 @@ pub(crate) enum Pointer {
 pub(crate) struct Ruins {
     pub(crate) pointer: Pointer,
     pub(crate) broken: BTreeSet<String>,
-    /// The generations that have a checkpoint, be it good or not.
+    /// The generations that have a checkpoint, good or damaged.
     pub(crate) checkpoints: BTreeSet<u64>,
 }
 
 /// What must be seen of a store.
 #[derive(Debug)]
 pub(crate) struct Expected {
-    /// The generation that is served, `None` when no generation can be.
+    /// The generation that is served, `None` if none can be.
     pub(crate) serving: Option<u64>,
     pub(crate) degraded: bool,
     pub(crate) readable: BTreeSet<u64>,
-    /// The generations whose manifest can be reached, also where their table cannot be made.
+    /// The generations whose manifest can be reached, even if their table cannot be built.
     pub(crate) reachable: BTreeSet<u64>,
 }
 
@@ -59,7 +60,7 @@ impl Rules<'_> {
         self.model.parents.get(&generation).copied()
     }
 
-    /// Whether the table at a generation can be made.
+    /// Whether the table of a generation can be built.
     fn loads(&self, generation: u64) -> bool {
         if !self.manifest(generation) {
             return false;
@@ -132,7 +133,7 @@ impl Expected {
             numbers.into_iter().any(|number| rules.parent(*number).is_some_and(|parent| parent > at))
         };
         let (serving, degraded) = match ruins.pointer {
-            // Nothing was ever committed: it is a store whose making was interrupted.
+            // Nothing was ever committed. It counts as a store whose creation was interrupted.
             Pointer::Missing if model.states.len() == 1 => (None, false),
             Pointer::Good if rules.loads(model.head) => (Some(model.head), false),
             Pointer::Good => (rules.recovered(Some(model.head)), true),

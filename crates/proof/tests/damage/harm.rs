@@ -1,4 +1,4 @@
-//! The ways to damage a store, one name at a time, and the list of all of them.
+//! The ways to damage a store, one name at a time, and the list of all cases.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,12 +21,12 @@ pub(crate) enum Harm {
     },
     Cut(usize),
     Append(Vec<u8>),
-    /// Other bytes in a file of the same name. Says whose they are.
+    /// Other bytes under the same name. The text says whose they are.
     Bytes(String, Arc<Vec<u8>>),
     Delete,
     Directory,
     Fifo,
-    /// Moved out of the store, with a link to where it is now.
+    /// Moved out of the store, and replaced by a link to the new place.
     LinkOutside,
     /// A link to something else in the store.
     LinkInside(String),
@@ -59,11 +59,11 @@ pub(crate) struct Case {
     pub(crate) shape: usize,
     pub(crate) name: String,
     pub(crate) harm: Harm,
-    /// Whether everything is looked at, or what differs from case to case of the same kind.
+    /// Whether everything is checked. Else some checks take turns among cases of the same kind.
     pub(crate) is_deep: bool,
 }
 
-/// A copy of a store that is damaged and made good again.
+/// A copy of a store that is damaged and restored.
 pub(crate) struct Patient {
     pub(crate) place: Place,
 }
@@ -75,7 +75,7 @@ impl Patient {
         patient
     }
 
-    /// Makes everything as it was.
+    /// Restores the whole copy.
     pub(crate) fn heal(&self, shape: &Shape) {
         clear(&self.place.path("outside"));
         let now = contents(&self.place.store());
@@ -87,7 +87,7 @@ impl Patient {
         }
     }
 
-    /// Makes the names as they were that the harm of one case touched.
+    /// Restores the names that one case touched.
     pub(crate) fn mend(&self, shape: &Shape, case: &Case) {
         clear(&self.place.path("outside"));
         clear(&self.place.inside(&case.name));
@@ -101,7 +101,7 @@ impl Patient {
         }
     }
 
-    /// Does the harm, and notes what is broken by it. Says whether that made a difference.
+    /// Does the harm, and notes what it broke. Gives whether it made a difference.
     pub(crate) fn harm(&self, shape: &Shape, case: &Case, ruins: &mut Ruins) -> bool {
         let Case { name, harm, .. } = case;
         let file = self.place.inside(name);
@@ -176,7 +176,7 @@ fn write(disk: &Disk, dir: &std::path::Path) {
     }
 }
 
-/// What the pointer says now.
+/// Notes what the pointer says now.
 fn note_pointer(shape: &Shape, harm: &Harm, new: Option<&Vec<u8>>, ruins: &mut Ruins) {
     let older = shape.pointers.iter().find(|(_, bytes)| Some(*bytes) == new).map(|(number, _)| *number);
     let begun = shape.disk.get("CURRENT.next").and_then(|bytes| bytes.as_deref());
@@ -185,8 +185,8 @@ fn note_pointer(shape: &Shape, harm: &Harm, new: Option<&Vec<u8>>, ruins: &mut R
         _ if older.is_some() => Pointer::At(older.unwrap()),
         _ if begun.is_some() && begun == new => Pointer::At(shape.model.interrupted.unwrap()),
         Harm::Bytes(whose, bytes) if whose.starts_with("that of a") => {
-            // Well-formed, and it gives other hashes to the newest manifests than they have: which of the two is
-            // wrong cannot be told.
+            // The pointer is well-formed, but it gives the newest manifests other hashes than they
+            // have. It cannot be told which of the two is wrong.
             let stated = unseal(bytes);
             for link in [&stated, &stated["parent"]] {
                 let Some(number) = link["generation"].as_u64() else { continue };
@@ -202,7 +202,7 @@ fn note_pointer(shape: &Shape, harm: &Harm, new: Option<&Vec<u8>>, ruins: &mut R
     };
 }
 
-/// What has no name of a checkpoint any more is none, damaged or not.
+/// A checkpoint that has lost its name is no checkpoint, damaged or not.
 fn note_checkpoints(name: &str, ruins: &mut Ruins) {
     ruins.checkpoints.retain(|number| {
         let own = crate::expected::checkpoint_name(*number);
@@ -210,7 +210,7 @@ fn note_checkpoints(name: &str, ruins: &mut Ruins) {
     });
 }
 
-/// What makes a store as it should be.
+/// A store as it should be.
 pub(crate) fn intact(shape: &Shape) -> Ruins {
     let numbers = shape.files("checkpoints/").map(|(name, _)| number_in(name));
     Ruins { pointer: Pointer::Good, broken: BTreeSet::new(), checkpoints: numbers.collect() }
@@ -221,7 +221,7 @@ pub(crate) fn number_in(name: &str) -> u64 {
     name.split(['/', '.']).nth(1).unwrap().parse().unwrap()
 }
 
-/// What may go unnoticed, and why it does no harm. Everything that is not listed here must be noticed.
+/// Why harm may go unnoticed. Harm that is not listed here must be noticed.
 pub(crate) fn why_harmless(shape: &Shape, case: &Case, ruins: &Ruins) -> Option<&'static str> {
     let name = case.name.as_str();
     let is_of_interrupted = |number: u64| {
@@ -263,7 +263,7 @@ pub(crate) fn why_harmless(shape: &Shape, case: &Case, ruins: &Ruins) -> Option<
     }
 }
 
-/// The metadata in the order in which it is read.
+/// The metadata, sorted by name.
 fn metadata(shape: &Shape) -> Vec<&String> {
     shape
         .files("")
@@ -272,7 +272,8 @@ fn metadata(shape: &Shape) -> Vec<&String> {
         .collect()
 }
 
-/// Every damage to every store. `is_long` asks for every bit where otherwise one of each byte stands for all.
+/// Every damage to every store. With `is_long`, every bit of the newest metadata is flipped. Else
+/// one bit stands for its byte.
 pub(crate) fn cases(shapes: &[Shape], is_long: bool) -> Vec<Case> {
     let mut cases = Vec::new();
     for (shape_number, shape) in shapes.iter().enumerate() {
@@ -288,11 +289,11 @@ pub(crate) fn cases(shapes: &[Shape], is_long: bool) -> Vec<Case> {
     cases
 }
 
-/// Of light cases, every one with this number in between looks at everything.
+/// One in this many light cases checks everything.
 const DEEP_EVERY: usize = 97;
 /// The length of the line with the checksum.
 const SUM_LINE: usize = 25;
-/// The distance between two places of a data file that are damaged.
+/// The distance between damaged places of a data file.
 const DATA_STEP: usize = 512;
 
 fn bits_and_lengths(shape: &Shape, is_every: bool, add: &mut dyn FnMut(&str, Harm, bool)) {
@@ -315,8 +316,8 @@ fn bits_and_lengths(shape: &Shape, is_every: bool, add: &mut dyn FnMut(&str, Har
         let first_line = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0);
         let is_frame = |at| name.starts_with("checkpoints/") && (at <= first_line || at >= last_line);
         for at in 0..bytes.len() {
-            // Where not every bit is tried, one of a byte stands for all, and where it differs little from another
-            // store in which every bit is tried, one byte for some.
+            // If not every bit is tried, one bit stands for one or more bytes. The shape with
+            // `is_every_bit` tries their like in full.
             let step = if name.starts_with("checkpoints/") {
                 1
             } else if is_newest {
@@ -350,7 +351,7 @@ fn bits_and_lengths(shape: &Shape, is_every: bool, add: &mut dyn FnMut(&str, Har
     }
 }
 
-/// What can stand in place of a file.
+/// Everything that can stand in place of a file.
 fn whole(shape: &Shape, name: &str, bytes: &[u8], add: &mut dyn FnMut(&str, Harm, bool)) {
     let class = |name: &str| name.split('/').next().unwrap_or_default().to_owned();
     let others: Vec<_> = shape.files("").filter(|(other, _)| *other != name).collect();
@@ -365,7 +366,7 @@ fn whole(shape: &Shape, name: &str, bytes: &[u8], add: &mut dyn FnMut(&str, Harm
     let mut classes = BTreeSet::new();
     for (other, content) in others {
         let is_alike = class(other) == class(name);
-        // Of every other kind one is enough.
+        // One file of every other kind is enough.
         if is_alike || classes.insert(class(other)) {
             add(name, Harm::Bytes(other.clone(), Arc::clone(content)), false);
             add(name, Harm::LinkInside(other.clone()), false);

@@ -1,5 +1,6 @@
-//! Layer L6: every damage to stores of several shapes is found and named, or does no harm, and never gives wrong
-//! bytes. Nothing is changed by looking, and what does not depend on the damaged file stays readable.
+//! Every damage to stores of several shapes is found and named, or does no harm. It never gives
+//! wrong bytes. Looking changes nothing, and what does not depend on the damaged file stays
+//! readable.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -30,7 +31,7 @@ use harm::{Case, Harm, Patient, cases, intact};
 use oracle::{Verdict, baseline, examine, judge};
 use shape::{Shape, shapes};
 
-/// What may do no harm without being noticed. A case of each has to occur.
+/// How many kinds of harmless damage there are. A case of each must occur.
 const HARMLESS: usize = 7;
 
 fn name(shapes: &[Shape], case: &Case) -> String {
@@ -87,8 +88,8 @@ fn every_damage_to_one_name_is_found_or_does_no_harm() {
     );
 }
 
-/// Two or three damages to different files of one store. A file that would be well-formed in its new place is left
-/// out: two of them can vouch for each other, and then nobody can tell.
+/// Two or three damages to different files of one store. Files that would be well-formed in their
+/// new place are left out: two of them could confirm each other, and the damage could not be told.
 fn several(shapes: &[Shape], cases: &[Case], run: u64) -> Vec<Case> {
     let mut random = fastrand::Rng::with_seed(seed().wrapping_mul(1_000_003).wrapping_add(run));
     let shape = random.usize(..shapes.len());

@@ -1,4 +1,4 @@
-//! What must hold of a damaged store, whatever the damage is.
+//! What must hold for a damaged store, whatever the damage is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,21 +13,21 @@ use crate::harm::{Case, Patient, intact, number_in, why_harmless};
 use crate::shape::{Model, Shape, Stored};
 use crate::support::{Item, assert_same, contents, g, names, tree};
 
-/// So many cases of the same kind share the calls that each would do for itself otherwise.
+/// Some expensive calls are made for one in this many cases of the same kind.
 const TURNS: usize = 7;
 
 /// What became of one damage.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Verdict {
-    /// It was named.
+    /// It was reported.
     Detected,
-    /// It was not, and this is why that does no harm.
+    /// It was not reported. This is why it does no harm.
     Harmless(&'static str),
-    /// The bytes are the same.
+    /// The damage left the same bytes.
     Nothing,
 }
 
-/// What a check of everything says of a store that is as it should be.
+/// The findings of a full check of an undamaged store.
 pub(crate) fn baseline(patient: &Patient, shape: &Shape) -> Vec<Finding> {
     let store = Store::open(patient.place.store()).unwrap();
     let report = verify(&store).unwrap();
@@ -43,14 +43,14 @@ fn verify(store: &Store) -> Result<VerifyReport, Error> {
     store.verify(&VerifyOptions::new().scope(VerifyScope::All).threads(1))
 }
 
-/// Everything but the locks: a snapshot makes a pin and removes it again.
+/// Everything but the locks. A snapshot creates a pin and removes it again.
 pub(crate) fn committed(patient: &Patient) -> BTreeMap<String, Item> {
     let mut found = tree(&patient.place.store());
     found.retain(|name, _| name != "locks" && !name.starts_with("locks/"));
     found
 }
 
-/// Damages a store, looks at it in every way, and says what came of it.
+/// Damages a store, checks it in every way, and gives the result.
 pub(crate) fn examine(
     patient: &Patient,
     shape: &Shape,
@@ -76,7 +76,8 @@ pub(crate) fn examine(
     }
 }
 
-/// A handle that was open when the damage came may know more than a new one, and gives no wrong bytes either.
+/// A handle that was open before the damage may know more than a new one. It must not give wrong
+/// bytes either.
 fn opened_before(store: &Store, model: &Model, ruins: &Ruins, named: &[&str], harmed: &str) {
     let expected = Expected::of(model, ruins);
     let mut look = Look::new(model, &expected, named, harmed);
@@ -87,7 +88,7 @@ fn opened_before(store: &Store, model: &Model, ruins: &Ruins, named: &[&str], ha
     }
 }
 
-/// Looks at a damaged store in every way. Says whether what is damaged was named by anyone.
+/// Checks a damaged store in every way. Gives whether any call named what is damaged.
 pub(crate) fn judge(
     patient: &Patient,
     model: &Model,
@@ -110,7 +111,7 @@ pub(crate) fn judge(
         }
     };
     look.recovery(&store);
-    // Each call looks at the whole store again.
+    // Each of these calls reads the whole store.
     let is_turn = |of: usize| case.is_deep || number % TURNS == of;
     if is_turn(0) {
         look.status(&store);
@@ -138,9 +139,9 @@ struct Look<'a> {
     model: &'a Model,
     expected: &'a Expected,
     ruins: Option<&'a Ruins>,
-    /// What may be named as damaged.
+    /// The names that may be reported as damaged.
     named: &'a [&'a str],
-    /// The name that was harmed: a file or a directory.
+    /// The name that was harmed. It may be a directory.
     harmed: &'a str,
     told: bool,
 }
@@ -154,7 +155,7 @@ impl<'a> Look<'a> {
         self.ruins.is_some_and(|ruins| ruins.broken.contains(name))
     }
 
-    /// Whether a text from the store speaks of what is damaged.
+    /// Whether a text from the store names what is damaged.
     fn speaks_of(&self, text: &str) -> bool {
         self.named.iter().any(|name| text.contains(name))
     }
@@ -178,7 +179,7 @@ impl<'a> Look<'a> {
         assert!(is_unfinished || self.speaks_of(&error.to_string()), "{error} does not name it");
     }
 
-    /// What the handle says of itself.
+    /// What the handle says about itself.
     fn recovery(&mut self, store: &Store) {
         let Some(serving) = self.expected.serving else {
             panic!("it was opened, and there is nothing to serve")
@@ -209,7 +210,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// A directory that is none cannot be listed.
+    /// What has the name of a directory and is none cannot be listed.
     fn is_directory_error(&mut self, error: &Error) {
         assert!(["data", "manifests", "checkpoints", "staging", "locks"].contains(&self.harmed), "{error:?}");
         assert!(matches!(error.kind(), ErrorKind::Io | ErrorKind::Corrupt), "{error:?}");
@@ -217,7 +218,7 @@ impl<'a> Look<'a> {
         self.told = true;
     }
 
-    /// Reads these generations, or finds that they cannot be read.
+    /// Reads these generations. They can be read exactly if they should be.
     fn generations(&mut self, store: &Store, numbers: impl IntoIterator<Item = u64>) {
         let serving = self.expected.serving.unwrap();
         for number in numbers {
@@ -241,8 +242,8 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Reads every file of a generation: it has the right bytes, or is the damaged one and fails. `is_offered` looks
-    /// also at the version that is offered instead.
+    /// Reads every file of a generation. A file has the right bytes, or it is damaged and fails.
+    /// With `is_offered`, the version that is offered instead is checked too.
     fn read(&mut self, snapshot: &Snapshot, is_offered: bool) {
         let number = snapshot.generation().get();
         let state = &self.model.states[&number];
@@ -278,11 +279,11 @@ impl<'a> Look<'a> {
         assert_eq!(facts, (ErrorKind::Corrupt, Some(path), Some(g(stored.generation))), "{error:?}");
     }
 
-    /// The version that is offered in place of a damaged one is what the generation that it is from holds.
+    /// A version that is offered in place of a damaged one is what its generation holds.
     fn recovered(&self, snapshot: &Snapshot, path: &str, stored: &Stored) {
         let (bytes, provenance) = snapshot.get_or_recover(path, b"the default").unwrap();
         let number = snapshot.generation().get();
-        // Whatever else was committed under this path, in a file that is good, by a manifest that can be reached.
+        // Any other version of this path, if its file is good and its manifest can be reached.
         let older = |at: &u64| {
             let then = self.model.states[at].get(path)?;
             let before = self.model.parents.get(at).and_then(|parent| self.model.states[parent].get(path));
@@ -311,7 +312,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// A check of everything accuses what is damaged, all of it that is needed, and nothing else.
+    /// A full check reports everything damaged that is needed, and nothing else.
     fn verified(&mut self, store: &Store, baseline: &[Finding]) {
         let report = match verify(store) {
             Ok(report) => report,
@@ -337,7 +338,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Nothing is committed on a degraded store.
+    /// A degraded store refuses a commit.
     fn refuses(&self, store: &Store) {
         let mut tx = store.begin().unwrap();
         tx.put("after", "lost").unwrap();
@@ -345,7 +346,7 @@ impl<'a> Look<'a> {
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
     }
 
-    /// A commit goes through and loses nothing, or, where the damage is in its way, does nothing.
+    /// A commit succeeds and loses nothing. If the damage is in its way, it does nothing.
     fn saves(&mut self, patient: &Patient, store: Store, baseline: &[Finding]) {
         let before = contents(&patient.place.store());
         let serving = self.expected.serving.unwrap();
@@ -363,13 +364,14 @@ impl<'a> Look<'a> {
             Ok(commit) => commit,
             Err(error) => {
                 assert!(is_in_the_way && error.kind() == ErrorKind::Io, "{error:?}");
-                // The pointer may have been swapped in anew before, in place of what a crash left under this name.
+                // The pointer may have been swapped in once more before. That replaces what a crash
+                // left under this name.
                 let but_next = |mut all: BTreeMap<_, _>| {
                     all.remove("CURRENT.next");
                     all
                 };
                 assert_same(&but_next(contents(&patient.place.store())), &but_next(before));
-                // The names are in the advice of the system or in ours.
+                // The error of the system or the advice of the library names it.
                 self.told = true;
                 return;
             }
@@ -391,7 +393,7 @@ impl<'a> Look<'a> {
         model.states.insert(number, state);
         model.parents.insert(number, serving);
         if model.head != serving {
-            // An older pointer, or that of the interrupted commit, has become the truth.
+            // An older pointer, or the one of the interrupted commit, has become the truth.
             let discarded = model.head.max(serving);
             model.interrupted = (discarded != serving).then_some(discarded);
         }
@@ -412,7 +414,7 @@ impl<'a> Look<'a> {
         after.ruins = Some(&ruins);
         after.recovery(&store);
         after.status(&store);
-        // What was good before is looked at in turn, as it is not touched by a commit.
+        // A commit does not touch what was good before, so these checks take turns.
         let all: Vec<u64> = model.states.keys().copied().collect();
         after.generations(&store, [serving, all[self.harmed.len() % all.len()]]);
         after.verified(&store, baseline);

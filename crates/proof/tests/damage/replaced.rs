@@ -1,4 +1,4 @@
-//! A whole store that is replaced under an open handle, by an older copy of itself and by another store.
+//! A whole store is replaced under an open handle, by an older copy of itself and by another store.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,8 @@ use crate::support::{Place, assert_same, clear, copy_dir, g, tree};
 /// What each store holds, by its id.
 type Models<'a> = BTreeMap<StoreId, &'a Model>;
 
-/// Reads all that can be read. What is read is what the store with that id holds at that generation.
+/// Reads everything that can be read. It must be what the store with this id holds in this
+/// generation.
 fn never_wrong(store: &Store, models: &Models<'_>) -> Result<(), Error> {
     let model = models[&store.id()];
     let snapshot = store.snapshot()?;
@@ -56,7 +57,7 @@ fn write(disk: &Disk, place: &Place) {
     }
 }
 
-/// The store as it was at an earlier generation: nothing that was written later is there.
+/// The store as it was at an earlier generation, without anything that was written later.
 fn older(shape: &Shape, at: u64) -> (Disk, Model) {
     let mut model = shape.model.clone();
     model.states.retain(|number, _| *number <= at);
@@ -83,12 +84,13 @@ fn an_older_copy_of_the_store_under_an_open_handle_is_never_taken_for_the_newest
             let (disk, model) = older(&shape, at);
             let context = format!("{} at {at}", shape.name);
 
-            // Files copied over those that are there, one after the other.
+            // The files are copied over those that are there, one after the other.
             let patient = Patient::new(&shape);
             let open = Store::open(patient.place.store()).unwrap();
             let held = open.snapshot().unwrap();
             write(&disk, &patient.place);
-            // The manifests above are still there. All but the last of them give the older pointer away.
+            // The newer manifests are still there. All but the last of them show that the pointer
+            // is too old.
             let is_hidden = shape.model.parents.values().all(|parent| *parent <= at);
             let before = committed(&patient);
             says_corrupt(&open, &context);
@@ -101,7 +103,7 @@ fn an_older_copy_of_the_store_under_an_open_handle_is_never_taken_for_the_newest
             assert_same(&committed(&patient), &before);
             drop((open, reopened, held));
 
-            // Everything taken away first, the directory itself left.
+            // Everything is removed first, except the directory itself.
             let patient = Patient::new(&shape);
             let open = Store::open(patient.place.store()).unwrap();
             for name in fs::read_dir(patient.place.store()).unwrap() {
@@ -114,7 +116,7 @@ fn an_older_copy_of_the_store_under_an_open_handle_is_never_taken_for_the_newest
             never_wrong(&reopened, &BTreeMap::from([(open.id(), &model)])).unwrap();
             drop((open, reopened));
 
-            // Another directory under the name.
+            // Another directory gets the name.
             let patient = Patient::new(&shape);
             let open = Store::open(patient.place.store()).unwrap();
             fs::rename(patient.place.store(), patient.place.path("moved")).unwrap();
@@ -157,7 +159,7 @@ fn another_store_copied_over_this_one_never_mixes_with_it() {
             }
             says_corrupt(&open, shape.name);
         }
-        // Another directory under the name.
+        // Another directory gets the name.
         let patient = Patient::new(shape);
         let open = Store::open(patient.place.store()).unwrap();
         fs::rename(patient.place.store(), patient.place.path("moved")).unwrap();

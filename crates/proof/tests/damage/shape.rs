@@ -1,4 +1,4 @@
-//! The stores that are damaged, each with a model of what every generation of it holds.
+//! The stores to damage, each with a model of what every generation holds.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use genstore::{Commit, Store};
 
 use crate::support::{Noise, Place, copy_dir, manifest_name, tree};
 
-/// One file of a generation, and where its bytes lie.
+/// One file of a generation, and where its bytes are.
 #[derive(Clone)]
 pub(crate) struct Stored {
     /// The name in the store.
@@ -19,37 +19,37 @@ pub(crate) struct Stored {
     pub(crate) bytes: Arc<Vec<u8>>,
 }
 
-/// Path and file of everything in one generation.
+/// Every file of one generation, by path.
 pub(crate) type State = BTreeMap<String, Stored>;
 
-/// What a store holds, as the calls that made it say.
+/// What a store holds, according to the calls that wrote it.
 #[derive(Clone)]
 pub(crate) struct Model {
     pub(crate) head: u64,
-    /// Every generation whose manifest was written, with that of the interrupted commit.
+    /// Every generation whose manifest was written, including an interrupted commit.
     pub(crate) states: BTreeMap<u64, State>,
     pub(crate) parents: BTreeMap<u64, u64>,
     pub(crate) interrupted: Option<u64>,
 }
 
-/// Names in a directory: the bytes of a file, or nothing for a directory.
+/// Names in a directory: the bytes of a file, or `None` for a directory.
 pub(crate) type Disk = BTreeMap<String, Option<Arc<Vec<u8>>>>;
 
-/// One store, as it is before any damage.
+/// One store before any damage.
 pub(crate) struct Shape {
     pub(crate) name: &'static str,
-    /// Whether every bit is tried each time, and not only in a long run.
+    /// Whether every bit is tried in every run, and not only in a long one.
     pub(crate) is_every_bit: bool,
     pub(crate) model: Model,
     pub(crate) disk: Disk,
     /// The pointer as it was at each generation.
     pub(crate) pointers: BTreeMap<u64, Vec<u8>>,
-    /// What other histories hold under a name of this one: each is intact in itself.
+    /// What other histories hold under a name of this one. Each is intact in itself.
     pub(crate) foreign: Vec<(&'static str, String, Vec<u8>)>,
 }
 
 impl Shape {
-    /// The names of its files that begin so.
+    /// The files whose names begin with this.
     pub(crate) fn files(&self, prefix: &str) -> impl Iterator<Item = (&String, &Arc<Vec<u8>>)> {
         let prefix = prefix.to_owned();
         let files = self.disk.iter().filter_map(|(name, bytes)| Some((name, bytes.as_ref()?)));
@@ -57,7 +57,7 @@ impl Shape {
     }
 }
 
-/// The names and bytes below a directory that holds nothing but files and directories.
+/// The names and bytes in a directory, which contains only files and directories.
 pub(crate) fn disk(dir: &Path) -> Disk {
     let items = tree(dir).into_iter();
     items.map(|(name, item)| (name, (item.kind == "file").then(|| Arc::new(item.bytes.0)))).collect()
@@ -65,7 +65,7 @@ pub(crate) fn disk(dir: &Path) -> Disk {
 
 enum Change {
     Put(Vec<u8>),
-    /// From another path.
+    /// From this path.
     Rename(&'static str),
     Remove,
 }
@@ -141,7 +141,7 @@ impl Builder {
         self.committed(&commit, state);
     }
 
-    /// As a crash leaves it between the barrier and the swap of the pointer.
+    /// Leaves the commit as a crash between barrier 1 and the swap of the pointer would.
     fn interrupt(&mut self, changes: Vec<(&str, Change)>) {
         let head = self.model.head;
         self.save(changes);
@@ -158,7 +158,7 @@ impl Builder {
         drop(store);
         let disk = disk(&place.store());
         let mut foreign = Vec::new();
-        // The last two generations as they would be if something else had been committed.
+        // The last two generations, as if something else had been committed.
         for base in
             model.parents.get(&model.head).into_iter().flat_map(|one| [Some(one), model.parents.get(one)])
         {
@@ -200,12 +200,12 @@ impl Builder {
     }
 }
 
-/// Only the first generation: nothing was ever committed.
+/// Only the first generation. Nothing was ever committed.
 fn first() -> Shape {
     Builder::new().finish("first generation")
 }
 
-/// Two commits: what is damaged here is next to what can be served instead.
+/// Two commits. What is damaged here is next to what can be served instead.
 fn two_commits() -> Shape {
     let mut builder = Builder::new();
     builder.save(vec![("a", text("first")), ("b", text("kept"))]);
@@ -228,19 +228,19 @@ fn handful() -> Builder {
     builder
 }
 
-/// Content for a path that differs from commit to commit.
+/// Content that differs from commit to commit.
 fn content(number: u64) -> Change {
     text(&format!("{{\"committed\":{number}}}"))
 }
 
-/// Commits until there is a checkpoint, at the head.
+/// Commits until there is a checkpoint at the head.
 fn with_checkpoint() -> Builder {
     let mut builder = Builder::new();
     builder.save(vec![("a", content(2)), ("directory/b", content(20)), ("directory/c", content(200))]);
     builder.save(vec![("a", content(3)), ("renamed/b", Change::Rename("directory/b"))]);
     for number in 4.. {
         builder.save(vec![(["a", "directory/c", "d"][(number % 3) as usize], content(number))]);
-        // A handle that is dropped has written its checkpoint.
+        // When a handle is dropped, its checkpoint has been written.
         builder.store = Store::open(builder.place.store()).unwrap();
         if builder.place.inside("checkpoints").read_dir().unwrap().next().is_some() {
             break;
@@ -283,7 +283,7 @@ fn large() -> Shape {
     builder.finish("large file and deep names")
 }
 
-/// All of them.
+/// All shapes.
 pub(crate) fn shapes() -> Vec<Shape> {
     vec![
         first(),

@@ -1,4 +1,5 @@
-//! The making of a store, killed: there is no store then, or one that holds nothing, and it can be completed.
+//! The creation of a store is killed. There is then no store, or an empty one, and the creation can
+//! be completed.
 
 use std::fs;
 use std::process::Stdio;
@@ -23,7 +24,7 @@ fn a_store_whose_making_was_killed_can_be_made() {
         fs::write(sandbox.path("source/file"), "committed").unwrap();
         let commit = ["--json", "commit", "source", "--init", "-m", "first"];
         let words = if random.bool() { &["--json", "init"][..] } else { &commit };
-        // Some are killed twice, so that the second finds what the first one left.
+        // Some are killed twice. The second finds what the first one left.
         for _ in 0..random.u32(1..3) {
             let start = Instant::now();
             let mut child =

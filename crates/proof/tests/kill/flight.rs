@@ -1,4 +1,4 @@
-//! Commands that run, and are killed or left to end.
+//! Commands that run and are killed, or end by themselves.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,10 +12,10 @@ use serde_json::Value;
 use crate::sandbox::{Sandbox, quiet};
 use crate::work::Work;
 
-/// How the name of an export begins that is not whole yet.
+/// The prefix of the name of an unfinished export.
 pub(crate) const HALF_EXPORT: &str = ".genstore-export-";
 
-/// A command that runs. It does not outlive a test that fails.
+/// A running command. It ends with the test, even if the test fails.
 pub(crate) struct Flight {
     pub(crate) work: Work,
     pub(crate) index: usize,
@@ -37,14 +37,14 @@ pub(crate) struct Ended {
     pub(crate) work: Work,
     pub(crate) index: usize,
     pub(crate) message: String,
-    /// Whether it was running when it was killed.
+    /// Whether it was still running when it was killed.
     pub(crate) was_killed: bool,
-    /// What it said: a killed one may have said it just before.
+    /// Its output. A killed command may have printed it just before.
     pub(crate) said: Option<Value>,
 }
 
 impl Ended {
-    /// The generation that it says it has made.
+    /// The generation that it reports.
     pub(crate) fn acknowledged(&self) -> Option<u64> {
         let said = self.said.as_ref().filter(|_| self.work.writes())?;
         assert_eq!(said["changed"], true, "{said}");
@@ -64,8 +64,9 @@ impl Flight {
         Self { work, index, message, child, started }
     }
 
-    /// Waits until it begins to make what it is for, a generation with the lock or a directory beside the target of an
-    /// export, or has ended. Tells how long that is after the start.
+    /// Waits until the command begins its actual work, or has ended. That work starts when it holds
+    /// the lock, or when the directory of an export appears. Gives how long this took from the
+    /// start.
     pub(crate) fn wait_for_work(&mut self, sandbox: &Sandbox) -> Duration {
         let is_export = |name: &str| name.starts_with(HALF_EXPORT);
         while self.child.try_wait().unwrap().is_none() {
@@ -81,7 +82,7 @@ impl Flight {
         self.started.elapsed()
     }
 
-    /// Sleeps until so long after the start.
+    /// Sleeps until this long after the start.
     fn sleep(&self, delay: Duration) {
         std::thread::sleep(delay.saturating_sub(self.started.elapsed()));
     }
@@ -90,7 +91,7 @@ impl Flight {
         self.child.kill().unwrap();
     }
 
-    /// Waits for its end. It must have ended well unless it was killed.
+    /// Waits for the end. A command that was not killed must have succeeded.
     pub(crate) fn end(mut self) -> Ended {
         let (mut stdout, mut stderr) = (String::new(), String::new());
         self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
@@ -99,20 +100,22 @@ impl Flight {
         let was_killed = status.signal() == Some(9);
         assert!(was_killed || status.success(), "{:?} ended with {status}: {stderr}", self.work);
         assert_eq!(quiet(&stderr), "", "{:?}", self.work);
-        // The last line may have been cut off.
+        // The last line may be incomplete.
         let said = stdout.strip_suffix('\n').map(|line| serde_json::from_str(line).unwrap());
         assert!(was_killed || said.is_some(), "{:?} said nothing", self.work);
         Ended { work: self.work.clone(), index: self.index, message: self.message.clone(), was_killed, said }
     }
 }
 
-/// Who says in the lock that it has it, or had it last. The note may be half written just now.
+/// The process that the note in the lock names. It holds the lock, or held it last. The note may be
+/// half written.
 pub(crate) fn holder(sandbox: &Sandbox) -> Option<u32> {
     let note: Value = serde_json::from_slice(&fs::read(sandbox.store().join("locks/writer")).ok()?).ok()?;
     note["pid"].as_u64()?.try_into().ok()
 }
 
-/// Ends all of them, each killed after its own delay from its start or, without one, left to end.
+/// Ends all commands. Each is killed after its own delay from its start, or runs to its end without
+/// one.
 pub(crate) fn end_all(mut flights: Vec<(Flight, Option<Duration>)>) -> Vec<Ended> {
     let mut order: Vec<usize> = (0..flights.len()).filter(|at| flights[*at].1.is_some()).collect();
     order.sort_by_key(|at| flights[*at].1.map(|delay| flights[*at].0.started + delay));
@@ -127,43 +130,43 @@ pub(crate) fn end_all(mut flights: Vec<(Flight, Option<Duration>)>) -> Vec<Ended
 /// What the moment of a kill is counted from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum From {
-    /// The start of a command that is alone.
+    /// The start of a command that runs alone.
     Start,
-    /// The start of one among others.
+    /// The start of a command among others.
     StartAmongOthers,
-    /// The moment at which it begins to make what it is for: see [`Flight::wait_for_work`].
+    /// The moment at which the command begins its actual work: see [`Flight::wait_for_work`].
     Work,
 }
 
-/// How long each command runs from there on, as far as has been seen.
+/// How long each command usually runs, counted from there.
 #[derive(Default)]
 pub(crate) struct Pace {
     usual: BTreeMap<(&'static str, From), Duration>,
 }
 
 impl Pace {
-    /// Until something of this kind has been seen.
+    /// The estimate until one of this kind has been seen.
     const FIRST: Duration = Duration::from_millis(20);
     const LEAST: Duration = Duration::from_micros(200);
 
-    /// Notes how long one took that was left to end.
+    /// Notes how long a command took that ran to its end.
     pub(crate) fn measured(&mut self, work: &Work, from: From, took: Duration) {
         self.usual.insert((work.name(), from), took);
     }
 
-    /// A random moment in the run of such a command.
+    /// A random moment during such a command.
     pub(crate) fn moment(&self, random: &mut fastrand::Rng, work: &Work, from: From) -> Duration {
         self.usual.get(&(work.name(), from)).unwrap_or(&Self::FIRST).mul_f64(random.f64())
     }
 
-    /// Notes whether a kill came in time. The machine is not equally fast at all times, and the moments have to lie
-    /// in the whole run of the command, up to its end: so about one kill in five is to be too late.
+    /// Notes whether a kill came in time. The speed of the machine varies, and the moments must
+    /// cover the whole run of the command. So about one kill in five should come too late.
     pub(crate) fn killed(&mut self, work: &Work, from: From, in_time: bool) {
         let usual = self.usual.entry((work.name(), from)).or_insert(Self::FIRST);
         *usual = usual.mul_f64(if in_time { 1.08 } else { 0.75 }).max(Self::LEAST);
     }
 
-    /// What it has come to, for a person.
+    /// The usual times, for people.
     pub(crate) fn told(&self) -> String {
         let of = |((name, from), usual): (&(&str, From), &Duration)| {
             let from = match from {

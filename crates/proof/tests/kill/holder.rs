@@ -1,4 +1,4 @@
-//! Eight writers, one of which holds the lock when it is stopped or killed.
+//! Eight writers. One of them holds the lock when it is stopped or killed.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -14,12 +14,12 @@ use crate::flight::holder;
 use crate::sandbox::{Sandbox, json_lines, run_of};
 use crate::{Where, sandbox};
 
-/// The writers beside the one that holds the lock.
+/// The writers besides the one that holds the lock.
 const OTHERS: usize = 7;
-/// As many as it takes for a commit to last some milliseconds.
+/// With this many, a commit takes some milliseconds.
 const FILES: usize = 40;
 
-/// A command that does not outlive a test that fails.
+/// A command. It ends with the test, even if the test fails.
 struct Writer(Option<Child>);
 
 impl Drop for Writer {
@@ -65,7 +65,7 @@ impl Writer {
         self.0.take().unwrap().wait_with_output().unwrap()
     }
 
-    /// The generation that it has made.
+    /// The generation that it committed.
     fn generation(self) -> u64 {
         let run = run_of(self.output());
         assert_eq!(run.code, 0, "{}", run.stderr);
@@ -84,7 +84,8 @@ fn is_held(sandbox: &Sandbox) -> bool {
     flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err()
 }
 
-/// A writer of many files with the same text, stopped while it holds the lock: in the middle of its commit.
+/// A writer of many files with the same text. It is stopped in the middle of its commit, while it
+/// holds the lock.
 fn stopped_holder(sandbox: &Sandbox) -> (Writer, String) {
     for attempt in 0.. {
         let text = format!("attempt {attempt}");
@@ -100,7 +101,7 @@ fn stopped_holder(sandbox: &Sandbox) -> (Writer, String) {
         writer.signal(Signal::STOP);
         let (pid, either) = (Pid::from_child(writer.child()), WaitIdOptions::STOPPED | WaitIdOptions::EXITED);
         let status = waitid(WaitId::Pid(pid), either | WaitIdOptions::NOWAIT).unwrap().unwrap();
-        // It may have let go of the lock just before.
+        // It may have released the lock just before.
         if status.stopped() && is_held(sandbox) {
             return (writer, text);
         }
@@ -112,7 +113,7 @@ fn staged(sandbox: &Sandbox) -> usize {
     fs::read_dir(sandbox.store().join("staging")).unwrap().count()
 }
 
-/// Writers that have everything ready for their commit, and wait for the lock next.
+/// Writers that have prepared their commit. They wait for the lock next.
 fn waiting(sandbox: &Sandbox) -> Vec<Writer> {
     let before = staged(sandbox);
     let mut writers: Vec<Writer> = (0..OTHERS).map(|number| Writer::other(sandbox, number, "600")).collect();
@@ -123,7 +124,7 @@ fn waiting(sandbox: &Sandbox) -> Vec<Writer> {
     writers
 }
 
-/// Every other writer has committed, under a number of its own.
+/// Every other writer has committed, each under its own number.
 fn all_commit(sandbox: &Sandbox, writers: Vec<Writer>) {
     let generations: BTreeSet<u64> = writers.into_iter().map(Writer::generation).collect();
     assert_eq!(generations.len(), OTHERS);
@@ -132,7 +133,7 @@ fn all_commit(sandbox: &Sandbox, writers: Vec<Writer>) {
     }
 }
 
-/// The texts in the files of the holder: one, as they are committed together.
+/// The different texts in the holder's files. There is one, as they are committed together.
 fn text_of_all(sandbox: &Sandbox) -> BTreeSet<Vec<u8>> {
     let out = sandbox.path("out");
     sandbox.ok(&["export", out.to_str().unwrap()]);
@@ -142,7 +143,7 @@ fn text_of_all(sandbox: &Sandbox) -> BTreeSet<Vec<u8>> {
     large.filter_map(|(_, bytes)| bytes).collect()
 }
 
-/// Half of the holders are killed, the others go on.
+/// Half of the holders are killed. The others go on.
 #[test]
 fn a_stopped_or_killed_holder_of_the_lock_blocks_none_of_seven_others() {
     let (rounds, start, mut committed) = (runs(60), Instant::now(), 0);
@@ -162,7 +163,7 @@ fn a_stopped_or_killed_holder_of_the_lock_blocks_none_of_seven_others() {
             held.generation();
         }
         all_commit(&sandbox, others);
-        // The commit of one that was killed was at the last step at the most when it was stopped.
+        // The killed one may have finished its last step before it was stopped.
         let (after, own) = (text_of_all(&sandbox), BTreeSet::from([text.into_bytes()]));
         assert!(after == own || (is_killed && after == before), "{after:?}");
         committed += u64::from(is_killed && after == own);
@@ -202,7 +203,7 @@ fn a_stopped_holder_is_named_and_nobody_waits_for_it_to_read() {
     assert!(status["interrupted"].as_array().unwrap().len() <= 1, "{status}");
     assert_eq!(sandbox.one_json(&["verify", "--all"])["ok"], true);
 
-    // Once it goes on, so does everybody else.
+    // When it goes on, all others go on too.
     let others = waiting(&sandbox);
     stopped.signal(Signal::CONT);
     let generation = stopped.generation();

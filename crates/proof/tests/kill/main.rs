@@ -1,5 +1,5 @@
-//! The command, killed at random moments: the store is then at the last acknowledged generation, or at the one that was
-//! being committed, whole; and whoever comes next is not kept from anything.
+//! The command is killed at random moments. The store is then at the last acknowledged generation,
+//! or at the one that was being committed, whole. Nothing hinders the next command.
 
 #![allow(
     clippy::unwrap_used,
@@ -36,14 +36,15 @@ use sandbox::Sandbox;
 use work::{State, Work};
 
 const ROUNDS: u64 = 60;
-/// The rounds on one store. The check of everything costs what the history costs, so a long run makes new stores.
+/// How many rounds one store serves. A full check takes longer with a longer history, so a long run
+/// creates new stores.
 const ROUNDS_OF_LIFE: u64 = 50;
-/// One store in so many is on the disk, the others are in memory, where that is to be had.
+/// One store in this many is on the disk. The others are in memory, if the system offers that.
 const ON_DISK: u64 = 4;
-/// The rounds between two checks of every byte of every generation.
+/// How many rounds there are between two checks of every byte of every generation.
 const VERIFY_EVERY: u64 = 20;
 
-/// Tells where a test that failed had come to.
+/// Prints where a failed test was.
 struct Where(String);
 
 impl Drop for Where {
@@ -54,17 +55,17 @@ impl Drop for Where {
     }
 }
 
-/// What all rounds have come to.
+/// What happened in all rounds.
 #[derive(Default, Debug)]
 struct Tally {
     kills: u64,
-    /// Kills of a process that was running.
+    /// Kills of a process that was still running.
     in_time: u64,
     /// Interrupted commits that were left.
     interrupted: u64,
-    /// Generations that were there although the command did not say so any more.
+    /// Generations that are there, although the command was killed before it could report them.
     unacknowledged: u64,
-    /// Half exports that were left, under names of their own.
+    /// Unfinished exports that were left under names of their own.
     half_exports: u64,
 }
 
@@ -84,7 +85,7 @@ fn killed_commands_leave_the_last_acknowledged_generation_or_the_next() {
         start.elapsed().as_secs()
     );
     println!("kill: moments are spread over: {}", pace.told());
-    // Kills that come too early or too late show nothing.
+    // A kill that comes too early or too late shows nothing.
     assert!(in_time * 2 > kills, "too few kills met a process that was running: {in_time} of {kills}");
     assert!(
         interrupted * 50 > rounds,
@@ -92,8 +93,8 @@ fn killed_commands_leave_the_last_acknowledged_generation_or_the_next() {
     );
 }
 
-/// The place of a store. On a disk most of a commit is waiting for fsyncs, and so are most of the moments. In memory they
-/// are spread over the writes.
+/// A place for a store. On a disk most of a commit is waiting for fsyncs, so most kills fall there.
+/// In memory they fall between the writes.
 fn sandbox(number: u64) -> Sandbox {
     match support::memory().filter(|_| !number.is_multiple_of(ON_DISK)) {
         Some(memory) => Sandbox::new_in(memory),
@@ -101,11 +102,11 @@ fn sandbox(number: u64) -> Sandbox {
     }
 }
 
-/// One store and what happens to it.
+/// One store and its history.
 struct Life<'a> {
     sandbox: Sandbox,
     random: fastrand::Rng,
-    /// A handle that stays open all the while.
+    /// A handle that stays open all the time.
     handle: Store,
     model: Model,
     pace: &'a mut Pace,
@@ -160,7 +161,7 @@ impl<'a> Life<'a> {
             let work = Work::choose(&mut self.random, &self.model.states, index, alone);
             let from = match alone {
                 false => From::StartAmongOthers,
-                // The greater part of a run is spent on the way to its work, and the lesser matters more.
+                // Most of a run passes before the actual work, and the work matters more.
                 true if !matches!(work, Work::Verify) && self.random.bool() => From::Work,
                 true => From::Start,
             };
@@ -183,7 +184,7 @@ impl<'a> Life<'a> {
             self.pace.killed(&ended.work, from, in_time);
         }
         self.model.check_any(&mut self.random, &self.handle);
-        // Now and then the next one to be killed finds what this one left.
+        // Sometimes the next killed command finds what this one left.
         if self.random.u32(0..4) > 0 {
             let work = Work::Put { path: "probe".into(), bytes: round.to_string().into_bytes().into() };
             let message = format!("probe {round}");
@@ -192,7 +193,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Compares everything with what these commands may have done, and gives those that have done it.
+    /// Checks everything against what these commands may have done. Gives those that have done it.
     fn settle(&mut self, ended: &[Ended]) -> BTreeSet<usize> {
         let Left { mut done, interrupted, unacknowledged } = self.model.check(&self.handle, ended);
         self.tally.interrupted += interrupted;
@@ -216,7 +217,8 @@ impl<'a> Life<'a> {
         done
     }
 
-    /// The directory of an export is whole, which is told, or as it was before. Then the same export works at once.
+    /// The directory of an export is whole, or it is as it was before, and the same export then
+    /// works at once. Gives whether it is whole.
     fn check_export(&self, ended: &Ended, at: u64, into_empty: bool) -> bool {
         let target = self.sandbox.path(format!("target-{}", ended.index));
         let expected = &self.model.states[&at];
@@ -239,7 +241,7 @@ impl<'a> Life<'a> {
     }
 }
 
-/// Path and content of all files below a directory; `None` when it is not there.
+/// Path and content of all files in a directory, `None` if it does not exist.
 fn read_dir(dir: &Path) -> Option<State> {
     let tree = dir.exists().then(|| sandbox::tree(dir))?;
     let files: BTreeMap<_, _> = tree.into_iter().filter_map(|(name, bytes)| Some((name, bytes?))).collect();

@@ -1,4 +1,4 @@
-//! What a store must hold, kept beside it: every generation with all its bytes, and every name that was ever seen.
+//! What a store must hold: every generation with all its bytes, and every name that was ever seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,7 +13,7 @@ use crate::flight::Ended;
 use crate::sandbox::Sandbox;
 use crate::work::State;
 
-/// What tells a file that was replaced or written to from one that was not: inode, length, time.
+/// Inode, length and time. They differ if a file was replaced or written to.
 type Stamp = (u64, u64, (i64, i64));
 
 pub(crate) struct Model {
@@ -21,7 +21,7 @@ pub(crate) struct Model {
     pub(crate) states: BTreeMap<u64, State>,
     /// The files in `manifests/` and `data/`.
     names: BTreeMap<String, Stamp>,
-    /// The highest number that a name ever had.
+    /// The highest number that any name has had.
     highest: u64,
 }
 
@@ -32,12 +32,12 @@ pub(crate) struct Left {
     pub(crate) done: BTreeSet<usize>,
     /// Interrupted commits.
     pub(crate) interrupted: u64,
-    /// Generations that are there although nobody was told so.
+    /// Generations that are there although no command reported them.
     pub(crate) unacknowledged: u64,
 }
 
 impl Model {
-    /// Of a store that was just made.
+    /// The model of a new store.
     pub(crate) fn new(dir: &Path) -> Self {
         let names = look(dir);
         assert_eq!(names.keys().collect::<Vec<_>>(), ["manifests/0000000001.json"]);
@@ -49,8 +49,8 @@ impl Model {
         (*number, state)
     }
 
-    /// Compares the store with what these commands may have made of it, and takes over what they did. `handle` was
-    /// opened long before.
+    /// Compares the store with what these commands may have done, and records what they did.
+    /// `handle` was opened long before.
     pub(crate) fn check(&mut self, handle: &Store, ended: &[Ended]) -> Left {
         let fresh = Store::open(handle.dir()).unwrap();
         let mut begun = self.new_names(handle.dir());
@@ -91,7 +91,7 @@ impl Model {
             assert_eq!(snapshot.generation().get(), self.head().0);
             assert_holds(&snapshot, self.head().1);
         }
-        // Whatever else was begun belongs to one killed command: two never share a number.
+        // Each other number belongs to one killed command. No two share a number.
         let killed = || ended.iter().filter(|ended| ended.was_killed && !done.contains(&ended.index));
         for (number, names) in &begun {
             let may_be = |ended: &&Ended| {
@@ -105,7 +105,7 @@ impl Model {
         Left { done, interrupted, unacknowledged }
     }
 
-    /// The names that have come since the last look, by their number. All others are there and were not touched.
+    /// The new names, by their number. All other names must be untouched.
     fn new_names(&mut self, dir: &Path) -> BTreeMap<u64, BTreeSet<String>> {
         let names = look(dir);
         let mut new: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
@@ -130,7 +130,7 @@ impl Model {
             .collect()
     }
 
-    /// The command says where the store stands, and names every commit that was interrupted since.
+    /// `status` reports the head, and every commit that was interrupted since.
     pub(crate) fn check_status(&self, sandbox: &Sandbox) {
         let status = sandbox.one_json(&["status"]);
         let (head, state) = self.head();
@@ -141,7 +141,8 @@ impl Model {
         assert_eq!(status["findings"], serde_json::json!([]), "{status}");
     }
 
-    /// Every byte of every generation is as it was committed, and everything else is known for what it is.
+    /// Every byte of every generation is as it was committed. Everything else is reported as what
+    /// it is.
     pub(crate) fn verify(&self, sandbox: &Sandbox) {
         let report = sandbox.one_json(&["verify", "--all"]);
         assert_eq!(report["ok"], true, "{report}");
@@ -179,14 +180,14 @@ fn assert_holds(snapshot: &Snapshot, expected: &State) {
     assert_same_files(&found, expected, &format!("generation {}", snapshot.generation()));
 }
 
-/// Fails with the paths that differ, and not with all their bytes.
+/// Panics with the paths that differ, without all their bytes.
 pub(crate) fn assert_same_files(found: &State, expected: &State, what: &str) {
     let paths: BTreeSet<&String> = found.keys().chain(expected.keys()).collect();
     let differ: Vec<_> = paths.into_iter().filter(|path| found.get(*path) != expected.get(*path)).collect();
     assert!(differ.is_empty(), "{what}: not as committed: {differ:?}");
 }
 
-/// Every file in the directories in which numbers are used.
+/// Every file in the directories that use numbers.
 fn look(dir: &Path) -> BTreeMap<String, Stamp> {
     let mut found = BTreeMap::new();
     let mut directories = vec!["manifests".to_owned(), "data".to_owned()];

@@ -1,4 +1,4 @@
-//! What a command is told to do, and what that makes of the state of a store.
+//! What a command does, and how that changes the state of a store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,30 +6,30 @@ use std::sync::Arc;
 
 use crate::sandbox::Sandbox;
 
-/// Path and content of everything in one generation.
+/// Every file of one generation, by path.
 pub(crate) type State = BTreeMap<String, Arc<[u8]>>;
 
-/// The most files that a directory has.
+/// The most files in a directory.
 const FILES_MAX: usize = 24;
 
 /// One command.
 #[derive(Clone, Debug)]
 pub(crate) enum Work {
-    /// Commits a directory, into a directory of the store or over the whole.
+    /// Commits a directory, into a directory of the store or over everything.
     Commit { into: Option<String>, prune: bool, files: State },
     /// Commits one file.
     Put { path: String, bytes: Arc<[u8]> },
-    /// Brings a whole generation back.
+    /// Rolls back to a generation.
     Rollback { to: u64 },
-    /// Writes a generation into a directory, which is there already and empty, or not there.
+    /// Exports a generation to a directory that does not exist, or is empty.
     Export { at: u64, into_empty: bool },
     /// Checks every byte of every generation.
     Verify,
 }
 
 impl Work {
-    /// Chooses what the process `index` is to do on a store whose generations are these. Processes that are not
-    /// `alone` write to different paths, so that none is in the way of another.
+    /// Chooses what the process `index` does on a store with these generations. Unless a process is
+    /// `alone`, it writes only to paths of its own, so no process conflicts with another.
     pub(crate) fn choose(
         random: &mut fastrand::Rng,
         states: &BTreeMap<u64, State>,
@@ -66,7 +66,7 @@ impl Work {
         }
     }
 
-    /// The word of the command.
+    /// The name of the command.
     pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Commit { .. } => "commit",
@@ -77,12 +77,12 @@ impl Work {
         }
     }
 
-    /// Whether it makes a generation.
+    /// Whether it commits a generation.
     pub(crate) const fn writes(&self) -> bool {
         matches!(self, Self::Commit { .. } | Self::Put { .. } | Self::Rollback { .. })
     }
 
-    /// Puts into the sandbox what the command `index` reads or writes to, and gives its words.
+    /// Creates in the sandbox what the command `index` reads or writes to. Gives its arguments.
     pub(crate) fn prepare(&self, sandbox: &Sandbox, index: usize, message: &str) -> Vec<String> {
         let source = sandbox.path(format!("source-{index}"));
         let _ = fs::remove_dir_all(&source);
@@ -118,7 +118,7 @@ impl Work {
         words
     }
 
-    /// What the store holds after it, if it held the last of these before.
+    /// What the store holds afterwards, if it held the last of these before.
     pub(crate) fn apply(&self, states: &BTreeMap<u64, State>) -> State {
         let mut state = states.last_key_value().unwrap().1.clone();
         match self {
@@ -135,8 +135,8 @@ impl Work {
         state
     }
 
-    /// The names that it makes in the store when it gets this number, if the store held `before` and holds `after`
-    /// then: a manifest, and the files that have other bytes. A rollback copies none.
+    /// The names that the commit with this number creates, if the store holds `before` and then
+    /// `after`. They are a manifest and the files with other bytes. A rollback writes no files.
     pub(crate) fn names(&self, number: u64, before: &State, after: &State) -> BTreeSet<String> {
         let differs = |(path, bytes): &(&String, &Arc<[u8]>)| before.get(*path) != Some(bytes);
         let written = after.iter().filter(|_| !matches!(self, Self::Rollback { .. })).filter(differs);
@@ -146,7 +146,7 @@ impl Work {
     }
 }
 
-/// A directory with other content: some files stay, some change, some come, some go. One always changes.
+/// A directory with other content: some files stay, change, come or go. One file always changes.
 fn changed(random: &mut fastrand::Rng, before: impl Iterator<Item = (String, Arc<[u8]>)>) -> State {
     let mut files = State::new();
     for (path, bytes) in before {
@@ -167,7 +167,7 @@ fn changed(random: &mut fastrand::Rng, before: impl Iterator<Item = (String, Arc
     files
 }
 
-/// Some bytes, mostly few, that nothing else has.
+/// Unique bytes, usually few.
 fn content(random: &mut fastrand::Rng) -> Arc<[u8]> {
     let length = if random.u32(0..20) == 0 { random.usize(0..200_000) } else { random.usize(0..2_000) };
     let mut bytes = vec![0; 16 + length];

@@ -1,4 +1,4 @@
-//! Several processes that all find no store and make one.
+//! Several processes find no store, and all try to create it.
 
 use std::fs;
 use std::path::Path;
@@ -11,11 +11,11 @@ use crate::{failed, spawn};
 const MAKERS: usize = 4;
 const ROUNDS: usize = 25;
 
-/// Makes or opens one store after another, all processes beginning with each at the same time.
+/// Creates or opens one store after another. All processes begin with each store at the same time.
 pub(crate) fn make(dir: &Path, number: usize) {
     for round in 0..ROUNDS {
         fs::write(dir.join(format!("ready-{round}-{number}")), "").unwrap();
-        // A process that spins is at the start at once, and one that sleeps is not.
+        // A process that spins starts at once. One that sleeps does not.
         while !(0..MAKERS).all(|other| dir.join(format!("ready-{round}-{other}")).exists()) {
             assert!(!failed(dir).exists(), "another process failed");
             std::thread::yield_now();

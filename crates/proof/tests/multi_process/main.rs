@@ -1,4 +1,5 @@
-//! Several real processes on one store. Each is this test binary again, told by an environment variable what to do.
+//! Several real processes on one store. Each is this test binary again. An environment variable
+//! tells it what to do.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -30,19 +31,19 @@ use serde_json::Value;
 use state::{BEGINNING, COUNTER, LEFT, Own, RIGHT, SUM, Seen, WRITERS, own};
 use support::Place;
 
-/// What a worker is to do: its role, two numbers, and the store.
+/// The task of a worker: its role, two numbers, and the store.
 const WORK: &str = "GENSTORE_TEST_WORK";
-/// What a worker says at its end comes after this.
+/// The prefix of the line with the result of a worker.
 const TOLD: &str = "told: ";
 const READERS: [&str; 4] = ["watch", "watch", "history", "history"];
-/// The commits in all, unless told otherwise: the greater part on a store in memory, as durability is not what this is
-/// about, and one in so many on the disk, where a commit takes its real course.
+/// How many commits there are by default. Most are on a store in memory, as durability does not
+/// matter here. One in [`ON_DISK`] is on the disk, where a commit takes its usual time.
 const COMMITS: u64 = 2_000;
 const ON_DISK: u64 = 40;
 /// The most commits on one store.
 const COMMITS_OF_STORE: u64 = 100_000;
 
-/// Not a test but the other processes: it does nothing unless it is told to.
+/// This is the other process, not a test. It does nothing unless it gets a task.
 #[test]
 fn worker() {
     let Ok(work) = std::env::var(WORK) else { return };
@@ -57,29 +58,29 @@ fn worker() {
         "make" => creating::make(dir, number),
         other => panic!("no such role: {other}"),
     };
-    // The others must not wait for ever for what this one will not do any more.
+    // The others must not wait for ever for one that has failed.
     if let Err(failure) = std::panic::catch_unwind(work) {
         fs::write(failed(dir), "").unwrap();
         std::panic::resume_unwind(failure);
     }
 }
 
-/// What a process leaves that failed.
+/// The file that a failed process leaves.
 fn failed(dir: &Path) -> PathBuf {
     dir.with_file_name("failed")
 }
 
-/// What is there once all writers are done.
+/// The file that is there once all writers are done.
 fn finished(dir: &Path) -> PathBuf {
     dir.with_file_name("finished")
 }
 
-/// Says what a worker has come to.
+/// Prints the result of a worker.
 fn tell(what: &Value) {
     println!("{TOLD}{what}");
 }
 
-/// Another process, which does not outlive the test that began it, even when that fails.
+/// Another process. It ends with the test that started it, even if the test fails.
 struct Worker(Child);
 
 impl Drop for Worker {
@@ -90,13 +91,13 @@ impl Drop for Worker {
 }
 
 impl Worker {
-    /// Waits for it. It has to end well, and may have told something.
+    /// Waits for the end. The process must succeed, and may have printed a result.
     fn join(mut self) -> Value {
         let mut said = String::new();
         self.0.stdout.take().unwrap().read_to_string(&mut said).unwrap();
         self.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
         assert!(self.0.wait().unwrap().success(), "seed {}: {said}", seed());
-        // The test harness prints in front of it.
+        // The test harness prints before it on the same line.
         let told = said.lines().find_map(|line| line.split_once(TOLD));
         told.map_or(Value::Null, |(_, told)| serde_json::from_str(told).unwrap())
     }
@@ -139,7 +140,7 @@ fn eight_writers_and_four_readers_on_one_store() {
     assert!(commits < 1000 || (conflicts * 1000 > commits && looks * 100 > commits), "they did not meet");
 }
 
-/// What a crowd has come to.
+/// What a crowd did.
 struct Tally {
     commits: u64,
     conflicts: u64,
@@ -156,7 +157,7 @@ impl Tally {
     }
 }
 
-/// Lets all of them work on one store, and compares what they tell with what is there.
+/// Lets all processes work on one store. Compares their results with what is there.
 fn crowd(place: &Place, commits: u64) -> Tally {
     let store = Store::create(place.store()).unwrap();
     state::begin(&store);
@@ -190,8 +191,8 @@ fn crowd(place: &Place, commits: u64) -> Tally {
     Tally { commits, conflicts: sum(&written, "conflicts"), looks: sum(&read, "generations") }
 }
 
-/// Goes through the history from the beginning, with the bytes that each generation wrote: each writer finds its own commits
-/// in its own order, and no commit was made on anything but the one before it.
+/// Replays the history from the beginning, with the bytes that each generation wrote. Each writer's
+/// commits must be there in its own order. Each commit must build on the one before it.
 fn replay(place: &Place, store: &Store) {
     let mut history: Vec<HistoryEntry> = store.history().unwrap().map(Result::unwrap).collect();
     history.reverse();

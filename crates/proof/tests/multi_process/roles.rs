@@ -11,15 +11,15 @@ use crate::budget::seed;
 use crate::state::{COUNTER, Own, Seen, count_up, own, retry, transfer};
 use crate::{failed, finished, tell};
 
-/// How much of the history is read each time.
+/// How many entries of the history are read each time.
 const NEWEST: usize = 50;
-/// How often an old snapshot is read again before it is let go of.
+/// How often an old snapshot is read again before it is replaced.
 const LOOKS_AT_OLD: u32 = 30;
-/// The longest pause of a reader, in microseconds: readers that never rest leave nothing to the writers where there are
-/// few cores.
+/// The longest pause of a reader, in microseconds. On few cores, readers without pauses would leave
+/// no time to the writers.
 const PAUSE_MAX: u64 = 200_000;
 
-/// Commits so often, each time its own file, and now and then also what others commit.
+/// Commits `saves` times. Each commit writes its own file, and some also write what others write.
 pub(crate) fn write(dir: &Path, writer: usize, saves: u64) {
     let store = Store::open(dir).unwrap();
     let mut random = fastrand::Rng::with_seed(seed() ^ ((writer as u64 + 1) << 32));
@@ -43,7 +43,8 @@ pub(crate) fn write(dir: &Path, writer: usize, saves: u64) {
     tell(&json!({ "own": now, "last": last, "conflicts": conflicts }));
 }
 
-/// Looks at the newest generation: with a handle that stays open and with a new one each time. And at an old one.
+/// Reads the newest generation, through an open handle and through a new one each time. Also reads
+/// an old snapshot.
 pub(crate) fn watch(dir: &Path, number: usize) {
     let store = Store::open(dir).unwrap();
     let mut random = reader_random(number);
@@ -73,7 +74,8 @@ pub(crate) fn watch(dir: &Path, number: usize) {
     }
 }
 
-/// Reads the newest part of the history and something of it, and the whole each time it has grown by half.
+/// Reads the newest part of the history and one of its generations. Reads the whole history each
+/// time it has grown by half.
 pub(crate) fn read_history(dir: &Path, number: usize) {
     let store = Store::open(dir).unwrap();
     let mut random = reader_random(number);
@@ -116,7 +118,7 @@ fn reader_random(number: usize) -> fastrand::Rng {
     fastrand::Rng::with_seed(seed() ^ ((number as u64 + 1) << 48))
 }
 
-/// Each follows the one below it.
+/// Each entry follows the one below it.
 fn check_run(entries: &[HistoryEntry]) {
     for pair in entries.windows(2) {
         let [newer, older] = pair else { unreachable!() };

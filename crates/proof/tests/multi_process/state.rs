@@ -1,11 +1,11 @@
-//! What the crowd works on: some numbers in several files that fit each other in every generation, and in no mixture of
-//! two.
+//! What the crowd works on: numbers in several files. They fit together in every generation, and in
+//! no mixture of two.
 
 use genstore::{ErrorKind, Snapshot, Store, Transaction};
 use serde::{Deserialize, Serialize};
 
 pub(crate) const WRITERS: usize = 8;
-/// What the two amounts come to together.
+/// The sum of the two amounts.
 pub(crate) const SUM: i64 = 1000;
 /// The generation in which everything begins.
 pub(crate) const BEGINNING: u64 = 2;
@@ -18,7 +18,7 @@ pub(crate) fn own(writer: usize) -> String {
     format!("own/{writer}.json")
 }
 
-/// What a writer notes in its own file with each of its commits.
+/// What a writer records in its own file with each commit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Own {
     /// How often it has committed.
@@ -38,7 +38,7 @@ pub(crate) fn begin(store: &Store) {
     assert_eq!(tx.commit("begin").unwrap().generation.get(), BEGINNING);
 }
 
-/// Counts up, from what it has read.
+/// Adds one to what it has read.
 pub(crate) fn count_up(tx: &mut Transaction) {
     let value: u64 = tx.get_json(COUNTER).unwrap();
     tx.put_json(COUNTER, &(value + 1)).unwrap();
@@ -62,7 +62,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Reads everything and checks that it fits: each of these can only hold in one generation.
+    /// Reads everything and checks that it fits together.
     pub(crate) fn of(snapshot: &Snapshot) -> Self {
         let (left, right) = (snapshot.get_json(LEFT).unwrap(), snapshot.get_json(RIGHT).unwrap());
         let seen = Self {
@@ -79,11 +79,11 @@ impl Seen {
         let Self { generation, counter, amounts: (left, right), own } = self;
         assert_eq!(left + right, SUM, "{self:?}");
         assert_eq!(own.iter().map(|own| own.counted).sum::<u64>(), *counter, "a lost update: {self:?}");
-        // Nothing fails here, so no number is left out.
+        // Nothing fails here, so no number is skipped.
         assert_eq!(own.iter().map(|own| own.saves).sum::<u64>(), generation - BEGINNING, "{self:?}");
     }
 
-    /// Time does not go backwards.
+    /// No later reading is older.
     pub(crate) fn check_not_before(&self, earlier: &Self) {
         assert!(self.generation >= earlier.generation, "{self:?} after {earlier:?}");
         if self.generation == earlier.generation {
@@ -97,8 +97,8 @@ impl Seen {
     }
 }
 
-/// Makes changes and commits them, again from the beginning when somebody else was quicker. Gives the generation and how
-/// often that was so.
+/// Commits these changes. After a conflict it begins again. Gives the generation and the number of
+/// conflicts.
 pub(crate) fn retry(store: &Store, message: &str, changes: impl Fn(&mut Transaction)) -> (u64, u64) {
     for conflicts in 0.. {
         let mut tx = store.begin().unwrap();

@@ -1,5 +1,5 @@
-//! What can happen in the model. Each step of a process says which function takes it, and a test looks whether there is
-//! such a function.
+//! What can happen in the model. Each step of a process names the functions that take it. A test
+//! checks that these functions exist.
 
 use super::disk::Sync;
 
@@ -17,15 +17,16 @@ impl Rename {
     pub const ALL: [Self; 3] = [Self::Done, Self::FailedDone, Self::FailedUndone];
 }
 
-/// One step. The number is the process: writers and readers are each interchangeable, so it says which of the two only
-/// within one state.
+/// One step. The number is the process. Writers are interchangeable, and so are readers, so it
+/// means the same process only within one state.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Action {
     /// Takes the writer lock and reads its note: `engine::lock::lock_writer`.
     Lock(usize),
-    /// Reads the pointer again: `engine::handle::refresh`, or `engine::create::check_vacant` where there is no store yet.
+    /// Reads the pointer again: `engine::handle::refresh`. If there is no store yet:
+    /// `engine::create::check_vacant`.
     Refresh(usize),
-    /// Makes the directories of a store where there is none: `engine::create::make_directories`.
+    /// Creates the directories of a new store: `engine::create::make_directories`.
     MakeFolders(usize),
     /// Writes the pointer that was found as a new `CURRENT.next`: `engine::publish::sync_head`.
     SettleWrite(usize),
@@ -35,55 +36,61 @@ pub enum Action {
     SettleSyncDir(usize, Sync),
     /// Renames it over `CURRENT`: `engine::publish::sync_head`, `storage::directory::swap_pointer`.
     SettleSwap(usize, Rename),
-    /// Fsyncs the root directory and notes that: `engine::publish::sync_head`, `storage::directory::sync_pointer`,
-    /// `engine::lock::note_head_synced`.
+    /// Fsyncs the root directory and notes that: `engine::publish::sync_head`,
+    /// `storage::directory::sync_pointer`, `engine::lock::note_head_synced`.
     SettleEnd(usize, Sync),
-    /// Finds that the proposal changes nothing, and acknowledges the head: `engine::commit::commit`.
+    /// Finds that the commit changes nothing, and acknowledges the head: `engine::commit::commit`.
     NothingToSave(usize),
-    /// Chooses a number and notes that it is being used: `engine::lock::next_number`, `engine::lock::reserve`.
+    /// Chooses a number and notes that it is in use: `engine::lock::next_number`,
+    /// `engine::lock::reserve`.
     TakeNumber(usize),
-    /// Makes the manifest unless its name is taken: `engine::publish::write`, `storage::batch::put`.
+    /// Creates the manifest, unless its name is taken: `engine::publish::write`,
+    /// `storage::batch::put`.
     WriteManifest(usize),
-    /// Makes `data/`, which is missing: `storage::batch::directories`.
+    /// Creates `data/`, which is missing: `storage::batch::directories`.
     MakeFolder(usize),
-    /// Makes the data file unless its name is taken: `engine::publish::write`, `storage::batch::promote`.
+    /// Creates the data file, unless its name is taken: `engine::publish::write`,
+    /// `storage::batch::promote`.
     WriteData(usize),
-    /// Replaces a `CURRENT.next` that was left: `engine::publish::stage_pointer`, `storage::batch::stage_pointer`.
+    /// Replaces a `CURRENT.next` that was left: `engine::publish::stage_pointer`,
+    /// `storage::batch::stage_pointer`.
     WritePointer(usize),
     /// The first half of barrier 1, the files: `storage::batch::sync`, `storage::batch::sync_open`.
     SyncFiles(usize, Sync),
-    /// The second half, one directory after the other: `storage::batch::sync`.
+    /// The second half of barrier 1, one directory after the other: `storage::batch::sync`.
     SyncDir(usize, Sync),
-    /// Gives up before the rename, for a failure to write or because it was cancelled: `engine::publish::commit_batch`,
-    /// `engine::handle::check_cancel`.
+    /// Gives up before the rename, after a failed write or because it was cancelled:
+    /// `engine::publish::commit_batch`, `engine::handle::check_cancel`.
     GiveUp(usize),
     /// Removes the manifest of a failed attempt: `storage::batch::discard`.
     DiscardManifest(usize),
-    /// Removes its other files and the directory that it has made, and tells the caller that nothing was committed: `storage::batch::discard`.
+    /// Removes the other files and the directory of the attempt. Tells the caller that nothing was
+    /// committed: `storage::batch::discard`.
     DiscardRest(usize),
-    /// The rename: `engine::publish::commit_batch`, `storage::directory::swap_pointer`. When it fails the outcome is unknown:
-    /// `engine::publish::into_error`.
+    /// The rename: `engine::publish::commit_batch`, `storage::directory::swap_pointer`. If it
+    /// fails, the outcome is unknown: `engine::publish::into_error`.
     Swap(usize, Rename),
-    /// Barrier 2: `engine::publish::commit_batch`, `storage::directory::sync_pointer`. When it fails the outcome is unknown:
-    /// `engine::publish::into_error`.
+    /// Barrier 2: `engine::publish::commit_batch`, `storage::directory::sync_pointer`. If it fails,
+    /// the outcome is unknown: `engine::publish::into_error`.
     SyncPointer(usize, Sync),
-    /// Notes that the pointer is durable, and says so: `engine::publish::publish`,
+    /// Notes that the pointer is durable, and acknowledges the commit: `engine::publish::publish`,
     /// `engine::lock::note_published`.
     Acknowledge(usize),
-    /// The process ends wherever it is, and another one takes its place. A poisoned handle is opened again:
-    /// `engine::open::open_on`.
+    /// The process ends at any point, and another one takes its place. A poisoned handle is opened
+    /// again: `engine::open::open_on`.
     Kill(usize),
     /// A snapshot begins: `engine::read::pointer`.
     ReadPointer(usize),
-    /// It reads the chain from there and the files: `engine::read::manifest`, `engine::replay::table`,
-    /// `engine::content::check`.
+    /// The snapshot reads the chain from there, and the files: `engine::read::manifest`,
+    /// `engine::replay::table`, `engine::content::check`.
     ReadFiles(usize),
-    /// Somebody asks for the status, has read the pointer, and looks which numbers above the head have names:
+    /// `status` has read the pointer, and looks which numbers above the head have names:
     /// `store::status`.
     ReadNames(usize),
-    /// It reads the pointer again, and reports those that are above it: `store::status`.
+    /// `status` reads the pointer again, and reports the numbers above it: `store::status`.
     Report(usize),
-    /// The machine stops and starts again, in one of the ways in which the disk permits it. Who opens the store is shown the head and
-    /// the interrupted commits: `engine::open::open_on`, `store::status`.
+    /// The machine stops and starts again. The disk keeps one of the things that it may keep. The
+    /// store is opened, and shows the head and the interrupted commits: `engine::open::open_on`,
+    /// `store::status`.
     PowerCut(u32),
 }

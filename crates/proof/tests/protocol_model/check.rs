@@ -8,8 +8,9 @@ use super::opened::report_is_right;
 use super::protocol::{Others, Protocol};
 use super::state::{At, Bad, Fate, State};
 
-/// The head is the last acknowledged generation or one whose outcome nobody was told, never an older one, and never
-/// one that the caller was told is not there. The cache after a power cut is the disk, so this is the recovered head too.
+/// The head is the last acknowledged generation, or one whose outcome is not known yet. It is never
+/// an older one, and never one that was reported as not committed. After a power cut the cache
+/// equals the disk, so this covers the recovered head.
 pub const HEAD: &str = "the head is the last acknowledged generation or the one in flight";
 pub const WHOLE: &str = "the head is whole";
 pub const INTACT: &str = "every acknowledged generation is whole and a part of the history";
@@ -38,12 +39,12 @@ fn nothing_is_durable(state: &State) -> bool {
     found.max().is_none_or(|number| usize::from(state.head()) >= number)
 }
 
-/// From where nobody is at work, one writer that meets no fault makes a generation of its own.
+/// If no writer is at work, one writer that meets no fault can commit a new generation.
 fn commit_is_possible(protocol: &Protocol, before: &State) -> bool {
     if before.writers.iter().any(|writer| writer.at != At::Idle) || !before.readers_are_new() {
         return true;
     }
-    // Once the machine has started again, which is a state of its own.
+    // A stopped disk takes commits again once the machine has started again. That is another state.
     if before.disk.stopped.is_some() {
         return true;
     }
@@ -62,7 +63,7 @@ fn commit_is_possible(protocol: &Protocol, before: &State) -> bool {
             | Action::SyncDir(_, sync)
             | Action::SyncPointer(_, sync) => *sync == Sync::Done,
             Action::Swap(_, rename) | Action::SettleSwap(_, rename) => *rename == Rename::Done,
-            // While one is at work the other stands still.
+            // While one writer is at work, the other does not move.
             Action::Lock(_) => state.writers.iter().all(|writer| writer.at == At::Idle),
             _ => true,
         };
@@ -86,7 +87,7 @@ impl Model for Protocol {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        // What comes after a violation says nothing.
+        // What comes after a violation shows nothing.
         if state.bad == Bad::default() {
             self.steps(state, actions);
         }
@@ -116,11 +117,11 @@ impl Model for Protocol {
     }
 }
 
-/// What a run found.
+/// The result of a run.
 pub struct Found {
     pub states: usize,
     pub depth: usize,
-    /// The properties that do not hold, each with the way there.
+    /// The properties that do not hold, each with the steps that lead there.
     pub violations: Vec<(&'static str, String)>,
 }
 
@@ -130,7 +131,7 @@ impl Found {
     }
 }
 
-/// Looks at every state that can be reached, until `finish` holds.
+/// Visits every reachable state, until `finish` holds.
 pub fn explore(protocol: Protocol, finish: HasDiscoveries) -> Found {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     let checker = protocol.checker().threads(threads).finish_when(finish).spawn_bfs().join();

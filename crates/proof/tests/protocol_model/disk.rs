@@ -1,32 +1,33 @@
-//! The disk of the model: what the cache shows, and what a power cut may leave of it. Nothing here is kinder than
-//! POSIX: only a fsync of a file keeps its bytes, only a fsync of a directory keeps its names.
+//! The disk of the model: what the cache shows, and what a power cut may leave of it. It is never
+//! better than POSIX. Only an fsync of a file keeps its bytes. Only an fsync of a directory keeps
+//! its names.
 
-/// Numbers of generations are 1 to `NUMBERS - 1`; 0 stands for none.
+/// Numbers of generations are 1 to `NUMBERS - 1`. 0 stands for none.
 pub const NUMBERS: usize = 7;
-/// What `CURRENT` names when it cannot be read.
+/// What `CURRENT` names if it cannot be read.
 pub const TORN: u8 = 7;
 
-/// What became of a fsync.
+/// What an fsync did.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Sync {
     Done,
-    /// It reported a failure, and everything was kept all the same.
+    /// It reported a failure, but everything was kept.
     FailedKept,
-    /// It reported a failure, and what was waiting will never get to the disk, although the cache goes on showing it
-    /// and a later fsync of the same file or directory reports success.
+    /// It reported a failure, and what was waiting never gets to the disk. The cache still shows
+    /// it, and a later fsync reports success.
     FailedDropped,
-    /// It reported a failure, and the next power cut decides. No later fsync changes that. If it was that of a directory,
-    /// the disk takes no change until then.
+    /// It reported a failure, and the next power cut decides. No later fsync changes that. If it
+    /// was the fsync of a directory, the disk takes no change until then.
     FailedUndecided,
-    /// It reported a failure and did nothing. A later one may do it.
+    /// It reported a failure and did nothing. A later one may succeed.
     FailedUndone,
 }
 
 impl Sync {
-    /// What becomes of the fsync of a file.
+    /// The outcomes of the fsync of a file.
     pub const OF_FILES: [Self; 4] =
         [Self::Done, Self::FailedKept, Self::FailedDropped, Self::FailedUndecided];
-    /// What becomes of the fsync of a directory.
+    /// The outcomes of the fsync of a directory.
     pub const OF_DIRS: [Self; 3] = [Self::Done, Self::FailedUndecided, Self::FailedUndone];
 
     pub fn is_done(self) -> bool {
@@ -37,15 +38,15 @@ impl Sync {
 /// The bytes of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Content {
-    /// Written, not fsynced: a power cut leaves it whole, torn or empty.
+    /// Written and not fsynced. A power cut leaves it whole, torn or empty.
     Dirty,
     /// On the disk.
     Durable,
-    /// Whole in the cache, not on the disk, and no fsync will change that.
+    /// Whole in the cache, but not on the disk. No fsync changes that.
     Dropped,
-    /// Whole in the cache; the power cut decides.
+    /// Whole in the cache. The power cut decides.
     Undecided,
-    /// Not what was written, in the cache as well.
+    /// Not what was written, in the cache either.
     Torn,
 }
 
@@ -75,9 +76,10 @@ impl Content {
 pub struct Name {
     /// Whether the cache shows it.
     pub there: bool,
-    /// Whether it may be missing on the disk, and whether it may be there, apart from what waits.
+    /// Whether it may be missing on the disk, and whether it may be there. What waits is not
+    /// counted.
     may: [bool; 2],
-    /// Whether its last change waits for a fsync of the directory.
+    /// Whether its last change waits for an fsync of the directory.
     waits: bool,
 }
 
@@ -97,19 +99,20 @@ impl Name {
         (self.there, self.waits) = (there, true);
     }
 
-    /// The part of an fsync of the directory that concerns this name.
+    /// The effect on this name of an fsync of the directory.
     fn sync(&mut self) {
         if self.waits {
             *self = Self { there: self.there, may: [!self.there, self.there], waits: false };
         }
     }
 
-    /// Whether it was never made, or is gone for good.
+    /// Whether it was never created, or is gone for good.
     fn is_nowhere(self) -> bool {
         !self.there && !self.waits && !self.may[1]
     }
 
-    /// As it may be on the disk in any case. That is less kind than any disk, and makes one state of many.
+    /// Takes its state on the disk for unknown. That is worse than any disk, and merges many states
+    /// into one.
     fn forget(&mut self) {
         if !self.is_nowhere() {
             *self = Self { there: self.there, may: [true, true], waits: false };
@@ -141,7 +144,7 @@ pub struct File {
     pub content: Content,
 }
 
-/// In one byte: a state has many files, and each state is hashed.
+/// One byte, as a state has many files and every state is hashed.
 impl std::hash::Hash for File {
     fn hash<H: std::hash::Hasher>(&self, hasher: &mut H) {
         hasher.write_u8((self.content as u8) << 4 | self.name.bits());
@@ -180,15 +183,16 @@ impl File {
     }
 }
 
-/// `manifests/` or `data/`, and the files in it. Both are made with the store, and each by a commit that finds it missing:
-/// a copy of a store may have lost its empty directories.
+/// `manifests/` or `data/`, and the files in it. Both are created with the store. A commit that
+/// finds one missing creates it: a copy of a store may have lost its empty directories.
 ///
-/// That `data/` is made by a commit stands for every directory in it that is new, too. The name of such a one waits for the
-/// fsync of `data/`, or of the directory that it is in, instead of the root's.
+/// The creation of `data/` by a commit also stands for every new directory in it. The name of such
+/// a directory waits for the fsync of the directory that it is in, instead of the root's.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Folder {
-    /// Its name in the root. A directory that is removed and made anew is another one; here it is the same, and what was
-    /// removed from it may come back. Only what a failed commit has left ever does, and that may always.
+    /// Its name in the root. A directory that is removed and created again is really another one.
+    /// Here it is the same, so what was removed from it may come back. That concerns only what a
+    /// failed commit has left, which may come back in any case.
     pub name: Name,
     pub files: [File; NUMBERS],
 }
@@ -198,7 +202,7 @@ impl Folder {
         Self { name, files: [File::NEVER; NUMBERS] }
     }
 
-    /// Unless it is there.
+    /// Does nothing if it exists.
     pub fn make(&mut self) {
         if !self.name.there {
             self.name.set(true);
@@ -209,7 +213,7 @@ impl Folder {
         self.files.iter().all(|file| !file.name.there)
     }
 
-    /// Where it is empty.
+    /// Does nothing unless it is empty.
     pub fn remove(&mut self) {
         if self.name.there && self.is_empty() {
             self.name.set(false);
@@ -241,11 +245,11 @@ pub struct Next {
 /// The name `CURRENT`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Current {
-    /// The generation that the file under the name shows in the cache; 0 when there is none.
+    /// The generation that the file under the name shows in the cache, or 0 if there is none.
     pub names: u8,
     pub content: Content,
-    /// Bit n: the disk may hold a pointer to n; bit 0: none; bit [`TORN`]: one that cannot be read. Apart from what
-    /// waits.
+    /// Bit n: the disk may hold a pointer to n. Bit 0: it may hold none. Bit [`TORN`]: it may hold
+    /// one that cannot be read. What waits is not counted.
     may: u8,
     waits: bool,
 }
@@ -262,13 +266,13 @@ impl Current {
     }
 }
 
-/// What there is to begin with, all of it durable.
+/// What is there at the beginning, all of it durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Start {
     Nothing,
     /// A first generation, which has no data files.
     Store,
-    /// The same without `data/`: a copy of a store has lost its empty directories.
+    /// The same without `data/`: the copy of a store has lost its empty directories.
     Copy,
 }
 
@@ -277,11 +281,12 @@ pub struct Disk {
     pub manifests: Folder,
     pub data: Folder,
     pub current: Current,
-    /// `CURRENT.next`. What a power cut leaves of it is not followed: the one thing that is ever done with a file that
-    /// was found under this name is to remove it, so after a cut it counts as gone. The same goes for the half of the
-    /// rename that takes this name away; the other half, on `CURRENT`, persists whole or not at all.
+    /// `CURRENT.next`. What a power cut leaves of it is not modelled. A file found under this name
+    /// is only ever removed, so after a cut it counts as gone. The same holds for the half of the
+    /// rename that removes this name. The other half, on `CURRENT`, persists whole or not at all.
     pub next: Option<Next>,
-    /// Once the fsync of a directory has failed: the disk takes no change until the machine starts again.
+    /// Set once the fsync of a directory has failed. The disk then takes no change until the
+    /// machine starts again.
     pub stopped: Option<Stopped>,
 }
 
@@ -290,11 +295,11 @@ pub struct Disk {
 pub struct Stopped {
     /// The directory whose fsync failed.
     failed: Dir,
-    /// Whether the next fsync of another directory still reports success. It does nothing.
+    /// Whether the next fsync of another directory reports success, although it does nothing.
     lies_once: bool,
 }
 
-/// The three directories in which a commit makes names.
+/// The three directories in which a commit creates names.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Dir {
     Root,
@@ -321,7 +326,7 @@ impl Disk {
         self.stopped.is_some_and(|stopped| stopped.lies_once && stopped.failed != dir)
     }
 
-    /// Replaces what has the name.
+    /// Replaces what is under the name.
     pub fn write_next(&mut self, names: u8) {
         self.next = Some(Next { names, content: Content::Dirty });
     }
@@ -341,7 +346,7 @@ impl Disk {
         self.current = Current { names: next.names, content: next.content, may, waits: true };
     }
 
-    /// Writes over what has the name `CURRENT`: only a wrong protocol does.
+    /// Writes over the file under the name `CURRENT`. Only a wrong protocol does this.
     pub fn overwrite(&mut self, names: u8) {
         self.current = Current { names, content: Content::Dirty, waits: true, ..self.current };
     }
@@ -353,7 +358,7 @@ impl Disk {
         }
         match (sync, dir) {
             (Sync::FailedUndone, _) => {}
-            // Whatever waits goes on waiting for the power cut.
+            // What waits goes on waiting for the power cut.
             (Sync::FailedKept | Sync::FailedDropped | Sync::FailedUndecided, failed) => {
                 self.stopped = Some(Stopped { failed, lies_once: true });
             }
@@ -373,14 +378,15 @@ impl Disk {
         }
     }
 
-    /// Takes the bytes of a number that nothing will ever refer to for lost: nobody looks at them.
+    /// Takes the bytes of a number for lost. Nothing will ever refer to them.
     pub fn forget_content(&mut self, number: usize) {
         for file in [&mut self.manifests.files[number], &mut self.data.files[number]] {
             file.content = Content::Torn;
         }
     }
 
-    /// The names too, once a failed commit has left them: whether they are there after a power cut is chosen then.
+    /// The same for its names, after a commit has failed. Whether they are there is chosen at the
+    /// next power cut.
     pub fn forget(&mut self, number: usize) {
         self.forget_content(number);
         for file in [&mut self.manifests.files[number], &mut self.data.files[number]] {
@@ -394,7 +400,7 @@ impl Disk {
         (current.may | if current.waits { current.leaves() } else { 0 }).trailing_zeros() as u8
     }
 
-    /// Bit n: there is a name of number n, of a manifest, of a data file.
+    /// Bit n: number n has the name of a manifest, or the name of a data file.
     pub fn named(&self) -> [u8; 2] {
         [&self.manifests, &self.data].map(|directory| {
             let there = (1..NUMBERS).filter(|number| directory.files[*number].name.there);
@@ -402,14 +408,14 @@ impl Disk {
         })
     }
 
-    /// The highest number of which a name is to be seen.
+    /// The highest number that has a name.
     pub fn highest(&self) -> u8 {
         let [manifests, data] = self.named();
         (manifests | data).checked_ilog2().unwrap_or(0) as u8
     }
 
-    /// Cuts the power: everything that waits gets to the disk or not, each by itself, as `choose` says; the cache shows
-    /// what the disk holds.
+    /// Cuts the power. Each thing that waits gets to the disk or not, as `choose` decides. The
+    /// cache then shows what the disk holds.
     fn resolve(&mut self, choose: &mut impl FnMut(usize) -> usize) {
         let may = self.current.may | if self.current.waits { self.current.leaves() } else { 0 };
         let mut nth = match may.count_ones() as usize {
@@ -428,18 +434,20 @@ impl Disk {
         self.data.cut(choose);
     }
 
-    /// In how many ways the power may be cut.
+    /// In how many ways the power can be cut.
     pub fn cuts(mut self) -> u32 {
         let mut ways = 1;
         self.resolve(&mut |options| {
             ways *= options as u32;
-            // The way with the most choices in it: what is there has content to choose.
+            // This option leads to the most further choices: if a name is there, its content is
+            // chosen too.
             options - 1
         });
         ways
     }
 
-    /// The `way`th of them. Where a name is lost, what is under it is not chosen, so several ways may be the same.
+    /// Takes one of these ways. If a name is lost, its content is not chosen, so several ways may
+    /// be the same.
     pub fn cut(&mut self, mut way: u32) {
         self.resolve(&mut |options| {
             let chosen = way as usize % options;

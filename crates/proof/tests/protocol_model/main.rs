@@ -1,4 +1,4 @@
-//! The commit protocol as a model, and every state of it looked at.
+//! The commit protocol as a model. The checker visits every state of it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,8 +31,8 @@ use protocol::{Others, Protocol};
 use stateright::HasDiscoveries;
 use wrong::Wrong;
 
-/// A run of the protocol as it is, and the least that it must look at: a model that lost some of its steps would find
-/// nothing either.
+/// A run of the right protocol, and the least that it must visit. A model that lost some of its
+/// steps would find nothing either.
 struct Run {
     what: &'static str,
     protocol: Protocol,
@@ -59,7 +59,7 @@ const RUNS: [Run; 6] = [
     run("from no store, numbers 1 to 3, 2 readers", Start::Nothing, 3, Others::Readers, 180_000, 74),
     run("from generation 1, numbers 2 to 5", Start::Copy, 5, Others::Nobody, 1_270_000, 96),
 ];
-/// How many of them are looked at where nobody asks for more.
+/// How many of the runs are done by default.
 const IN_CI: u64 = 4;
 
 #[test]
@@ -86,7 +86,7 @@ fn every_state_of_the_protocol_is_right() {
     println!("model: {states} states, depth {depth}, {} s, 0 violations", start.elapsed().as_secs());
 }
 
-/// Looks until `property` is violated, and says how.
+/// Runs until `property` is violated, and prints the steps.
 #[track_caller]
 fn refuted(wrong: Wrong, property: &'static str) {
     refuted_from(Start::Store, Others::Readers, wrong, property);
@@ -171,13 +171,15 @@ fn a_head_that_is_acknowledged_before_it_is_settled_is_caught() {
     refuted(Wrong::AcknowledgesUnsettled, NOTHING);
 }
 
-/// The pointer that a power cut brings back is older than a manifest whose parent is above it: the store opens read-only.
+/// A power cut brings back a pointer that is older than a manifest whose parent is above it. The
+/// store then opens read-only.
 #[test]
 fn a_head_that_is_built_on_before_it_is_settled_is_caught() {
     refuted(Wrong::BuildsOnUnsettled, POSSIBLE);
 }
 
-/// A disk on which the fsync of a directory has failed has stopped, so one that succeeds later is true.
+/// A disk stops once the fsync of a directory has failed. So a later fsync that succeeds can be
+/// trusted.
 #[test]
 fn a_head_that_is_settled_by_a_second_fsync_is_durable() {
     for start in [Start::Store, Start::Copy, Start::Nothing] {
@@ -240,7 +242,7 @@ fn named(text: &str) -> (Vec<String>, Vec<String>) {
     (functions, nameless)
 }
 
-/// Whether `room::file::function` is in the sources.
+/// Whether the sources contain the function `module::file::function`.
 fn exists(function: &str) -> bool {
     let Some((file, name)) = function.rsplit_once("::") else { return false };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src");

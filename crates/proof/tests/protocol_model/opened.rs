@@ -1,32 +1,32 @@
-//! What opening shows: the head, and the commits that were interrupted. And what it must show.
+//! What opening shows: the head, and the interrupted commits. And what it must show.
 
 use super::disk::{NUMBERS, TORN};
 use super::protocol::Protocol;
 use super::state::{Doing, Fate, Reader, State};
 use super::wrong::Wrong;
 
-/// What somebody is shown who opens the store.
+/// What a process sees that opens the store.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Opened {
     pub head: u8,
-    /// Bit n: number n is reported as an interrupted commit. Where there is no store yet nobody is told of numbers; then
-    /// these are the names that the making of one finds.
+    /// Bit n: number n is reported as an interrupted commit. If there is no store yet, these are
+    /// the names that its creation finds, and they are not reported.
     pub interrupted: u8,
 }
 
-/// Which of these numbers are above one.
+/// Those of these numbers that are above one of them.
 fn above(numbers: u8, one: u8) -> u8 {
     numbers & !((2_u16 << one) - 1) as u8
 }
 
 impl Protocol {
-    /// As `store::status` computes it when nobody else does anything meanwhile.
+    /// What `store::status` reports if no other process acts meanwhile.
     pub fn opened(&self, state: &State) -> Opened {
         let head = state.head();
         Opened { head, interrupted: above(self.named(state), head) }
     }
 
-    /// The numbers of which the report sees a name.
+    /// The numbers whose names the report sees.
     fn named(&self, state: &State) -> u8 {
         let [manifests, data] = state.disk.named();
         match self.wrong {
@@ -40,7 +40,7 @@ impl Protocol {
         }
     }
 
-    /// `store::status` while others are at work: it has read the pointer, and looks at the names.
+    /// `store::status` has read the pointer, and looks at the names. Others may act meanwhile.
     pub fn read_names(&self, state: &mut State, r: usize) {
         let seen = state.readers[r].seen;
         let names = above(self.named(state), seen);
@@ -48,7 +48,8 @@ impl Protocol {
         state.readers[r].doing = doing;
     }
 
-    /// It reads the pointer again, as what it has seen may be committed by now, and reports what is above it.
+    /// It reads the pointer again, as some of these numbers may be committed by now. It reports
+    /// those above the pointer.
     pub fn report(&self, state: &mut State, r: usize) {
         let Doing::Names(names) = state.readers[r].doing else { return };
         let head = state.head();
@@ -59,14 +60,14 @@ impl Protocol {
     }
 }
 
-/// Whether a number is a part of the history: somebody was told that it is durable, or the newest that shows follows it.
+/// Whether a number belongs to the history: it was reported as durable, or the head follows it.
 fn is_history(state: &State, number: usize) -> bool {
     state.fates[number] >= Fate::FoundDurable || state.chain(state.head()).any(|other| other == number)
 }
 
-/// The specification of [`Opened::interrupted`], which knows what became of each commit. A commit counts as interrupted
-/// that has left a name, is no part of the history and was not passed by it, unless somebody is at work on it, who may
-/// be told of or not.
+/// The specification of [`Opened::interrupted`], which knows what became of each commit. A commit
+/// is interrupted if it has left a name, is not part of the history, and is above the history. If a
+/// writer still works on it, it may be reported or not.
 pub fn report_is_right(protocol: &Protocol, state: &State) -> bool {
     let reported = protocol.opened(state).interrupted;
     let disk = &state.disk;

@@ -15,13 +15,13 @@ pub struct Protocol {
     pub others: Others,
 }
 
-/// Who is there beside the two writers.
+/// Which processes there are besides the two writers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Others {
     Nobody,
-    /// Two who read snapshots.
+    /// Two that read snapshots.
     Readers,
-    /// One who asks for the status, as often as it likes.
+    /// One that asks for the status at any time.
     Status,
 }
 
@@ -30,7 +30,7 @@ impl Protocol {
         self.wrong == wrong
     }
 
-    /// What each process can do, and the machine.
+    /// The steps that each process can take, and those of the machine.
     pub fn steps(&self, state: &State, steps: &mut Vec<Action>) {
         for w in 0..2 {
             self.writer_steps(state, w, steps);
@@ -115,7 +115,7 @@ impl Protocol {
         }
     }
 
-    /// The state after a step. Writers are interchangeable, and readers too: they are kept in order.
+    /// The state after a step. Writers are interchangeable, and so are readers, so they are sorted.
     pub fn after(&self, before: &State, step: Action) -> State {
         let mut state = *before;
         match step {
@@ -150,7 +150,7 @@ impl Protocol {
             Action::Refresh(w) => {
                 let head = state.head();
                 if head == TORN || state.is_behind() || (head == 0 && !state.disk.data.is_empty()) {
-                    // Nothing is committed into a store that must be mended first.
+                    // A damaged store takes no commit before it is repaired.
                     state.writers[w] = Writer::IDLE;
                     return;
                 }
@@ -237,7 +237,7 @@ impl Protocol {
             }
             Action::Acknowledge(w) => {
                 let number = state.writers[w].number;
-                // With it, everything that it follows.
+                // Everything that it follows is acknowledged with it.
                 let all: Vec<usize> = state.chain(number).collect();
                 all.into_iter().for_each(|number| state.fates[number] = Fate::Acknowledged);
                 state.note = Note { next: number + 1, settled: number };
@@ -334,8 +334,8 @@ impl Protocol {
     }
 }
 
-/// What a writer can do when the disk has stopped: whatever changes something fails. It may look, and acknowledge what was
-/// durable before, and one fsync of another directory may report success.
+/// The steps of a writer after the disk has stopped. Every change fails. The writer may read, and
+/// acknowledge what was durable before. One fsync of another directory may report success.
 fn stopped_steps(state: &State, w: usize, steps: &mut Vec<Action>) {
     let writer = &state.writers[w];
     let sync_dir = |dir| {
@@ -366,7 +366,7 @@ fn discard(state: &mut State, w: usize) {
     state.writers[w].at = At::Discarding;
 }
 
-/// A recovery that tidies up: no name above the head is left.
+/// A recovery that tidies up: it leaves no name above the head.
 fn remove_interrupted(state: &mut State) {
     for number in usize::from(state.head()) + 1..NUMBERS {
         state.disk.manifests.files[number].remove();
@@ -391,7 +391,8 @@ fn read(state: &mut State, r: usize) {
             let doing = if head == 0 || head == TORN { Doing::Nothing } else { Doing::Pointer };
             Reader { doing, seen: head }
         }
-        // A name that is gone does not come back, so what is missing at any moment is missing at the last.
+        // A name that is gone does not come back. So what is missing at any moment is still missing
+        // at the last.
         Doing::Pointer => {
             state.bad.reader_mixture |= !state.is_chain_whole(seen);
             Reader { doing: Doing::Nothing, seen }

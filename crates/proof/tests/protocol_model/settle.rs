@@ -1,4 +1,5 @@
-//! What is done before a commit is begun: the directories of a new store are made, or the pointer is made durable.
+//! What happens before a commit begins: the directories of a new store are created, or the pointer
+//! is made durable.
 
 use super::action::{Action, Rename};
 use super::disk::{Dir, Sync};
@@ -17,8 +18,8 @@ impl Protocol {
         steps.extend(builds.then_some(Action::TakeNumber(w)));
     }
 
-    /// `engine::create::make_folders`. That it may be killed between two directories makes no difference: a power cut leaves
-    /// each of them or not, and whoever comes next does all of it again.
+    /// `engine::create::make_directories`. A kill between two directories makes no difference. A
+    /// power cut leaves each of them or not, and the next writer creates all of them again.
     pub fn make_directories(state: &mut State, w: usize) {
         for directory in [&mut state.disk.manifests, &mut state.disk.data] {
             directory.make();

@@ -1,12 +1,13 @@
-//! A state of the model: the disk, who is at work, and what the properties have to know of what went before.
+//! A state of the model: the disk, the processes, and what the properties must know about the past.
 
 use super::disk::{Content, Disk, NUMBERS, Start, TORN};
 use super::opened::Opened;
 
-/// Where a writer is.
+/// How far a writer is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub enum At {
-    /// Not at work, or its handle is poisoned: it can wait for ever, and the next to commit has been opened anew.
+    /// Not at work. A writer whose handle is poisoned also counts as idle: it may wait for ever,
+    /// and the next one to commit has opened the store again.
     Idle,
     /// From here on it holds the lock.
     Locked,
@@ -17,9 +18,9 @@ pub enum At {
     SettleFileSynced,
     SettleSynced,
     SettleSwapped,
-    /// The head may be acknowledged, and built on.
+    /// The head may be acknowledged and built on.
     Ready,
-    /// The number was taken by somebody else.
+    /// Another process has taken the number.
     NumberTaken,
     Numbered,
     ManifestMade,
@@ -41,7 +42,7 @@ pub struct Writer {
     pub at: At,
     pub head: u8,
     pub number: u8,
-    /// Whether it has made `data/`.
+    /// Whether it has created `data/`.
     pub made_directory: bool,
     /// What the note said when the lock was taken.
     pub note: Note,
@@ -54,14 +55,14 @@ impl Writer {
         self.at >= At::Locked
     }
 
-    /// Whether it is making the files of this number, or has made them.
+    /// Whether it creates the files of this number, or has created them.
     pub fn works_on(&self, number: usize) -> bool {
         self.at >= At::Numbered && usize::from(self.number) == number
     }
 }
 
-/// The note in `locks/writer`, as far as it is believed: 0 stands for not known. A power cut ends it, as the boot is
-/// another one then.
+/// The note in `locks/writer`, as far as it is believed. 0 stands for unknown. A power cut ends it,
+/// as the next start has another boot id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct Note {
     pub next: u8,
@@ -78,7 +79,7 @@ pub enum Doing {
     Nothing,
     /// It has read the pointer.
     Pointer,
-    /// It wants to know of interrupted commits, and these numbers above the head have names.
+    /// It asks for interrupted commits, and these numbers above the head have names.
     Names(u8),
 }
 
@@ -90,7 +91,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// One that has looked as soon as the machine was there: who comes later is told less of what went before.
+    /// A reader that has looked right after the start. A reader that comes later would notice less.
     fn new(head: u8) -> Self {
         Self { doing: Doing::Nothing, seen: head }
     }
@@ -99,20 +100,21 @@ impl Reader {
 /// What has become of a number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub enum Fate {
-    /// No name of it was ever made, or a power cut has taken all of them before any pointer named it.
+    /// It never had a name. Or a power cut has removed all its names before a pointer named it.
     Free,
-    /// Names were made, and no pointer has named it.
+    /// It has names, and no pointer has named it.
     Begun,
     /// A pointer has named it, and the caller was told that nothing was committed.
     Failed,
-    /// A pointer has named it, and nobody was told that it is durable: in flight, or the outcome is unknown.
+    /// A pointer has named it, and no process was told that it is durable. It is in flight, or its
+    /// outcome is unknown.
     Shown,
-    /// A commit that changed nothing was told that this generation is durable.
+    /// A commit that changed nothing has reported this generation as durable.
     FoundDurable,
     Acknowledged,
 }
 
-/// What a step did that must never happen.
+/// The violations that a step has caused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Bad {
     pub number_reused: bool,
@@ -128,9 +130,9 @@ pub struct State {
     pub writers: [Writer; 2],
     pub readers: [Reader; 2],
     pub fates: [Fate; NUMBERS],
-    /// What each manifest names as its parent.
+    /// The parent that each manifest names.
     pub parents: [u8; NUMBERS],
-    /// What opening showed after the last start of the machine, until somebody makes a name for a commit.
+    /// What opening showed after the last start of the machine, until a commit creates a name.
     pub recovered: Option<Opened>,
     pub bad: Bad,
 }
@@ -154,7 +156,7 @@ impl State {
         }
     }
 
-    /// What the pointer names: 0 when there is none, [`TORN`] when it cannot be read.
+    /// What the pointer names: 0 if there is none, [`TORN`] if it cannot be read.
     pub fn head(&self) -> u8 {
         let current = self.disk.current;
         if current.content == Content::Torn { TORN } else { current.names }
@@ -167,7 +169,7 @@ impl State {
         std::iter::successors(newest, parent)
     }
 
-    /// Whether what a generation wrote is there. The first of a history writes no data.
+    /// Whether the files of a generation are there. The first generation writes no data.
     fn is_whole(&self, number: usize) -> bool {
         self.disk.manifests.files[number].is_whole()
             && (self.parents[number] == 0 || self.disk.data.files[number].is_whole())
@@ -185,9 +187,9 @@ impl State {
         (1..NUMBERS).filter(move |number| self.fates[*number] >= at_least)
     }
 
-    /// Whether an opening finds the pointer to be older than the history: a manifest above the head names another one
-    /// above it as its parent (`engine::chain::check_not_behind`). A manifest that nothing refers to counts as readable
-    /// here, as it may be.
+    /// Whether opening the store finds that the pointer is older than the history: a manifest above
+    /// the head names a parent that is also above it (`engine::chain::check_not_behind`). A
+    /// manifest that nothing refers to counts as readable here, as it may be.
     pub fn is_behind(&self) -> bool {
         let head = usize::from(self.head());
         (head + 1..NUMBERS).any(|number| {
@@ -195,9 +197,10 @@ impl State {
         })
     }
 
-    /// Nothing refers to a number that no pointer has named; what its files hold is of no interest from when its writer
-    /// is gone. So states that differ in that alone are one. Which of its names are left is of interest, but what the
-    /// writer has made is taken for as uncertain as can be. `what` of the files is forgotten.
+    /// No pointer has named the number, so nothing refers to it. Once its writer is gone, the
+    /// content of its files does not matter, and states that differ only in that become one. Which
+    /// of its names are left does matter. What the writer created is taken for as uncertain as
+    /// possible. `what` decides what is forgotten.
     fn forget_files(&mut self, number: usize, what: fn(&mut Disk, usize)) {
         if matches!(self.fates[number], Fate::Begun | Fate::Failed) {
             what(&mut self.disk, number);
@@ -205,15 +208,15 @@ impl State {
         }
     }
 
-    /// What a writer has made that now gives up, or is gone.
+    /// Forgets what a writer has created that gives up or is gone.
     pub fn forget(&mut self, writer: &Writer) {
         if writer.at > At::Numbered {
             self.forget_files(usize::from(writer.number), Disk::forget);
         }
     }
 
-    /// Who is not at work on a snapshot has seen the head, as to look changes nothing for anybody and can be done at any
-    /// moment: a reader that has looked less often would be told less of what went back.
+    /// A reader without a snapshot has always seen the head. To look changes nothing and is
+    /// possible at any moment. A reader that looked less often would notice fewer steps back.
     pub fn look(&mut self) {
         let head = self.head();
         for reader in self.readers.iter_mut().filter(|reader| reader.doing == Doing::Nothing) {
@@ -222,14 +225,14 @@ impl State {
         }
     }
 
-    /// Whose parent a number is matters only if the head can get below the parent.
+    /// The parent of a number matters only if the head can get below the parent.
     fn forget_parent(&mut self, number: usize) {
         if self.parents[number] <= self.disk.oldest() {
             self.parents[number] = 0;
         }
     }
 
-    /// What a power cut does not leave, and what it leaves of no interest.
+    /// Drops what a power cut does not keep, and what does not matter after it.
     fn stop(&mut self) {
         (1..NUMBERS).for_each(|number| self.forget_files(number, Disk::forget_content));
         self.note = Note::NONE;
