@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod answer;
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "tests are told by the environment how much to do")]
+#[expect(clippy::disallowed_methods, reason = "the environment says how much the tests do")]
 mod budget;
 #[cfg(test)]
 mod contract;

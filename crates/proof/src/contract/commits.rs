@@ -36,7 +36,7 @@ fn run(workload: &Workload, dir: Option<&std::path::Path>) -> (Vec<Op>, Tree) {
 }
 
 #[test]
-fn commit_ask_for_the_same_and_leave_the_same() {
+fn commits_ask_for_the_same_and_leave_the_same() {
     let (mut operations, mut whole) = (0, 0);
     let workloads = workloads::all();
     for workload in &workloads {
@@ -61,6 +61,6 @@ fn commit_ask_for_the_same_and_leave_the_same() {
         operations += real.len();
         whole += usize::from(real.contains(&Op::SyncFs));
     }
-    assert!(whole > 0, "some of them fsync the whole");
+    assert!(whole > 0, "some workloads use a syncfs");
     println!("contract: {} workloads, {operations} operations, the same on both", workloads.len());
 }
