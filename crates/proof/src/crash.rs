@@ -208,9 +208,9 @@ fn again(disk: &Disk, expect: &Expect, wrap: &Wrap, depth: Depth, seen: &Seen) -
     let edits = [put("a.json", "after the first power cut"), put("again/b", "b")];
     world
         .open_or_make()
-        .and_then(|store| world.save(&store, &edits))
-        .map_err(|error| format!("nothing can be committed after it: {error}"))?;
-    let recorded = Recorded::ended("after it".into(), &world);
+        .and_then(|store| world.commit(&store, &edits))
+        .map_err(|error| format!("no commit works after it: {error}"))?;
+    let recorded = Recorded::ended("after a power cut".into(), &world);
     cut(&recorded, recorded.points(), Depth::up_to(depth.limit_again, depth.seed), seen)
 }
 
@@ -277,7 +277,7 @@ fn everything(recorded: &[Recorded], depth: Depth, wanted: u64, seen: &Seen) -> 
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the time that it took is reported")]
+#[expect(clippy::disallowed_methods, reason = "the elapsed time is printed")]
 fn the_power_is_cut_at_every_operation() {
     let (wanted, seed, start) = (budget::runs(0), budget::seed(), std::time::Instant::now());
     let all = workloads::all();
@@ -299,7 +299,7 @@ fn the_power_is_cut_at_every_operation() {
             assert_eq!(complete + seen.sampled.load(Ordering::Relaxed), points);
         }
         println!(
-            "crash: seed {}, all of at most {} ways, {} samples of more, {} in long work: {} states so far",
+            "crash: seed {}, points of at most {} ways in all ways, {} samples of others, {} in long work: {} states so far",
             depth.seed,
             depth.limit,
             depth.samples,

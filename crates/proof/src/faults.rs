@@ -76,7 +76,7 @@ fn fails_with(becomes: Action, errors: &[Errno]) -> bool {
 }
 
 /// The directories of what was committed.
-const SAVED: [&str; 3] = [MANIFESTS, CHECKPOINTS, DATA];
+const COMMITTED: [&str; 3] = [MANIFESTS, CHECKPOINTS, DATA];
 
 /// How reading fails. `EROFS` is missing: a read-only file system can be read.
 const READ_ERRORS: [Errno; 4] = [Errno::IO, Errno::MFILE, Errno::INTR, Errno::ACCESS];
@@ -183,8 +183,8 @@ pub(super) fn check(workload: &Workload, fault: Fault, mutant: &Wrap, seen: &See
         let is_input_error = !fault.changes && fails_with(fault.becomes, &[Errno::IO]);
         let is_read_again = !fault.for_ever
             && matches!(met, Op::Open(path) | Op::Read(path)
-                if path == "CURRENT" || SAVED.iter().any(|directory| path.starts_with(directory)));
-        hold!(!is_input_error || !is_read_again, "a single failed read is too much: {error}");
+                if path == "CURRENT" || COMMITTED.iter().any(|directory| path.starts_with(directory)));
+        hold!(!is_input_error || !is_read_again, "it fails after a single failed read: {error}");
         hold!(
             error.kind() == expected
                 || (settles && error.kind() == ErrorKind::Io)
@@ -257,20 +257,19 @@ fn goes_on(world: &mut World, begun: u64) -> Verdict {
     }
     let visible = begun.max(oracle::highest(&oracle::numbers(&world.fs.disk())));
     let attempt = world.attempted.clone();
-    let store =
-        world.open_or_make().map_err(|error| format!("it does not open, or cannot be made: {error}"))?;
+    let store = world.open_or_make().map_err(|error| format!("it cannot be opened or created: {error}"))?;
     hold!(store.recovery().is_none(), "it opens damaged: {:?}", store.recovery());
     if let Some(attempt) = attempt.filter(|attempt| !attempt.is_empty()) {
         let before = store.engine.known().link.generation;
         let commit = world
             .commit_state(&store, &attempt)
-            .map_err(|error| format!("it cannot be tried again: {error}"))?;
+            .map_err(|error| format!("the attempt cannot be repeated: {error}"))?;
         let is_new = commit.generation != before;
         hold!(!is_new || commit.generation.get() > begun, "number {} was used again", commit.generation);
     }
     let commit = world
-        .save(&store, &[put("later.json", "after the fault")])
-        .map_err(|error| format!("nothing can be committed: {error}"))?;
+        .commit(&store, &[put("later.json", "after the fault")])
+        .map_err(|error| format!("no commit works: {error}"))?;
     hold!(commit.generation.get() > visible, "number {} was used again", commit.generation);
     Ok(())
 }
@@ -283,7 +282,7 @@ fn stands_still(world: &mut World) -> Verdict {
         Err(error) => return Err(format!("it does not open: {error}")),
         Ok(store) => {
             hold!(store.recovery().is_none(), "it opens damaged: {:?}", store.recovery());
-            world.save(&store, &[put("later.json", "after the fault")]).map(drop)
+            world.commit(&store, &[put("later.json", "after the fault")]).map(drop)
         }
     };
     let kind = refused.err().map(|error| error.kind());
@@ -438,7 +437,7 @@ fn everything(changes: bool, seen: &Seen) -> Verdict<(usize, usize)> {
         on_all_processors(some, |(number, fault)| {
             let workload = &workloads[*number];
             check(workload, *fault, &plain(), seen)
-                .and_then(|met| if met { Ok(()) } else { Err("it did not fail".into()) })
+                .and_then(|met| if met { Ok(()) } else { Err("the fault did not happen".into()) })
                 .map_err(|wrong| format!("{} with {fault:?}: {wrong}", workload.name))
         })?;
         done += some.len();
@@ -449,13 +448,13 @@ fn everything(changes: bool, seen: &Seen) -> Verdict<(usize, usize)> {
     Ok((done, all))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the time that it took is reported")]
+#[expect(clippy::disallowed_methods, reason = "the elapsed time is printed")]
 fn run(what: &str, changes: bool) {
     let (seen, start) = (Seen::default(), std::time::Instant::now());
     let (faults, all) =
         everything(changes, &seen).unwrap_or_else(|wrong| panic!("seed {}: {wrong}", budget::seed()));
     println!(
-        "faults: tried {faults} of {all} faults of {what}, {} distinct states after them, {} s, 0 violations, seed {}",
+        "faults: {faults} of {all} faults tried of {what}, {} distinct states after them, {} s, 0 violations, seed {}",
         seen.count(),
         start.elapsed().as_secs(),
         budget::seed()
@@ -499,10 +498,10 @@ fn the_first_of_each_kind_are_of_all_kinds() {
 
 #[test]
 fn every_operation_that_changes_something_fails_in_every_way() {
-    run("what changes something", true);
+    run("operations that change something", true);
 }
 
 #[test]
 fn every_operation_that_reads_fails_in_every_way() {
-    run("what reads", false);
+    run("operations that read", false);
 }

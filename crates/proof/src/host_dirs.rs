@@ -170,7 +170,7 @@ fn works() -> Vec<Work> {
 
 impl Work {
     fn describe(&self) -> String {
-        format!("{} {}", self.name, if self.whole { "with one syncfs" } else { "with a fsync for each" })
+        format!("{} {}", self.name, if self.whole { "with one syncfs" } else { "with an fsync for each" })
     }
 }
 
@@ -188,7 +188,7 @@ fn trace(work: &Work) -> (SimFs, Vec<Op>) {
 }
 
 #[test]
-fn what_is_made_outside_is_whole_or_not_there() {
+fn what_is_created_outside_is_whole_or_not_there() {
     let works = works();
     for work in &works {
         let (fs, ops) = trace(work);
@@ -207,7 +207,7 @@ fn what_is_made_outside_is_whole_or_not_there() {
 }
 
 #[test]
-fn each_sync_of_what_is_made_outside_is_noticed_when_it_is_left_out() {
+fn each_sync_of_what_is_created_outside_is_noticed_when_it_is_left_out() {
     let works = works();
     for work in &works {
         let (_, ops) = trace(work);
@@ -264,7 +264,7 @@ fn a_directory_that_was_there_is_synced_unless_the_system_refuses() {
 }
 
 #[test]
-fn what_is_made_outside_lasts_or_fails_as_a_whole() {
+fn what_is_created_outside_lasts_or_fails_as_a_whole() {
     let works = works();
     let mut faults = Vec::new();
     for (number, work) in works.iter().enumerate() {
@@ -281,7 +281,7 @@ fn what_is_made_outside_lasts_or_fails_as_a_whole() {
         check_fault(work, *fault).map_err(|wrong| format!("{} with {fault:?}: {wrong}", work.describe()))
     })
     .unwrap();
-    println!("faults: {} faults of what is made outside a store, 0 violations", faults.len());
+    println!("faults: {} faults of what is created outside a store, 0 violations", faults.len());
 }
 
 fn check_fault(work: &Work, fault: Fault) -> Verdict {
@@ -290,7 +290,7 @@ fn check_fault(work: &Work, fault: Fault) -> Verdict {
     let fired = Arc::default();
     let injector = FaultInjector::over(&fs, faults::rule(fault, &fs, &fired));
     let outcome = work.run(&injector);
-    hold!(fired.get().is_some(), "it did not fail");
+    hold!(fired.get().is_some(), "the fault did not happen");
     let Err(error) = outcome else { return work.check_lasts(&fs.disk()) };
     let (is_export, is_belated) = (work.snapshot.is_some(), matches!(fault.becomes, Action::FailAfter(_)));
     let is_there = work.check(&fs.disk())?;
@@ -300,7 +300,7 @@ fn check_fault(work: &Work, fault: Fault) -> Verdict {
     if fs.has_stopped() {
         // The place of a store may count as created, but nothing can be put into it.
         let again = work.run(&over(&fs, |_| Action::PassThrough));
-        hold!(again.is_err() || !is_export, "a disk that has stopped took it");
+        hold!(again.is_err() || !is_export, "a stopped disk accepted it");
         return Ok(());
     }
     // The unfinished directory does this when it is dropped.
@@ -313,8 +313,8 @@ fn check_fault(work: &Work, fault: Fault) -> Verdict {
     let may_leave = fault.for_ever || is_belated;
     hold!(may_leave || names(&fs) == before, "it leaves {:?}", names(&fs));
     work.run(&over(&fs, |_| Action::PassThrough))
-        .map_err(|error| format!("it cannot be tried again: {error}"))?;
-    work.check_lasts(&fs.disk()).map_err(|wrong| format!("tried again, {wrong}"))
+        .map_err(|error| format!("it cannot be repeated: {error}"))?;
+    work.check_lasts(&fs.disk()).map_err(|wrong| format!("repeated, {wrong}"))
 }
 
 fn names(fs: &SimFs) -> BTreeSet<String> {

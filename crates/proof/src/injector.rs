@@ -247,7 +247,11 @@ impl FaultInjector {
     ) -> io::Result<T> {
         {
             let mut state = self.state();
-            assert!(state.trace.len() < 100_000, "it does not end: {:?}", state.trace.split_off(99_990));
+            assert!(
+                state.trace.len() < 100_000,
+                "the operations do not end: {:?}",
+                state.trace.split_off(99_990)
+            );
             state.trace.push(op.clone());
         }
         if let Some(side_effect) = &self.side_effect {

@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod answer;
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "tests are told by the environment how much to do")]
+#[expect(clippy::disallowed_methods, reason = "the environment says how much the tests do")]
 mod budget;
 #[cfg(test)]
 mod contract;
@@ -35,7 +35,8 @@ mod regressions;
 mod run_cache;
 #[cfg(test)]
 mod step_mutants;
-#[cfg(all(test, feature = "shuttle"))]
+#[cfg(test)]
+#[cfg(feature = "shuttle")]
 mod threads;
 #[cfg(test)]
 mod workloads;

@@ -118,7 +118,7 @@ fn left_out() -> Vec<Mutant> {
         instead(Action::Skip, "the directory of the files is not fsynced", "", |op, _| syncs_dir(op, "data")),
         instead(
             Action::Skip,
-            "the directories in it are not fsynced",
+            "the directories below that of the files are not fsynced",
             "",
             |op, _| matches!(op, Op::SyncDir(dir) if dir.starts_with("data/")),
         ),
@@ -134,12 +134,9 @@ fn left_out() -> Vec<Mutant> {
             "commit of 14 files in directories with one",
             |op, _| *op == Op::SyncFs,
         ),
-        instead(
-            Action::Skip,
-            "a checkpoint is not fsynced before it gets its name",
-            "checkpoint",
-            |op, _| syncs(op, "staging/"),
-        ),
+        instead(Action::Skip, "a checkpoint is not fsynced before its rename", "checkpoint", |op, _| {
+            syncs(op, "staging/")
+        }),
     ]
 }
 
@@ -163,12 +160,9 @@ fn out_of_order() -> Vec<Mutant> {
         Arc::new(injector)
     });
     vec![
-        instead(
-            Action::Defer,
-            "the last fsync of the first barrier and the swap change places",
-            "",
-            |op, _| syncs_dir(op, "manifests"),
-        ),
+        instead(Action::Defer, "the last fsync of barrier 1 and the swap change places", "", |op, _| {
+            syncs_dir(op, "manifests")
+        }),
         instead(Action::Defer, "the swap and the fsync after it change places", "", |op, _| op.swaps()),
         instead(
             Action::Defer,
@@ -177,7 +171,7 @@ fn out_of_order() -> Vec<Mutant> {
             |op, _| syncs(op, "staging/"),
         ),
         Mutant {
-            name: "the swap and the first fsync of the first barrier change places",
+            name: "the swap and the first fsync of barrier 1 change places",
             wrap: early,
             on: "",
             by: By::PowerCuts,
@@ -188,7 +182,7 @@ fn out_of_order() -> Vec<Mutant> {
             wrap: with(
                 |op, second| if second && syncs_dir(op, "") { Action::Defer } else { Action::PassThrough },
             ),
-            on: "after a commit",
+            on: "after a killed commit",
             by: By::Kills,
         },
     ]
@@ -196,17 +190,17 @@ fn out_of_order() -> Vec<Mutant> {
 
 fn too_early() -> Vec<Mutant> {
     vec![
-        side_effect("the pointer is unlinked before the next one takes its name", "", |fs, op| {
+        side_effect("the pointer is unlinked before the next one gets its name", "", |fs, op| {
             if op.swaps() {
                 let _ = fs.remove("CURRENT");
             }
         }),
-        side_effect("the bytes of the generation before are unlinked before the swap", "", |fs, op| {
+        side_effect("the bytes of the previous generation are unlinked before the swap", "", |fs, op| {
             if matches!(op, Op::Create(name) if name == "CURRENT.next") {
                 let _ = fs.remove("data/a.json.g2");
             }
         }),
-        side_effect("the manifest before is unlinked before the swap", "", |fs, op| {
+        side_effect("the previous manifest is unlinked before the swap", "", |fs, op| {
             if matches!(op, Op::Create(name) if name == "CURRENT.next") {
                 let _ = fs.remove("manifests/0000000003.json");
             }
@@ -244,12 +238,7 @@ fn numbers() -> Vec<Mutant> {
         Arc::new(injector)
     });
     vec![
-        Mutant {
-            name: "the number that is used is noted as free",
-            wrap: noting_less,
-            on: "",
-            by: By::Faults,
-        },
+        Mutant { name: "a used number is noted as free", wrap: noting_less, on: "", by: By::Faults },
         Mutant {
             name: "the name that keeps the number of a failed commit is not fsynced",
             wrap: with(|op, _| if syncs_dir(op, "locks") { Action::Skip } else { Action::PassThrough }),
@@ -257,7 +246,7 @@ fn numbers() -> Vec<Mutant> {
             by: By::Faults,
         },
         Mutant {
-            name: "names that a crash has left are not looked for, and overwritten",
+            name: "names that a crash has left are overwritten without a look",
             wrap: reusing,
             on: "",
             by: By::PowerCuts,
@@ -298,7 +287,7 @@ fn trusting() -> Vec<Mutant> {
             by: By::PowerCuts,
         },
         Mutant {
-            name: "the checksum of the pointer is not looked at",
+            name: "the checksum of the pointer is not checked",
             wrap: unchecked,
             on: "",
             by: By::FlippedBits,
@@ -359,7 +348,7 @@ fn after_failures() -> Vec<Mutant> {
         Arc::new(injector)
     });
     vec![
-        Mutant { name: "a fsync that failed is tried again", wrap: retrying, on: "", by: By::Faults },
+        Mutant { name: "a failed fsync is tried again", wrap: retrying, on: "", by: By::Faults },
         Mutant {
             name: "what was swapped in is deleted when the fsync after it fails",
             wrap: deleting,
@@ -453,7 +442,7 @@ fn flip(mutant: &Mutant) -> Verdict {
         if let Ok(store) = world::open((mutant.wrap)(fs))
             && store.recovery().is_none()
         {
-            return Err(format!("bit {bit} of the pointer was flipped, and nobody noticed"));
+            return Err(format!("bit {bit} of the pointer was flipped without notice"));
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::run_cache::Alike;
+use super::run_cache::RunCache;
 use super::world::{self, Expect, State, Wrap};
 use crate::error::ErrorKind;
 use crate::format::names::{DATA, LOCKS, MANIFESTS, Name};
@@ -85,8 +85,8 @@ pub(super) fn lasting(disk: &Disk) -> Lasting {
 /// What the runs over disks have shown so far.
 #[derive(Default, Debug)]
 pub(super) struct Shown {
-    committed: Alike<Option<Generation>>,
-    verified: Alike<Option<Generation>>,
+    committed: RunCache<Option<Generation>>,
+    verified: RunCache<Option<Generation>>,
 }
 
 impl Shown {
@@ -122,12 +122,15 @@ pub(super) fn check(
     let key = key.finish();
     // One in 256 is run although its result is known, to check that it is the same.
     let proof = image.hash[1] == 0;
-    let head = shown.committed.settle(key, disk, proof, |watch| case.save(watch))?;
+    let head = shown.committed.settle(key, disk, proof, |watch| case.commit(watch))?;
     // The first run has checked every manifest and every byte. One state in 16 also checks that
     // `verify` reports the same.
     if image.hash[0].is_multiple_of(16) {
         let verified = shown.verified.settle(key, disk, proof, |watch| case.verify(watch))?;
-        hold!(verified == head, "it opens with {head:?} to commit, and with {verified:?} to verify");
+        hold!(
+            verified == head,
+            "the run that commits opens {head:?}, and the run that verifies opens {verified:?}"
+        );
     }
     Ok(())
 }
@@ -177,7 +180,7 @@ impl Case<'_> {
     /// Checks the newest generation and all before it, and that reading changes nothing.
     /// Interrupted commits are reported. A commit works, lasts, and takes a number that was never
     /// seen. Where there is no store, one can be created.
-    fn save(&self, watch: &Watch) -> Verdict<Option<Generation>> {
+    fn commit(&self, watch: &Watch) -> Verdict<Option<Generation>> {
         let (fs, way) = self.start(watch);
         let (store, head, state, seen) = match self.open(Arc::clone(&way))? {
             Some(store) => {
@@ -191,12 +194,11 @@ impl Case<'_> {
                 (store, Some(head), state, self.expect.seen.max(highest(&self.found)))
             }
             None => {
-                let store = world::create(way).map_err(|error| {
-                    format!("the making that was interrupted cannot be completed: {error}")
-                })?;
+                let store = world::create(way)
+                    .map_err(|error| format!("the interrupted creation cannot be completed: {error}"))?;
                 hold!(
                     self.found.iter().all(|number| *number < store.engine.known().link.generation),
-                    "a number was used again by the making"
+                    "the creation used a number again"
                 );
                 let seen = Generation::FIRST.get().max(highest(&self.found)).max(self.expect.seen);
                 (store, None, State::new(), seen)
@@ -209,9 +211,9 @@ impl Case<'_> {
 
 /// Opens a store that was opened before.
 fn open_again(way: Arc<dyn Fs>, head: Generation) -> Verdict<Store> {
-    let store = world::open(way).map_err(|error| format!("it opens, and then it does not: {error}"))?;
+    let store = world::open(way).map_err(|error| format!("it opens once, and then it does not: {error}"))?;
     let (again, recovery) = (store.engine.known().link.generation, store.recovery());
-    hold!(again == head && recovery.is_none(), "it opens with {head}, and then with {again}: {recovery:?}");
+    hold!(again == head && recovery.is_none(), "it opens at {head}, and then at {again}: {recovery:?}");
     Ok(store)
 }
 
@@ -223,18 +225,18 @@ pub(super) fn highest(found: &BTreeSet<Generation>) -> u64 {
 /// The newest generation is the last acknowledged one, or one that was begun after it.
 fn check_head(store: &Store, expect: &Expect) -> Verdict<(Generation, State)> {
     let (head, state) =
-        world::contents(store).map_err(|error| format!("the newest cannot be read: {error}"))?;
+        world::contents(store).map_err(|error| format!("the newest generation cannot be read: {error}"))?;
     match expect.last() {
         Some((last, _)) if head < last => {
             return Err(format!("generation {last} was acknowledged, and the newest is {head}"));
         }
         Some((last, expected)) if head == last => {
-            hold!(state == *expected.state, "generation {head} holds something else than was committed");
+            hold!(state == *expected.state, "generation {head} differs from what was committed");
         }
         _ => {
             hold!(
                 expect.possible.iter().any(|possible| **possible == state),
-                "generation {head} holds neither what was committed nor what was being committed: {:?}",
+                "generation {head} is neither a committed state nor one in flight: {:?}",
                 state.keys()
             );
         }
@@ -250,7 +252,7 @@ fn check_history(store: &Store, expect: &Expect) -> Verdict {
         let entry = entry.map_err(|error| format!("the history is damaged: {error}"))?;
         let generation = entry.generation;
         if let Some(committed) = left.remove(&generation) {
-            hold!(committed.manifest == entry.manifest, "generation {generation} is another one now");
+            hold!(committed.manifest == entry.manifest, "generation {generation} has another manifest");
             continue;
         }
         let snapshot = store.snapshot_at(generation).map_err(|error| format!("{generation}: {error}"))?;
@@ -266,7 +268,7 @@ fn check_history(store: &Store, expect: &Expect) -> Verdict {
 fn check_raw(disk: &Disk, expect: &Expect) -> Verdict {
     for (path, bytes) in expect.certain.values().flat_map(|committed| &committed.raw) {
         let data = disk.find(path).ok().flatten().and_then(|node| disk.files.get(&node));
-        hold!(data.map(|data| &data.now) == Some(bytes), "{path} is not what was written");
+        hold!(data.map(|data| &data.now) == Some(bytes), "{path} differs from what was written");
     }
     Ok(())
 }
@@ -281,12 +283,12 @@ fn check_whole(store: &Store) -> Verdict {
 /// A commit works, lasts, and takes a number that was never seen.
 fn check_commit(fs: &SimFs, store: &Store, mut state: State, seen: u64, watch: &Watch) -> Verdict {
     state.insert("after".into(), b"the power cut".to_vec());
-    let save = || {
+    let attempt = || {
         let mut tx = store.begin()?;
         tx.put("after", "the power cut")?;
         tx.commit("after")
     };
-    let commit = save().map_err(|error| format!("nothing can be committed: {error}"))?;
+    let commit = attempt().map_err(|error| format!("no commit works: {error}"))?;
     hold!(commit.generation.get() > seen, "number {} was used again", commit.generation);
     // A power cut keeps nothing that is not promised. The workloads cut the power inside such a
     // commit.
@@ -304,6 +306,6 @@ fn check_commit(fs: &SimFs, store: &Store, mut state: State, seen: u64, watch: &
             Ok(())
         }
         Err(error) if error.kind() == ErrorKind::Io => Err(format!("the commit was lost: {error}")),
-        Err(error) => Err(format!("the commit after the power cut tore the store: {error}")),
+        Err(error) => Err(format!("the commit after the power cut damaged the store: {error}")),
     }
 }

@@ -70,7 +70,7 @@ fn fails(world: &mut World, becomes: Action, is_it: fn(&Op) -> bool) -> ErrorKin
     });
     let injector = FaultInjector::over(&world.fs, rule);
     let store = world.open(Arc::new(injector)).unwrap();
-    let error = world.save(&store, &third()).unwrap_err();
+    let error = world.commit(&store, &third()).unwrap_err();
     // The handle then takes no further commit.
     if error.kind() == ErrorKind::CommitOutcomeUnknown {
         assert_eq!(store.begin().map(drop).unwrap_err().kind(), ErrorKind::Poisoned);
@@ -81,7 +81,7 @@ fn fails(world: &mut World, becomes: Action, is_it: fn(&Op) -> bool) -> ErrorKin
 /// A store is created, and the power is cut at any point. If there is a pointer, its manifest is
 /// there.
 #[test]
-fn a_pointer_names_a_manifest_that_was_never_durable_while_the_store_was_made() {
+fn a_pointer_names_a_manifest_that_was_never_durable_while_the_store_was_created() {
     let init = workloads::all().into_iter().find(|workload| workload.name == "init").unwrap();
     let recorded = Recorded::of(&init, &plain()).unwrap();
     let mut pointers = 0;
@@ -142,7 +142,7 @@ fn the_sync_of_a_manifest_fails_and_its_bytes_survive() {
         // The same start of the machine does not use the number again either. It was seen, whatever
         // the fsync did.
         let store = world.open(world.way()).unwrap();
-        assert_eq!(world.save(&store, &third()).unwrap().generation.get(), 4, "{effect:?}");
+        assert_eq!(world.commit(&store, &third()).unwrap().generation.get(), 4, "{effect:?}");
     }
 }
 
@@ -160,7 +160,7 @@ fn the_sync_after_the_swap_fails_and_the_caller_goes_back() {
             if is_after { becomes } else { Action::PassThrough }
         });
         let store = world.open(Arc::new(FaultInjector::over(&world.fs, rule))).unwrap();
-        let error = world.save(&store, &third()).unwrap_err();
+        let error = world.commit(&store, &third()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::CommitOutcomeUnknown, "{becomes:?}");
         drop(store);
         // Every process reads the new pointer until the machine stops.
@@ -209,7 +209,7 @@ fn a_crash_during_recovery_and_a_number_that_is_used_twice() {
     let mut world = begun();
     world.record();
     let store = world.open(world.way()).unwrap();
-    world.save(&store, &third()).unwrap();
+    world.commit(&store, &third()).unwrap();
     drop(store);
     let first = Recorded::ended("a commit".into(), &world);
     let mut twice = 0;
@@ -222,7 +222,7 @@ fn a_crash_during_recovery_and_a_number_that_is_used_twice() {
             let mut again = World::start(left, 2, Expect::clone(expect));
             again.record();
             let store = again.open(again.way()).unwrap();
-            again.save(&store, &[put("a.json", "after the first power cut")]).unwrap();
+            again.commit(&store, &[put("a.json", "after the first power cut")]).unwrap();
             drop(store);
             let second = Recorded::ended("what follows".into(), &again);
             for point in second.points() {
@@ -272,7 +272,7 @@ fn a_failed_sync_is_not_simply_a_sync_that_wrote_nothing() {
         file.sync().unwrap();
         let mut read = Vec::new();
         fs.open("file").unwrap().read_to_end(&mut read).unwrap();
-        assert_eq!(read, b"written", "processes go on to see it");
+        assert_eq!(read, b"written", "processes still see it");
         let left = after_a_power_cut(&fs);
         let mut left: Vec<Vec<u8>> = left.iter().map(|disk| bytes(disk, "file").unwrap().to_vec()).collect();
         left.sort();
@@ -295,12 +295,9 @@ fn a_failed_sync_is_not_simply_a_sync_that_wrote_nothing() {
         fs.fail_next_sync(effect);
         fs.sync_dir("").unwrap_err();
         check_has_stopped(&fs);
-        assert_eq!(fs.list("").unwrap()[1].name, "new", "processes go on to see it");
+        assert_eq!(fs.list("").unwrap()[1].name, "new", "processes still see it");
         let left = after_a_power_cut(&fs);
-        assert!(
-            left.iter().any(|disk| disk.find("other/file").unwrap().is_none()),
-            "the one fsync was a lie"
-        );
+        assert!(left.iter().any(|disk| disk.find("other/file").unwrap().is_none()), "that one fsync lied");
         let names = |disk: &Disk| ["old", "new"].map(|name| disk.find(name).unwrap().is_some());
         left.iter().map(names).collect::<BTreeSet<[bool; 2]>>()
     };

@@ -16,7 +16,7 @@ use crate::fs::sim::disk::Disk;
 
 /// What the successful runs have asked, the answers that they got, and what each has shown.
 #[derive(Debug)]
-pub(super) struct Alike<T> {
+pub(super) struct RunCache<T> {
     /// By the key of what else the runs depend on.
     runs: RwLock<HashMap<u64, Known<T>>>,
 }
@@ -29,13 +29,13 @@ enum Known<T> {
     Ends(T),
 }
 
-impl<T> Default for Alike<T> {
+impl<T> Default for RunCache<T> {
     fn default() -> Self {
         Self { runs: RwLock::default() }
     }
 }
 
-impl<T: Copy + PartialEq + Debug> Alike<T> {
+impl<T: Copy + PartialEq + Debug> RunCache<T> {
     /// What a run over this disk shows. It is run only if no earlier run was the same, or if
     /// `proof` asks to check that.
     pub(super) fn settle(
@@ -73,7 +73,7 @@ impl<T: Copy + PartialEq + Debug> Alike<T> {
         let mut asked = asked.into_iter().peekable();
         let mut at = runs.entry(key).or_insert_with(|| known(asked.peek().cloned()));
         while let Some(op) = asked.next() {
-            let Known::Asks(expected, answers) = at else { panic!("{op:?} was asked after the end") };
+            let Known::Asks(expected, answers) = at else { panic!("a run asked {op:?} after the end") };
             assert_eq!(*expected, op, "after the same answers");
             at = answers.entry(answer(disk, &op)).or_insert_with(|| known(asked.peek().cloned()));
         }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn disks_are_told_apart_by_what_is_asked_of_them_and_by_nothing_else() {
-        let (run_cache, mut runs) = (Alike::default(), 0);
+        let (run_cache, mut runs) = (RunCache::default(), 0);
         let mut shown = |key, files: &[(&str, &str)]| {
             let disk = disk(files);
             let shown = run_cache.settle(key, &disk, false, |watch| {
@@ -143,15 +143,15 @@ mod tests {
         let unread = shown(1, &[("a", "1"), ("b", "3"), ("c", "4")]);
         assert_eq!(unread, (104, 5), "other bytes in what is not read");
         let longer = shown(1, &[("a", "1"), ("b", "33"), ("c", "4")]);
-        assert_eq!(longer, (104, 6), "another length of what is looked at");
-        assert_eq!(shown(2, &[("a", "1"), ("c", "2")]), (100, 7), "something else beside the disk");
+        assert_eq!(longer, (104, 6), "another length of a file whose length is asked");
+        assert_eq!(shown(2, &[("a", "1"), ("c", "2")]), (100, 7), "something else besides the disk");
         assert_eq!(run_cache.count(), 7);
     }
 
     #[test]
     #[should_panic(expected = "after the same answers")]
     fn a_run_that_the_disk_does_not_decide_is_noticed() {
-        let (run_cache, disk) = (Alike::default(), disk(&[("a", "1")]));
+        let (run_cache, disk) = (RunCache::default(), disk(&[("a", "1")]));
         for name in ["a", "b"] {
             let stat = |watch: &Watch| {
                 SimFs::start(disk.clone(), 1).watched(watch).stat(name).unwrap();

@@ -34,12 +34,12 @@ const KILLED: &str = "a writer is killed after its swap and another one commits 
 
 /// Why a step changes nothing that could be lost. Each reason must occur.
 const PROBE: &str = "the probe of the medium leaves nothing";
-const DURABLE: &str = "the pointer was durable, and is swapped once more because nothing says so";
-const EARLIER: &str = "the root was fsynced since, when the pointer was settled";
+const DURABLE: &str = "the pointer was durable already; it is settled because no note says so";
+const EARLIER: &str = "the root was fsynced when the pointer was settled";
 const NO_NEW_NAME: &str = "no directory in the root is new";
-const SAME: &str = "the fsync before the swap has made durable what was swapped in, which is the same";
-const DEEPER: &str = "all names are in a directory in it";
-const UNUSED: &str = "what was streamed in is there already, so nothing refers to it";
+const SAME: &str = "the same pointer was there before the swap, and the fsync before it made that durable";
+const DEEPER: &str = "all new names are in a directory below it";
+const UNUSED: &str = "the streamed content is there already, so nothing refers to the new file";
 const WITH_ALL: &str = "the syncfs comes after it";
 const REASONS: [&str; 8] = [PROBE, DURABLE, EARLIER, NO_NEW_NAME, SAME, DEEPER, UNUSED, WITH_ALL];
 

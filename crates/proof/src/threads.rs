@@ -46,7 +46,7 @@ fn config() -> Config {
 /// only that order runs.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the time that it took is reported, and tests may be told what to repeat"
+    reason = "the elapsed time is printed, and the environment may give a schedule"
 )]
 fn explore(name: &str, scenario: impl Fn() + Send + Sync + 'static) {
     if let Ok(schedule) = std::env::var("GENSTORE_PROVE_SCHEDULE") {
@@ -66,7 +66,7 @@ fn explore(name: &str, scenario: impl Fn() + Send + Sync + 'static) {
 }
 
 /// Runs a scenario of few moments in every order of its threads. There must be more than `least`.
-#[expect(clippy::disallowed_methods, reason = "the time that it took is reported")]
+#[expect(clippy::disallowed_methods, reason = "the elapsed time is printed")]
 fn explore_all(name: &str, least: usize, scenario: impl Fn() + Send + Sync + 'static) {
     let start = std::time::Instant::now();
     let orders = Runner::new(DfsScheduler::new(None, false), config()).run(scenario);
@@ -109,22 +109,22 @@ fn open(fs: &SimFs) -> Store {
 }
 
 /// Commits these paths with this content.
-fn save(store: &Store, paths: &[&str], content: &str) -> Result<Commit> {
+fn commit(store: &Store, paths: &[&str], content: &str) -> Result<Commit> {
     let mut tx = store.begin()?;
     paths.iter().try_for_each(|path| tx.put(path, content))?;
     tx.commit("commit")
 }
 
 /// A disk with a store in which these commits were made, in this order.
-fn committed(saves: &'static [(&'static [&'static str], &'static str)]) -> Disk {
+fn committed(commits: &'static [(&'static [&'static str], &'static str)]) -> Disk {
     prepared(move || {
         let fs = SimFs::start(Disk::default(), 1);
         let way: Arc<dyn Fs> = Arc::new(fs.clone());
         let engine =
             create_on(way, std::path::Path::new("simulated"), options().checkpoint_thread(false).into());
         let store = Store::from(engine.unwrap().0);
-        for (paths, content) in saves {
-            save(&store, paths, content).unwrap();
+        for (paths, content) in commits {
+            commit(&store, paths, content).unwrap();
         }
         fs
     })

@@ -50,10 +50,12 @@ fn files(edit: fn(&str, &str) -> Edit, count: usize, directory: &str) -> Vec<Edi
         .collect()
 }
 
-fn save(edits: Vec<Edit>) -> impl Fn(&mut World, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync + 'static {
+fn commits(
+    edits: Vec<Edit>,
+) -> impl Fn(&mut World, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync + 'static {
     move |world, way| {
         let store = world.open(way)?;
-        world.save(&store, &edits).map(drop)
+        world.commit(&store, &edits).map(drop)
     }
 }
 
@@ -72,16 +74,20 @@ pub(super) fn all() -> Vec<Workload> {
         workload("init", empty, |world, way| world.init(way)),
         workload("init and first commit", empty, |world, way| {
             world.init(Arc::clone(&way))?;
-            save(vec![put("a", "1")])(world, way)
+            commits(vec![put("a", "1")])(world, way)
         }),
-        workload("first commit", || World::with(&[]), save(vec![put("a.json", "1"), put("new/b.json", "2")])),
-        workload("commit of 1 file", begun, save(vec![put("a.json", "third a")])),
-        workload("commit of 3 files", begun, save(files(put, 3, "directory/"))),
-        workload("new directories three deep", begun, save(files(put, 2, "one/two/three/"))),
+        workload(
+            "first commit",
+            || World::with(&[]),
+            commits(vec![put("a.json", "1"), put("new/b.json", "2")]),
+        ),
+        workload("commit of 1 file", begun, commits(vec![put("a.json", "third a")])),
+        workload("commit of 3 files", begun, commits(files(put, 3, "directory/"))),
+        workload("new directories three deep", begun, commits(files(put, 2, "one/two/three/"))),
         workload(
             "streamed input",
             begun,
-            save(vec![
+            commits(vec![
                 stream("directory/b.json", "third b"),
                 stream("new/deep/d.json", &long(9_000)),
                 put("a.json", "third a"),
@@ -94,12 +100,12 @@ pub(super) fn all() -> Vec<Workload> {
                 world.fs.link_instead();
                 world
             },
-            save(vec![stream("directory/b.json", "third b"), stream("new/deep/d.json", "third d")]),
+            commits(vec![stream("directory/b.json", "third b"), stream("new/deep/d.json", "third d")]),
         ),
         workload(
             "all kinds of change",
             begun,
-            save(vec![
+            commits(vec![
                 put("a.json", "third a"),
                 stream("directory/b.json", "second b"),
                 Edit::Rename("directory/c.json".into(), "moved/c.json".into()),
@@ -110,11 +116,11 @@ pub(super) fn all() -> Vec<Workload> {
             let store = world.open(way)?;
             world.rollback(&store, Generation::new(2).unwrap()).map(drop)
         }),
-        workload("a part is brought back", begun, |world, way| {
+        workload("a part is restored", begun, |world, way| {
             let store = world.open(way)?;
             world.restore(&store, Generation::new(2).unwrap(), "directory/").map(drop)
         }),
-        workload("two writers on bases that have moved", begun, |world, way| {
+        workload("two writers on bases that are not the head any more", begun, |world, way| {
             let (one, other) = (world.open(Arc::clone(&way))?, world.open(way)?);
             let edits = [
                 [put("a.json", "third a")],
@@ -124,22 +130,22 @@ pub(super) fn all() -> Vec<Workload> {
             let [first, second, mut third] =
                 [staged(&one, &edits[0])?, staged(&other, &edits[1])?, staged(&one, &edits[2])?];
             third.overwrite(true);
-            world.commit(&one, first, &edits[0])?;
-            world.commit(&other, second, &edits[1])?;
-            world.commit(&one, third, &edits[2]).map(drop)
+            world.commit_staged(&one, first, &edits[0])?;
+            world.commit_staged(&other, second, &edits[1])?;
+            world.commit_staged(&one, third, &edits[2]).map(drop)
         }),
         workload("several commits", begun, |world, way| {
             let store = world.open(way)?;
-            world.save(&store, &[put("a.json", "third a")])?;
-            world.save(&store, &[put("a.json", "third a")])?;
-            world.save(&store, &[put("a.json", "fourth a"), Edit::Remove("gone.json".into())]).map(drop)
+            world.commit(&store, &[put("a.json", "third a")])?;
+            world.commit(&store, &[put("a.json", "third a")])?;
+            world.commit(&store, &[put("a.json", "fourth a"), Edit::Remove("gone.json".into())]).map(drop)
         }),
         workload("a transaction that is dropped", begun, |world, way| {
             let store = world.open(way)?;
             let mut tx = store.begin()?;
             tx.put_reader("directory/never.json", "never".as_bytes())?;
             drop(tx);
-            world.save(&store, &[put("a.json", "third a")]).map(drop)
+            world.commit(&store, &[put("a.json", "third a")]).map(drop)
         }),
         workload(
             "checkpoint",
@@ -147,29 +153,29 @@ pub(super) fn all() -> Vec<Workload> {
             |world, way| {
                 let store = world.open(way)?;
                 (0..3).try_for_each(|number| {
-                    world.save(&store, &[put("a.json", &format!("late {number}"))]).map(drop)
+                    world.commit(&store, &[put("a.json", &format!("late {number}"))]).map(drop)
                 })
             },
         ),
         workload(
             "directories that a copy has lost",
             lost_directories,
-            save(vec![stream("a.json", "third a")]),
+            commits(vec![stream("a.json", "third a")]),
         ),
     ];
     for whole in [false, true] {
-        let with = if whole { "with one syncfs" } else { "with a fsync for each" };
+        let with = if whole { "with one syncfs" } else { "with an fsync for each" };
         let prepare = move || {
             let world = begun();
             world.fs.offer_syncfs(whole);
             world
         };
-        all.push(workload(format!("commit of 100 files {with}"), prepare, save(files(put, 100, "many/"))));
-        all.push(workload(format!("commit of 14 files in directories {with}"), prepare, save(spread(14))));
+        all.push(workload(format!("commit of 100 files {with}"), prepare, commits(files(put, 100, "many/"))));
+        all.push(workload(format!("commit of 14 files in directories {with}"), prepare, commits(spread(14))));
         // More than are fsynced one by one where a syncfs is offered, and more than are held open.
         for count in [13, 66] {
             let name = format!("commit of {count} streamed files {with}");
-            all.push(workload(name, prepare, save(files(stream, count, "in/"))));
+            all.push(workload(name, prepare, commits(files(stream, count, "in/"))));
         }
     }
     all.extend(killed());
@@ -192,9 +198,9 @@ fn spread(count: usize) -> Vec<Edit> {
 
 /// A store in which the same file was committed `count` times.
 fn committed(count: usize) -> World {
-    let saves: Vec<[Edit; 1]> =
+    let commits: Vec<[Edit; 1]> =
         (0..count).map(|number| [put("a.json", &format!("early {number}"))]).collect();
-    World::with(&saves.iter().map(<[Edit; 1]>::as_slice).collect::<Vec<_>>())
+    World::with(&commits.iter().map(<[Edit; 1]>::as_slice).collect::<Vec<_>>())
 }
 
 /// A store that was copied without its empty directories.
@@ -252,16 +258,16 @@ fn killed() -> Vec<Workload> {
         fault.take_trace().iter().filter(|op| op.changes()).count()
     };
     assert!(settling <= KILLED_MAX);
-    killed.extend(making_killed());
+    killed.extend(creation_killed());
     killed.extend((0..settling).map(|after| {
-        let name = format!("the same, and who settles it is killed after {after} operations");
+        let name = format!("the same, and the writer that settles it is killed after {after} operations");
         workload(name, move || settling_killed(after, &plain()), second(true))
     }));
     killed
 }
 
 /// The creation of a store is killed, and another process completes it.
-fn making_killed() -> Vec<Workload> {
+fn creation_killed() -> Vec<Workload> {
     let trace = {
         let fault = waiting(empty().way());
         world::create(fault.way()).unwrap();
@@ -283,10 +289,12 @@ fn making_killed() -> Vec<Workload> {
             other => drop(other?),
         }
         let store = world.open(way)?;
-        world.save(&store, &[put("a.json", "a")]).map(drop)
+        world.commit(&store, &[put("a.json", "a")]).map(drop)
     };
     let name = |after| {
-        format!("the making of a store is killed after {after} operations, and another one completes it")
+        format!(
+            "the creation of a store is killed after {after} operations, and another process completes it"
+        )
     };
     (made + 1..trace.len()).map(|after| workload(name(after), move || killed(after), completes)).collect()
 }
@@ -300,8 +308,8 @@ pub(super) const KILLED_MAX: usize = 50;
 pub(super) fn killed_first(after: usize, wrap: &Wrap) -> [Workload; 2] {
     let (committing, settling) = (Arc::clone(wrap), Arc::clone(wrap));
     [
-        workload("after a commit that was killed", move || first_killed(after, &committing), second(true)),
-        workload("after a settling that was killed", move || settling_killed(after, &settling), second(true)),
+        workload("after a killed commit", move || first_killed(after, &committing), second(true)),
+        workload("after a killed settling", move || settling_killed(after, &settling), second(true)),
     ]
 }
 
@@ -347,7 +355,7 @@ fn second(same: bool) -> impl Fn(&mut World, Arc<dyn Fs>) -> crate::Result<()> +
         }
         // The first writer may have left this directory.
         let other = if same { "second.json" } else { "new/deep/second.json" };
-        world.save(&store, &[put("a.json", "third a"), put(other, "of the second")]).map(drop)
+        world.commit(&store, &[put("a.json", "third a"), put(other, "of the second")]).map(drop)
     }
 }
 
@@ -362,7 +370,7 @@ fn unsynced() -> World {
         })
     };
     let way = FaultInjector::over(&world.fs, fails);
-    let refused = save(first_commit())(&mut world, Arc::new(way)).unwrap_err();
+    let refused = commits(first_commit())(&mut world, Arc::new(way)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::CommitOutcomeUnknown);
     world
 }

@@ -25,7 +25,7 @@ pub(super) type State = BTreeMap<String, Vec<u8>>;
 
 /// A generation that is certain to be there.
 #[derive(Clone, Debug)]
-pub(super) struct Saved {
+pub(super) struct Committed {
     pub(super) state: Arc<State>,
     /// The hash of its manifest, which contains the hash of everything else.
     pub(super) manifest: Blake3,
@@ -38,7 +38,7 @@ pub(super) struct Saved {
 pub(super) struct Expect {
     /// The generations that are certain to be there. The newest was acknowledged. Empty if no store
     /// was.
-    pub(super) certain: BTreeMap<Generation, Saved>,
+    pub(super) certain: BTreeMap<Generation, Committed>,
     /// The commits that were begun above them and not refused. The newest generation may be one of
     /// these.
     pub(super) possible: Vec<Arc<State>>,
@@ -68,7 +68,7 @@ impl Expect {
     }
 
     /// The newest generation that is certain.
-    pub(super) fn last(&self) -> Option<(Generation, &Saved)> {
+    pub(super) fn last(&self) -> Option<(Generation, &Committed)> {
         self.certain.last_key_value().map(|(generation, committed)| (*generation, committed))
     }
 }
@@ -141,9 +141,9 @@ pub(super) struct World {
     /// The layer before the disk counts.
     pub(super) swaps: Arc<AtomicUsize>,
     /// The newest state, as a process that opens the store sees it.
-    head: Option<(Generation, Saved)>,
+    head: Option<(Generation, Committed)>,
     /// The generations between the newest certain one and the head.
-    between: Vec<(Generation, Saved)>,
+    between: Vec<(Generation, Committed)>,
     /// What is expected from each recorded operation on.
     marks: Vec<(usize, Arc<Expect>)>,
 }
@@ -196,12 +196,12 @@ impl World {
     }
 
     /// A store with these commits.
-    pub(super) fn with(saves: &[&[Edit]]) -> Self {
+    pub(super) fn with(commits: &[&[Edit]]) -> Self {
         let mut world = Self::start(Disk::default(), 1, Expect::default());
         world.init(world.way()).unwrap();
         let store = world.open(world.way()).unwrap();
-        for (number, edits) in saves.iter().enumerate() {
-            world.save(&store, edits).unwrap_or_else(|error| panic!("commit {number}: {error}"));
+        for (number, edits) in commits.iter().enumerate() {
+            world.commit(&store, edits).unwrap_or_else(|error| panic!("commit {number}: {error}"));
         }
         drop(store);
         world.fs.settle();
@@ -261,7 +261,8 @@ impl World {
             self.expect
         );
         let manifest = store.engine.known().link.manifest;
-        self.head = Some((generation, Saved { state: Arc::new(state), manifest, raw: self.raw(generation) }));
+        self.head =
+            Some((generation, Committed { state: Arc::new(state), manifest, raw: self.raw(generation) }));
         let last = self.expect.last().map(|(last, _)| last);
         self.between.clear();
         for entry in store.history()?.skip(1) {
@@ -272,7 +273,7 @@ impl World {
             let (_, state) = state_of(&store.snapshot_at(entry.generation)?)?;
             let (generation, manifest) = (entry.generation, entry.manifest);
             let raw = self.raw(generation);
-            self.between.push((generation, Saved { state: Arc::new(state), manifest, raw }));
+            self.between.push((generation, Committed { state: Arc::new(state), manifest, raw }));
         }
         Ok(store)
     }
@@ -283,12 +284,15 @@ impl World {
         let (generation, state) = contents(store)?;
         let is_certain =
             self.expect.certain.get(&generation).is_some_and(|committed| *committed.state == state);
-        assert!(is_certain || self.is_expected(generation, &state), "it shows {generation}: {state:?}");
+        assert!(
+            is_certain || self.is_expected(generation, &state),
+            "a degraded store shows {generation}: {state:?}"
+        );
         let before = lasting(&self.fs.disk());
         let mut tx = store.begin()?;
-        tx.put("degraded", "must not be committed")?;
+        tx.put("degraded", "never committed")?;
         let refused = tx.commit("to a degraded store").expect_err("a degraded store takes no commit");
-        assert!(lasting(&self.fs.disk()) == before, "a commit that was refused left something: {refused}");
+        assert!(lasting(&self.fs.disk()) == before, "a refused commit left something: {refused}");
         Ok(refused)
     }
 
@@ -313,12 +317,12 @@ impl World {
     }
 
     /// Commits these edits.
-    pub(super) fn save(&mut self, store: &Store, edits: &[Edit]) -> Result<Commit> {
+    pub(super) fn commit(&mut self, store: &Store, edits: &[Edit]) -> Result<Commit> {
         self.committing(store, self.after(edits), || staged(store, edits)?.commit("commit"))
     }
 
     /// Commits a transaction that has staged these edits, whatever was committed meanwhile.
-    pub(super) fn commit(&mut self, store: &Store, tx: Transaction, edits: &[Edit]) -> Result<Commit> {
+    pub(super) fn commit_staged(&mut self, store: &Store, tx: Transaction, edits: &[Edit]) -> Result<Commit> {
         self.committing(store, self.after(edits), || tx.commit("commit"))
     }
 
@@ -335,7 +339,7 @@ impl World {
         let puts = state.iter().map(|(path, content)| Edit::Put(path.clone(), content.clone()));
         let removals = now.keys().filter(|path| !state.contains_key(*path));
         let edits: Vec<Edit> = puts.chain(removals.map(|path| Edit::Remove(path.clone()))).collect();
-        self.save(store, &edits)
+        self.commit(store, &edits)
     }
 
     /// Restores one directory to what it held at `to`.
@@ -348,7 +352,7 @@ impl World {
         self.committing(store, after, || {
             let mut tx = store.begin()?;
             tx.restore(&snapshot, &[directory])?;
-            tx.commit("a part of what it was")
+            tx.commit("an earlier part")
         })
     }
 
@@ -362,15 +366,18 @@ impl World {
         &mut self,
         store: &Store,
         after: State,
-        save: impl FnOnce() -> Result<Commit>,
+        commit: impl FnOnce() -> Result<Commit>,
     ) -> Result<Commit> {
         let after = Arc::new(after);
         self.begun(&after);
         let visible = numbers(&self.fs.disk()).last().copied();
-        match save() {
+        match commit() {
             Ok(commit) => {
                 let is_unchanged = self.head.as_ref().is_some_and(|(head, _)| *head == commit.generation);
-                assert!(is_unchanged || Some(commit.generation) > visible, "{visible:?} was used again");
+                assert!(
+                    is_unchanged || Some(commit.generation) > visible,
+                    "{visible:?} is not above the numbers that are there"
+                );
                 assert_eq!(commit.generation, store.engine.known().link.generation);
                 self.acknowledged(store, &after);
                 Ok(commit)
@@ -406,7 +413,7 @@ impl World {
     fn acknowledged(&mut self, store: &Store, state: &Arc<State>) {
         let link = store.engine.known().link;
         let (generation, manifest) = (link.generation, link.manifest);
-        let committed = Saved { state: Arc::clone(state), manifest, raw: self.raw(generation) };
+        let committed = Committed { state: Arc::clone(state), manifest, raw: self.raw(generation) };
         self.expect.certain.extend(self.between.drain(..).chain(self.head.take()));
         self.expect.certain.insert(generation, committed.clone());
         self.expect.possible.clear();

@@ -74,7 +74,7 @@ fn worker() {
         }
         // The noise is read in the same pieces, so it gives the same bytes.
         expected.read_exact(&mut right[..read]).unwrap();
-        assert!(left[..read] == right[..read], "another byte within {read} of {length}");
+        assert!(left[..read] == right[..read], "another byte within {read} from {length}");
         length += read as u64;
     }
     assert_eq!(length, size());

@@ -190,7 +190,7 @@ impl Waiting {
     }
 
     fn synced_fs(&mut self, descriptor: &str, begin: usize) -> Result<(), String> {
-        let opened = self.opened.get(descriptor).ok_or("syncfs on a descriptor that nobody opened")?;
+        let opened = self.opened.get(descriptor).ok_or("syncfs on a descriptor that was not opened")?;
         if let Some((path, _)) = self.files.iter().find(|(_, since)| since.first < *opened) {
             return Err(format!("the descriptor of syncfs was opened after {path} was written"));
         }
@@ -247,7 +247,7 @@ impl Place<'_> {
                 "write" | "copy_file_range" | "fallocate" => {
                     let path = call.file(if call.name == "copy_file_range" { 2 } else { 0 });
                     if call.prints(first) && durable.is_none() {
-                        return Err("success is printed before it is certain".into());
+                        return Err("success is printed before the commit is durable".into());
                     }
                     if self.matters(path) {
                         if swapped.is_some() {
@@ -323,7 +323,7 @@ impl Place<'_> {
         let flags = &call.args[if call.name == "open" { 1 } else { 2 }];
         let writes = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"].iter().any(|flag| flags.contains(flag));
         if self.matters(&path) && writes && (flags.contains("O_TRUNC") || !flags.contains("O_EXCL")) {
-            return Err(format!("{path} is opened to be written although it may exist: {flags}"));
+            return Err(format!("{path} is opened for writing although it may exist: {flags}"));
         }
         Ok(())
     }
@@ -331,7 +331,7 @@ impl Place<'_> {
     fn check_known(&self, call: &Call) -> Result<(), String> {
         let concerns = |arg: &String| self.matters(file_of(arg)) || self.matters(&unquoted(arg));
         if UNKNOWN.contains(&&*call.name) && call.args.iter().any(concerns) {
-            return Err(format!("{} is a call that this test does not follow: {:?}", call.name, call.args));
+            return Err(format!("this test does not follow the call {}: {:?}", call.name, call.args));
         }
         Ok(())
     }
@@ -359,7 +359,7 @@ fn is_possible() -> bool {
         Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         Err(error) => error.to_string(),
     };
-    println!("NOT TESTED: the order of system calls, as strace does not run here: {why}");
+    println!("NOT TESTED: the order of system calls. strace does not run here: {why}");
     false
 }
 
@@ -444,7 +444,7 @@ fn written(generation: u64, data: impl IntoIterator<Item = String>) -> BTreeSet<
 }
 
 #[test]
-fn l3_every_run_syncs_in_order() {
+fn every_run_syncs_in_order() {
     if !is_possible() {
         return;
     }
@@ -471,7 +471,7 @@ fn l3_every_run_syncs_in_order() {
 
 /// The check must notice every fsync that is left out, and what comes too late or too early.
 #[test]
-fn l3_what_is_out_of_order_is_noticed() {
+fn what_is_out_of_order_is_noticed() {
     if !is_possible() {
         return;
     }
@@ -515,7 +515,7 @@ fn l3_what_is_out_of_order_is_noticed() {
 }
 
 #[test]
-fn l3_a_log_of_several_threads_is_read() {
+fn a_log_of_several_threads_is_read() {
     let log = "\
         10 openat(3</s>, \"a, b\", O_WRONLY|O_CREAT|O_EXCL, 0444) = 4</s/a, b>\n\
         10 write(4</s/a, b>, \"x = (\\\"1\\\", 2)\\n\"..., 14 <unfinished ...>\n\

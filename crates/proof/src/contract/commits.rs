@@ -61,6 +61,6 @@ fn commits_ask_for_the_same_and_leave_the_same() {
         operations += real.len();
         whole += usize::from(real.contains(&Op::SyncFs));
     }
-    assert!(whole > 0, "some of them fsync the whole");
+    assert!(whole > 0, "some workloads use a syncfs");
     println!("contract: {} workloads, {operations} operations, the same on both", workloads.len());
 }

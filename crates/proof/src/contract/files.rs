@@ -60,7 +60,7 @@ fn a_file_is_open_for_one_thing() {
 }
 
 #[test]
-fn whoever_reads_keeps_what_was_removed_or_replaced() {
+fn a_reader_keeps_what_was_removed_or_replaced() {
     on_both(|fs| {
         write(fs, "removed", "removed while it is open");
         write(fs, "replaced", "replaced while it is open");
@@ -79,7 +79,7 @@ fn whoever_reads_keeps_what_was_removed_or_replaced() {
 }
 
 #[test]
-fn whoever_writes_goes_on_under_another_name_or_none() {
+fn a_writer_goes_on_after_its_name_has_changed_or_gone() {
     on_both(|fs| {
         assert!(fs.create_dir("dir").unwrap());
         let mut moved = fs.create("moved", Access::ReadOnly).unwrap();
@@ -123,7 +123,7 @@ fn syncs_change_nothing_that_is_seen() {
 }
 
 #[test]
-fn the_simulated_disk_offers_a_sync_of_the_whole_when_told_to() {
+fn the_simulated_disk_offers_a_syncfs_when_told_to() {
     use crate::fs::sim::{SimFs, disk::Disk};
     let fs = SimFs::start(Disk::default(), 1);
     assert!(fs.syncfs().unwrap().is_none());

@@ -12,7 +12,7 @@ fn take(fs: &dyn Fs, mode: LockMode) -> Option<Box<dyn FsLock>> {
 }
 
 #[test]
-fn who_excludes_whom() {
+fn which_modes_exclude_each_other() {
     for (first, second, together) in [
         (LockMode::Shared, LockMode::Shared, true),
         (LockMode::Shared, LockMode::Exclusive, false),
@@ -51,9 +51,9 @@ fn the_last_holder_has_it_alone() {
         assert!(!first.is_last_holder());
         // The handle that asked without success has released its lock.
         assert!(second.is_last_holder());
-        assert!(take(fs, LockMode::Shared).is_none(), "it is held alone now");
+        assert!(take(fs, LockMode::Shared).is_none(), "it is held exclusively now");
         assert!(!first.is_last_holder());
-        assert!(second.is_last_holder(), "asking twice is the same");
+        assert!(second.is_last_holder(), "asking twice gives the same");
         drop(second);
         assert!(first.is_last_holder());
         assert!(take(fs, LockMode::Shared).is_none());
@@ -73,7 +73,7 @@ fn a_note_is_what_was_noted_last() {
             assert_eq!(
                 read(fs, "lock").trim_ascii_end(),
                 note.as_bytes(),
-                "whoever does not hold it can read it"
+                "a process without the lock can read it"
             );
         }
         lock.set_note(b"left behind").unwrap();
@@ -93,12 +93,12 @@ fn a_file_that_is_there_is_locked_as_it_is() {
         let lock = take(fs, LockMode::Exclusive).unwrap();
         assert_eq!(lock.note().unwrap(), b"a note of long ago");
         lock.set_note(b"now").unwrap();
-        assert_eq!(read(fs, "lock"), b"now               ", "in one write over all of the longer note");
+        assert_eq!(read(fs, "lock"), b"now               ", "one write covers all of the longer note");
     });
 }
 
 #[test]
-fn a_lock_whose_name_is_gone_excludes_nobody() {
+fn a_lock_whose_name_is_gone_excludes_nothing() {
     on_both(|fs| {
         let held = take(fs, LockMode::Exclusive).unwrap();
         held.set_note(b"first").unwrap();
@@ -106,7 +106,7 @@ fn a_lock_whose_name_is_gone_excludes_nobody() {
         let new = take(fs, LockMode::Exclusive).unwrap();
         assert_ne!(held.identity().unwrap(), new.identity().unwrap());
         assert_eq!((held.note().unwrap(), new.note().unwrap()), (b"first".to_vec(), Vec::new()));
-        held.set_note(b"nobody reads it").unwrap();
+        held.set_note(b"without a name").unwrap();
         assert_eq!(read(fs, "lock"), b"");
         drop(held);
         assert!(take(fs, LockMode::Shared).is_none(), "the new one is still held");
@@ -123,7 +123,7 @@ fn only_the_locks_own_name_is_removed() {
         let new = take(fs, LockMode::Exclusive).unwrap();
         new.set_note(b"new").unwrap();
         fs.remove_locked("lock", &*held).unwrap();
-        assert_eq!(read(fs, "lock"), b"new", "the name has become that of another file");
+        assert_eq!(read(fs, "lock"), b"new", "the name belongs to another file now");
         fs.rename("lock", "moved").unwrap();
         assert!(fs.create_dir("lock").unwrap());
         fs.remove_locked("lock", &*new).unwrap();

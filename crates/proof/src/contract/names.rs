@@ -75,9 +75,9 @@ fn table() -> Vec<Row> {
             ],
         ),
         (
-            "make_dir",
-            |fs, path| Ok(if fs.create_dir(path)? { "made" } else { "was there" }),
-            [Ok("was there"), Ok("was there"), Ok("made"), MISSING, FOREIGN, MISSING, LONG, LONG],
+            "create_dir",
+            |fs, path| Ok(if fs.create_dir(path)? { "created" } else { "was there" }),
+            [Ok("was there"), Ok("was there"), Ok("created"), MISSING, FOREIGN, MISSING, LONG, LONG],
         ),
         (
             "remove",
@@ -104,7 +104,7 @@ fn table() -> Vec<Row> {
             [FOREIGN, DONE, MISSING, MISSING, FOREIGN, DONE, LONG, LONG],
         ),
         (
-            "flush_dir",
+            "sync_dir",
             |fs, path| fs.sync_dir(path).map(done),
             [FOREIGN, DONE, MISSING, MISSING, FOREIGN, DONE, LONG, LONG],
         ),
@@ -241,7 +241,7 @@ fn names_that_are_removed_are_free_again() {
         assert_eq!(fs.list("dir").unwrap(), []);
         fs.remove_dir("dir").unwrap();
         write(fs, "dir", "a file now");
-        assert!(!fs.create_dir("dir").unwrap(), "something has that name");
+        assert!(!fs.create_dir("dir").unwrap(), "something has this name");
         assert_eq!(read(fs, "dir"), b"a file now");
     });
 }

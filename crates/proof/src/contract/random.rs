@@ -107,7 +107,7 @@ impl Process<'_> {
         Ok(match action {
             Action::Create(hand, path) => {
                 self.files[*hand] = Some(fs.create(path, Access::Writable)?);
-                "made".into()
+                "created".into()
             }
             Action::Open(hand, path) => {
                 self.files[*hand] = Some(fs.open(path)?);
@@ -137,7 +137,7 @@ impl Process<'_> {
                 Some(stat) if stat.kind == FileKind::Directory => "a directory".into(),
                 other => format!("{other:?}"),
             },
-            Action::CreateDir(path) => format!("made {}", fs.create_dir(path)?),
+            Action::CreateDir(path) => format!("created {}", fs.create_dir(path)?),
             Action::Remove(path) => format!("removed {:?}", fs.remove(path)?),
             Action::RemoveDir(path) => format!("removed {:?}", fs.remove_dir(path)?),
             Action::RenameNew(from, _) if self.is_dir(from) => "no commit renames a directory".into(),
@@ -162,7 +162,7 @@ impl Process<'_> {
             }
             Action::IsLast(hand) => {
                 let Some(lock) = &self.locks[*hand] else { return Ok("no lock".into()) };
-                format!("alone {}", lock.is_last_holder())
+                format!("last holder {}", lock.is_last_holder())
             }
             Action::Note(hand) => {
                 let Some(lock) = &self.locks[*hand] else { return Ok("no lock".into()) };
@@ -192,7 +192,7 @@ fn run(fs: &dyn Fs, actions: &[Action]) -> (Vec<String>, Tree) {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the time that it took is reported")]
+#[expect(clippy::disallowed_methods, reason = "the elapsed time is printed")]
 fn random_operations_give_the_same_on_both() {
     let (runs, seed, start) = (budget::runs(RUNS), budget::seed(), std::time::Instant::now());
     let config = Config {

@@ -192,7 +192,7 @@ impl Run {
         }
         let known = self.model.generations.iter().map(|made| made.number);
         let known: BTreeSet<u64> = known.chain(self.model.interrupted.iter().copied()).collect();
-        assert_eq!(names, known, "{what}: the numbers of which there is a name");
+        assert_eq!(names, known, "{what}: the numbers that have a name");
         self.left = unnumbered(&tree);
         self.check(0, what);
         self.check(1, what);

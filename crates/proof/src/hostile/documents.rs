@@ -140,7 +140,7 @@ pub(super) fn checkpoint(bytes: &[u8]) {
         entries.iter().map(|entry| super::reader::fold(entry.path.as_str())).collect();
     let mut table = Table::default();
     let is_table = entries.iter().try_for_each(|entry| table.load(entry.clone())).is_ok();
-    assert_eq!(is_table, folds.len() == entries.len(), "only twins keep it from being a table");
+    assert_eq!(is_table, folds.len() == entries.len(), "only twins make it no table");
     if is_table {
         assert_eq!((table.files(), table.bytes()), (header.files, header.bytes));
         assert!(entries.iter().all(|entry| table.get(&entry.path) == Some(entry)));
@@ -152,6 +152,6 @@ pub(super) fn checkpoint(bytes: &[u8]) {
         second.push(entry);
         Ok(())
     })
-    .expect("what was written is read");
+    .expect("what was written can be read");
     assert_eq!((found, second), (header, entries));
 }

@@ -42,7 +42,7 @@ pub(super) fn examine(disk: &Disk) {
         Ok(store) => {
             read_everything(&store, &before);
             assert!(disk.tree() == before, "reading changed something");
-            save(disk, &store, &before);
+            commit_and_roll_back(disk, &store, &before);
         }
         Err(error) => assert_read(&error),
     }
@@ -58,14 +58,15 @@ fn read_everything(store: &Store, tree: &Tree) {
         Ok(status) => status,
         Err(error) => return assert_read(&error),
     };
-    let head = store.snapshot().expect("what has a status can be read");
+    let head = store.snapshot().expect("a store with a status can be read");
     assert_eq!(head.generation(), status.generation);
     match status.health {
         Health::Ok => assert_pointed_at(&head, tree),
-        Health::Degraded => assert!(!status.findings.is_empty(), "it says what is wrong"),
+        Health::Degraded => assert!(!status.findings.is_empty(), "a degraded store has findings"),
     }
     let mut is_damaged = !read_snapshot(store, &head, tree);
-    let history: Vec<_> = store.history().expect("as above").take(HISTORY_MAX).collect();
+    let history: Vec<_> =
+        store.history().expect("a store with a status has a history").take(HISTORY_MAX).collect();
     assert!(history.len() < HISTORY_MAX, "the history ends");
     for found in history {
         match found.and_then(|entry| Ok((store.snapshot_at(entry.generation)?, entry))) {
@@ -82,7 +83,7 @@ fn read_everything(store: &Store, tree: &Tree) {
         let options = VerifyOptions::new().scope(VerifyScope::All).quick(quick).threads(1);
         match store.verify(&options) {
             Ok(report) if quick || has_checkpoints(tree) => drop(report),
-            Ok(report) => assert!(!(report.ok && is_damaged), "damage was met that verify does not find"),
+            Ok(report) => assert!(!(report.ok && is_damaged), "verify does not find damage that was read"),
             Err(error) => assert_read(&error),
         }
     }
@@ -134,7 +135,7 @@ fn read_snapshot(store: &Store, snapshot: &Snapshot, tree: &Tree) -> bool {
     assert_eq!(folds.len(), listed.len(), "no two paths have the same fold");
     for listed in listed {
         let path = listed.path.as_str();
-        let entry = snapshot.head.table.get(&listed.path).expect("what is listed is there");
+        let entry = snapshot.head.table.get(&listed.path).expect("a listed path is in the table");
         let name = Name::Data(entry.stored_path().clone(), entry.generation).to_string();
         let intact = tree
             .get(&name)
@@ -177,11 +178,11 @@ fn read_snapshot(store: &Store, snapshot: &Snapshot, tree: &Tree) -> bool {
 
 /// Commits a file and rolls back to an old generation, if the store allows it. Checks that
 /// everything is there.
-fn save(disk: &Disk, store: &Store, before: &Tree) {
+fn commit_and_roll_back(disk: &Disk, store: &Store, before: &Tree) {
     use ErrorKind::{Corrupt, Invalid, Io, NotFound, Unsupported};
     let Ok(head) = store.snapshot() else { return };
     let is_degraded = head.head.is_degraded();
-    let mut tx = store.begin().expect("what can be read can be begun on");
+    let mut tx = store.begin().expect("a store that can be read takes transactions");
     tx.put("zz/new", "the new bytes").unwrap();
     let committed = match tx.commit("by the fuzzer") {
         Ok(committed) => committed,

@@ -9,7 +9,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::disallowed_methods,
-    reason = "a property that does not hold is told by a panic"
+    reason = "a panic reports a property that does not hold"
 )]
 
 mod build;

@@ -40,7 +40,7 @@ pub(super) enum Refusal {
 
 /// What a successful commit does.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Saved {
+pub(super) struct Committed {
     pub(super) generation: u64,
     pub(super) changed: bool,
     pub(super) put: u64,
@@ -119,7 +119,7 @@ impl Model {
 
     /// Commits a draft. A new generation becomes the last one. Its number is one above the highest
     /// that has a name. Without power cuts no number is skipped.
-    pub(super) fn commit(&mut self, draft: &ChangeSet, message: &str) -> Result<Saved, Refusal> {
+    pub(super) fn commit(&mut self, draft: &ChangeSet, message: &str) -> Result<Committed, Refusal> {
         let head = self.head().clone();
         if !draft.overwrite {
             self.check_conflicts(draft, &head)?;
@@ -158,13 +158,13 @@ impl Model {
         }
         let (put, removed) = (made.put.len() as u64, made.removed.len() as u64);
         if put + removed == 0 {
-            return Ok(Saved { generation: head.number, changed: false, put, removed, bytes: 0 });
+            return Ok(Committed { generation: head.number, changed: false, put, removed, bytes: 0 });
         }
         if !can_stand_together(made.files.keys()) {
             return Err(Refusal::Invalid);
         }
         self.generations.push(made);
-        Ok(Saved { generation: number, changed: true, put, removed, bytes: written })
+        Ok(Committed { generation: number, changed: true, put, removed, bytes: written })
     }
 
     fn check_conflicts(&self, draft: &ChangeSet, head: &Generation) -> Result<(), Refusal> {

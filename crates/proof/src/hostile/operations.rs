@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::disk::{Disk, Tree};
-use super::model::{ChangeSet, Generation, Model, Refusal, Saved};
+use super::model::{ChangeSet, Committed, Generation, Model, Refusal};
 use crate::engine::finding::FindingKind;
 use crate::error::{Error, ErrorKind};
 use crate::format::manifest::GenerationKind;
@@ -333,7 +333,7 @@ impl Run {
     fn committed(&mut self, committed: Result<Commit, Error>, draft: &ChangeSet, message: &str, what: &str) {
         let expected = self.model.commit(draft, message);
         *match &expected {
-            Ok(Saved { changed: true, .. }) => &mut self.outcomes.committed,
+            Ok(Committed { changed: true, .. }) => &mut self.outcomes.committed,
             Ok(_) => &mut self.outcomes.unchanged,
             Err(Refusal::Conflict(_)) => &mut self.outcomes.conflicts,
             Err(Refusal::Invalid) => &mut self.outcomes.invalid,
@@ -343,7 +343,7 @@ impl Run {
             agree(committed, expected, what)
         {
             assert_eq!(
-                Saved { generation: generation.get(), changed, put, removed, bytes },
+                Committed { generation: generation.get(), changed, put, removed, bytes },
                 expected,
                 "{what}"
             );
@@ -364,7 +364,7 @@ impl Run {
         let mut parents = self.model.generations.iter().rev().skip(1);
         let mut history = store.history().unwrap();
         for expected in self.model.generations.iter().rev() {
-            let found = history.next().expect("the history is as long").unwrap();
+            let found = history.next().expect("the history is long enough").unwrap();
             let texts = |paths: &[crate::path::StorePath]| paths.iter().map(ToString::to_string).collect();
             let is_rollback = found.kind == GenerationKind::Rollback;
             assert_eq!(is_rollback, expected.restores.is_some(), "{what}");
@@ -400,13 +400,13 @@ impl Run {
         self.check(0, "at the end");
         self.check(1, "at the end");
         self.handles[0] = self.disk.open().unwrap();
-        self.check(0, "after opening again");
-        self.check_files(0, "after opening again");
+        self.check(0, "after another open");
+        self.check_files(0, "after another open");
         let options = VerifyOptions::new().scope(VerifyScope::All).threads(1);
         let report = self.handles[0].verify(&options).unwrap();
         assert!(report.ok, "{:?}", report.findings);
         let orphans = unnumbered(&self.disk.tree());
-        assert!(orphans.is_subset(&self.left), "only a power cut leaves anything: {orphans:?}");
+        assert!(orphans.is_subset(&self.left), "only a power cut leaves orphans: {orphans:?}");
         let interrupted = self.model.interrupted.iter();
         let expected: BTreeSet<(FindingKind, String)> = orphans
             .into_iter()

@@ -29,10 +29,10 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
 
 fn pass(target: &str, check: Target) {
     let inputs = corpus(target);
-    assert!(inputs.len() >= 3, "the corpus of {target} is there");
+    assert!(inputs.len() >= 3, "the corpus of {target} has inputs");
     for (file, bytes) in &inputs {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| check(bytes))) {
-            println!("{} does not pass", file.display());
+            println!("{} fails", file.display());
             std::panic::resume_unwind(panic);
         }
     }
@@ -82,7 +82,7 @@ fn runner(cases: u64, seed: u64) -> TestRunner {
 }
 
 #[test]
-fn operations_at_random_do_what_the_model_says() {
+fn random_operations_do_what_the_model_says() {
     let (cases, seed, start) =
         (crate::proof::budget::runs(100), crate::proof::budget::seed(), Instant::now());
     let ops = prop::collection::vec(any::<[u8; WIDTH]>(), 0..OPERATIONS_MAX);
@@ -108,11 +108,11 @@ fn operations_at_random_do_what_the_model_says() {
         "hostile: {cases} sequences, {done} operations, {seconds} s, 0 differences, seed {seed}, {met:?}"
     );
     let counts = [met.committed, met.unchanged, met.conflicts, met.invalid, met.not_found];
-    assert!(counts.iter().all(|count| *count >= cases / 10), "every outcome is met: {met:?}");
+    assert!(counts.iter().all(|count| *count >= cases / 10), "every outcome occurs: {met:?}");
 }
 
 #[test]
-fn operations_at_random_with_power_cuts_do_what_the_model_says() {
+fn random_operations_with_power_cuts_do_what_the_model_says() {
     let (cases, seed, start) =
         (crate::proof::budget::runs(500), crate::proof::budget::seed(), Instant::now());
     let steps = prop::collection::vec(any::<[u8; crashes::WIDTH]>(), 0..crashes::STEPS_MAX);
@@ -147,7 +147,7 @@ fn operations_at_random_with_power_cuts_do_what_the_model_says() {
     let (often, seldom) = ([all, new, old, interrupted, killed], [whole, unsynced]);
     let is_met =
         often.iter().all(|count| *count >= cases / 10) && seldom.iter().all(|count| *count >= cases / 50);
-    assert!(is_met, "every outcome is met: {met:?}");
+    assert!(is_met, "every outcome occurs: {met:?}");
 }
 
 /// Another writer's manifest may state a time to the nanosecond. If the time is ahead of the clock,

@@ -99,7 +99,7 @@ impl Waiting {
             Op::SyncFs => {
                 assert!(
                     self.reports_all,
-                    "it does not report errors of what was written before it was opened"
+                    "a syncfs does not report errors of what was written before it was opened"
                 );
                 *self = Self::default();
             }
@@ -178,7 +178,7 @@ fn one_three_and_a_hundred_files_and_new_directories() {
         for (input, whole) in
             [(Input::Put, false), (Input::Put, true), (Input::Reader, false), (Input::Reader, true)]
         {
-            println!("{} files, the first {}, {input:?}, whole: {whole}", paths.len(), paths[0]);
+            println!("{} files, the first {}, {input:?}, syncfs: {whole}", paths.len(), paths[0]);
             let (bed, store) = Bed::store();
             bed.fs.offer_syncfs(whole);
             bed.fs.wait_for_the_disk();
@@ -209,14 +209,14 @@ fn files_that_come_in_both_ways() {
 }
 
 #[test]
-fn one_sync_stands_in_for_many_and_only_in_barrier_1() {
+fn one_syncfs_replaces_many_fsyncs_and_only_in_barrier_1() {
     let whole = |trace: &[Op]| trace.iter().filter(|op| **op == Op::SyncFs).count();
     let many = paths(100, "");
     let trace = trace_of(&many, true);
     assert_eq!(whole(&trace), 2, "one for what was staged, one for barrier 1");
     let opened = trace.iter().rposition(|op| *op == Op::OpenSyncFs).unwrap();
     assert!(opened < position(&trace, &Op::Create("manifests/0000000002.json".into())));
-    assert!(opened > position(&trace, &Op::SyncFs), "each has its own");
+    assert!(opened > position(&trace, &Op::SyncFs), "each needs its own");
     assert!(!trace.iter().any(|op| matches!(op, Op::Sync(_))));
     assert_eq!(whole(&trace_of(&paths(2, ""), true)), 0, "few files are fsynced one by one");
     assert_eq!(whole(&trace_of(&many, false)), 0);

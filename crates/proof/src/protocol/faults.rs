@@ -39,7 +39,7 @@ fn begun() -> (Bed, Store) {
 }
 
 /// A commit with every kind of change.
-fn save(store: &Store) -> Result<Commit> {
+fn commit(store: &Store) -> Result<Commit> {
     let mut tx = store.begin()?;
     tx.put("a.json", "second a")?;
     tx.put_reader("new/deep/d.json", "second d".as_bytes())?;
@@ -71,7 +71,7 @@ fn operations(matches: fn(&Op) -> bool, whole: bool) -> usize {
     let (bed, store) = begun();
     bed.fs.offer_syncfs(whole);
     bed.fs.plan(Some(Plan::count(matches)));
-    assert_eq!(save(&store).unwrap().generation.get(), 3);
+    assert_eq!(commit(&store).unwrap().generation.get(), 3);
     bed.fs.seen()
 }
 
@@ -83,7 +83,7 @@ fn check(plan: Plan, whole: bool) {
     let before = bed.tree();
     bed.fs.take_trace();
     bed.fs.plan(Some(plan));
-    let committed = save(&store);
+    let committed = commit(&store);
     bed.fs.plan(None);
     let trace = bed.fs.take_trace();
     let swapped = trace.iter().any(Op::swaps);
@@ -107,10 +107,10 @@ fn check(plan: Plan, whole: bool) {
             assert_eq!(error.kind(), ErrorKind::Io, "{case}: {error}");
             assert_eq!(contents(&store), first(), "{case}");
             if !plan.for_ever || !(plan.matches)(&Op::Remove(String::new())) {
-                assert_eq!(bed.tree(), before, "{case}: something was left behind");
+                assert_eq!(bed.tree(), before, "{case}: something was left");
             }
             // The handle stays usable.
-            assert!(save(&store).unwrap().generation.get() > 2, "{case}");
+            assert!(commit(&store).unwrap().generation.get() > 2, "{case}");
             assert_eq!(contents(&store), second(), "{case}");
         }
     }
@@ -179,7 +179,7 @@ fn input_and_output_errors_once_and_for_ever() {
 }
 
 #[test]
-fn a_sync_of_the_whole_fails() {
+fn a_syncfs_fails() {
     let is_whole = |op: &Op| matches!(op, Op::SyncFs | Op::OpenSyncFs);
     for for_ever in [false, true] {
         for after in 0..operations(is_whole, true).max(1) {
@@ -203,7 +203,7 @@ fn the_process_dies_at_every_operation_of_a_commit() {
             for_ever: true,
             matches: any,
         }));
-        let acknowledged = save(&store).is_ok();
+        let acknowledged = commit(&store).is_ok();
         drop(store);
         bed.fs.plan(None);
         interrupted += bed.open().unwrap().status().unwrap().interrupted.len();
@@ -224,7 +224,7 @@ fn the_process_dies_at_every_operation_of_init() {
     bed.fs.plan(Some(Plan::count(all_but_notes)));
     bed.create().unwrap();
     let operations = bed.fs.seen();
-    let mut made_at_once = 0;
+    let mut created_at_once = 0;
     for after in 0..operations {
         let bed = Bed::empty();
         bed.fs.plan(Some(Plan {
@@ -239,7 +239,7 @@ fn the_process_dies_at_every_operation_of_init() {
             Ok(store) => store,
             Err(error) => {
                 assert!(error.already_exists(), "after {after}: {error}");
-                made_at_once += 1;
+                created_at_once += 1;
                 bed.open().unwrap()
             }
         };
@@ -249,11 +249,11 @@ fn the_process_dies_at_every_operation_of_init() {
         tx.put("a", "1").unwrap();
         tx.commit("works").unwrap();
     }
-    assert!((1..operations).contains(&made_at_once), "{made_at_once} of {operations}");
+    assert!((1..operations).contains(&created_at_once), "{created_at_once} of {operations}");
 }
 
 #[test]
-fn a_disk_that_fills_up_during_init_leaves_something_that_can_be_made() {
+fn a_store_can_be_created_after_the_disk_was_full_during_init() {
     let bed = Bed::empty();
     bed.fs.plan(Some(Plan::count(allocates)));
     bed.create().unwrap();
@@ -288,7 +288,7 @@ fn a_checkpoint_that_fails_does_not_fail_the_commit() {
     }
     assert!(
         bed.fs.seen() > 20,
-        "a checkpoint that failed is due again at the next commit, not only {} times",
+        "a failed checkpoint is due again at every commit, but only {} were tried",
         bed.fs.seen()
     );
     assert!(!bed.tree().keys().any(|name| name.starts_with("checkpoints/") || name.starts_with("staging/")));
@@ -303,7 +303,7 @@ fn a_rename_that_fails_leaves_the_outcome_unknown() {
         let errno = Errno::IO.raw_os_error();
         let becomes = if takes_effect { Action::FailAfter(errno) } else { Action::Fail(errno) };
         bed.fs.plan(Some(Plan { after: 0, becomes, for_ever: false, matches: Op::swaps }));
-        let error = save(&store).unwrap_err();
+        let error = commit(&store).unwrap_err();
         bed.fs.plan(None);
         assert_eq!(error.kind(), ErrorKind::CommitOutcomeUnknown);
         assert_eq!(store.begin().unwrap_err().kind(), ErrorKind::Poisoned);
@@ -326,14 +326,14 @@ fn root_sync_fails(after: usize) -> Plan {
 fn unknown() -> Bed {
     let (bed, store) = begun();
     bed.fs.plan(Some(root_sync_fails(1)));
-    assert_eq!(save(&store).unwrap_err().kind(), ErrorKind::CommitOutcomeUnknown);
+    assert_eq!(commit(&store).unwrap_err().kind(), ErrorKind::CommitOutcomeUnknown);
     bed.fs.plan(None);
     bed
 }
 
 /// A commit of what is visible already is acknowledged only once it is durable.
 #[test]
-fn a_retry_after_an_unknown_outcome_makes_it_durable() {
+fn a_retry_after_an_unknown_outcome_makes_the_commit_durable() {
     let bed = unknown();
 
     let same_again = |store: &Store| {
@@ -359,7 +359,7 @@ fn a_retry_after_an_unknown_outcome_makes_it_durable() {
 
 /// Nothing is written on top of a generation before its pointer is durable.
 #[test]
-fn a_commit_after_an_unknown_outcome_swaps_in_the_pointer_anew_first() {
+fn a_commit_after_an_unknown_outcome_settles_the_pointer_first() {
     let bed = unknown();
     let store = bed.open().unwrap();
     let mut tx = store.begin().unwrap();
@@ -375,7 +375,7 @@ fn a_commit_after_an_unknown_outcome_swaps_in_the_pointer_anew_first() {
 
 /// A commit waits for the lock while another thread poisons the handle. It then commits nothing.
 #[test]
-fn poison_is_seen_by_whoever_waited() {
+fn a_commit_that_waited_sees_that_the_handle_is_poisoned() {
     let (_bed, store) = begun();
     let mut tx = store.begin().unwrap();
     tx.put("a.json", "late").unwrap();

@@ -70,10 +70,7 @@ impl Bed {
                     tree.insert(name, None);
                     walk(&path, root, tree);
                 } else if !name.starts_with("locks/") {
-                    #[expect(
-                        clippy::disallowed_methods,
-                        reason = "the test looks at the disk past the store"
-                    )]
+                    #[expect(clippy::disallowed_methods, reason = "the test reads the disk directly")]
                     tree.insert(name, Some(std::fs::read(&path).unwrap()));
                 }
             }

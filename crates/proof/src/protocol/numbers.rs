@@ -10,7 +10,7 @@ use crate::fs::op::Op;
 use crate::proof::injector::{Action, FaultInjector, Plan, Rule};
 use crate::store::Store;
 
-fn save(store: &Store, path: &str) -> u64 {
+fn commit(store: &Store, path: &str) -> u64 {
     let mut tx = store.begin().unwrap();
     tx.put(path, format!("{path} and more")).unwrap();
     tx.commit("commit").unwrap().generation.get()
@@ -19,7 +19,7 @@ fn save(store: &Store, path: &str) -> u64 {
 fn plant(bed: &Bed, path: &str) {
     let path = bed.path().join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    #[expect(clippy::disallowed_methods, reason = "the test puts something past the store")]
+    #[expect(clippy::disallowed_methods, reason = "the test writes to the disk directly")]
     fs::write(path, "left by a crash").unwrap();
 }
 
@@ -28,46 +28,46 @@ fn a_manifest_that_is_there_already_takes_its_number() {
     let (bed, store) = Bed::store();
     plant(&bed, "manifests/0000000002.json");
     plant(&bed, "manifests/0000000003.json");
-    assert_eq!(save(&store, "a"), 4);
+    assert_eq!(commit(&store, "a"), 4);
     assert_eq!(bed.tree()["manifests/0000000003.json"].as_deref(), Some(b"left by a crash".as_slice()));
     assert_eq!(bed.tree()["manifests/0000000002.json"].as_deref(), Some(b"left by a crash".as_slice()));
     assert_eq!(store.status().unwrap().interrupted, []);
-    assert_eq!(save(&store, "a b"), 5);
+    assert_eq!(commit(&store, "a b"), 5);
 }
 
 #[test]
 fn a_file_of_the_same_path_takes_its_number_too() {
     let (bed, store) = Bed::store();
     plant(&bed, "data/a.g2");
-    assert_eq!(save(&store, "a"), 3);
-    assert!(!bed.tree().contains_key("manifests/0000000002.json"), "what the first try wrote is gone");
+    assert_eq!(commit(&store, "a"), 3);
+    assert!(!bed.tree().contains_key("manifests/0000000002.json"), "what the first attempt wrote is gone");
     assert_eq!(bed.tree()["data/a.g2"].as_deref(), Some(b"left by a crash".as_slice()));
 }
 
 #[test]
-fn after_the_machine_has_stopped_every_name_is_looked_at() {
+fn after_a_start_of_the_machine_every_name_is_looked_at() {
     let (bed, store) = Bed::store();
-    assert_eq!(save(&store, "a"), 2);
+    assert_eq!(commit(&store, "a"), 2);
     // The crash lost the manifest and kept one file. The next commit does not touch its path.
     plant(&bed, "data/other/path.g7");
     bed.fs.set_boot("the next start");
-    assert_eq!(save(&bed.open().unwrap(), "b"), 8);
+    assert_eq!(commit(&bed.open().unwrap(), "b"), 8);
     let trace_is_long =
         |bed: &Bed| bed.fs.take_trace().iter().any(|op| matches!(op, Op::List(dir) if dir == "data"));
     assert!(trace_is_long(&bed));
-    assert_eq!(save(&bed.open().unwrap(), "c"), 9);
-    assert!(!trace_is_long(&bed), "once after a start is enough");
+    assert_eq!(commit(&bed.open().unwrap(), "c"), 9);
+    assert!(!trace_is_long(&bed), "one look after a start is enough");
 }
 
 #[test]
-fn a_commit_of_nothing_after_a_start_does_not_stand_in_for_the_look() {
+fn a_commit_of_nothing_after_a_start_does_not_replace_the_look() {
     let (bed, store) = Bed::store();
-    assert_eq!(save(&store, "a"), 2);
+    assert_eq!(commit(&store, "a"), 2);
     // The crash lost the manifest of 3 and kept one file. The next commit does not touch its path.
     plant(&bed, "data/other/path.g3");
     bed.fs.set_boot("the next start");
-    assert_eq!(save(&bed.open().unwrap(), "a"), 2, "the same content is there already");
-    assert_eq!(save(&bed.open().unwrap(), "b"), 4);
+    assert_eq!(commit(&bed.open().unwrap(), "a"), 2, "the same content is there already");
+    assert_eq!(commit(&bed.open().unwrap(), "b"), 4);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_number_that_a_failed_commit_began_to_use_is_not_used_again() {
     tx.put("a", "1").unwrap();
     tx.commit("fails").unwrap_err();
     bed.fs.plan(None);
-    assert_eq!(save(&bed.open().unwrap(), "a"), 3);
+    assert_eq!(commit(&bed.open().unwrap(), "a"), 3);
 }
 
 /// Lets `times` commits fail.
@@ -112,28 +112,28 @@ fn used(bed: &Bed) -> Vec<String> {
 #[test]
 fn the_number_of_a_failed_commit_is_not_used_again_after_another_start() {
     let (bed, store) = Bed::store();
-    assert_eq!(save(&store, "a"), 2);
+    assert_eq!(commit(&store, "a"), 2);
     fail(&bed, 3);
     assert!(
         !bed.tree().keys().any(|name| name.contains("failed") || name.contains("0003")),
         "nothing is left"
     );
-    assert_eq!(used(&bed), ["used-5"], "the highest says it of all");
+    assert_eq!(used(&bed), ["used-5"], "the highest covers all");
     assert_eq!(store.status().unwrap().interrupted, []);
     let report = store.verify(&crate::VerifyOptions::new()).unwrap();
     assert_eq!(report.findings, []);
     bed.fs.set_boot("the next start");
-    assert_eq!(save(&bed.open().unwrap(), "b"), 6);
-    assert_eq!(used(&bed), ["used-5"], "it is looked at once after a start");
+    assert_eq!(commit(&bed.open().unwrap(), "b"), 6);
+    assert_eq!(used(&bed), ["used-5"], "it is read once after a start");
     bed.fs.set_boot("the one after that");
-    assert_eq!(save(&bed.open().unwrap(), "c"), 7);
-    assert_eq!(used(&bed), [""; 0], "the head says more");
+    assert_eq!(commit(&bed.open().unwrap(), "c"), 7);
+    assert_eq!(used(&bed), [""; 0], "the head is higher");
 }
 
 #[test]
 fn the_number_of_a_commit_that_did_not_fit_is_kept_where_it_was() {
     let (bed, store) = Bed::store();
-    assert_eq!(save(&store, "a"), 2);
+    assert_eq!(commit(&store, "a"), 2);
     let nothing_fits = AtomicBool::new(true);
     let rule: Rule = Arc::new(move |op| match op {
         Op::Create(name) if name == "CURRENT.next" || name.starts_with("locks/used-") => {
@@ -154,9 +154,9 @@ fn the_number_of_a_commit_that_did_not_fit_is_kept_where_it_was() {
 }
 
 #[test]
-fn a_name_whose_sync_fails_is_made_anew() {
+fn a_name_whose_sync_fails_is_created_again() {
     let (bed, store) = Bed::store();
-    assert_eq!(save(&store, "a"), 2);
+    assert_eq!(commit(&store, "a"), 2);
     let fails = AtomicBool::new(true);
     let rule: Rule = Arc::new(move |op| match op {
         Op::Sync(name) if name == "CURRENT.next" => NO_SPACE,
@@ -181,59 +181,59 @@ fn a_name_whose_sync_fails_is_made_anew() {
 }
 
 #[test]
-fn a_name_that_cannot_be_left_keeps_no_commit_from_being_taken_back() {
+fn a_commit_is_undone_even_if_its_number_cannot_be_kept() {
     let (bed, store) = Bed::store();
-    assert_eq!(save(&store, "a"), 2);
+    assert_eq!(commit(&store, "a"), 2);
     fs::create_dir(bed.path().join("locks/used-3")).unwrap();
     bed.fs.take_trace();
     fail(&bed, 1);
     let tries = bed.fs.take_trace().into_iter().filter(|op| *op == Op::Create("locks/used-3".into())).count();
     assert_eq!(tries, 2, "before and after the rest is removed");
     assert!(!bed.tree().contains_key("manifests/0000000003.json"), "what was written is gone");
-    assert_eq!(save(&store, "a b"), 4);
+    assert_eq!(commit(&store, "a b"), 4);
 }
 
 #[test]
 fn a_name_beyond_belief_hides_no_other() {
     let (bed, store) = Bed::store();
-    assert_eq!(save(&store, "a"), 2);
+    assert_eq!(commit(&store, "a"), 2);
     plant(&bed, "locks/used-9999999999");
     fail(&bed, 1);
     bed.fs.set_boot("the next start");
-    assert_eq!(save(&bed.open().unwrap(), "b"), 4);
+    assert_eq!(commit(&bed.open().unwrap(), "b"), 4);
 }
 
 #[test]
 fn a_name_is_believed_as_far_above_other_names_as_above_the_head() {
     let (bed, store) = Bed::store();
-    assert_eq!(save(&store, "a"), 2);
+    assert_eq!(commit(&store, "a"), 2);
     plant(&bed, "manifests/0005000000.json");
     bed.fs.set_boot("the next start");
     // This commits nothing, and makes the pointer durable.
-    save(&bed.open().unwrap(), "a");
+    commit(&bed.open().unwrap(), "a");
     fail(&bed, 1);
     assert_eq!(used(&bed), ["used-5000001"]);
-    assert_eq!(save(&bed.open().unwrap(), "b"), 5_000_002);
+    assert_eq!(commit(&bed.open().unwrap(), "b"), 5_000_002);
 }
 
 #[test]
 fn a_note_that_makes_no_sense_is_not_believed() {
     let (bed, store) = Bed::store();
-    assert_eq!(save(&store, "a"), 2);
+    assert_eq!(commit(&store, "a"), 2);
     let lock = bed.path().join("locks/writer");
     for note in ["", "{", "{\"next\":9999999999}", "\0\0\0\0"] {
-        #[expect(clippy::disallowed_methods, reason = "the test puts something past the store")]
+        #[expect(clippy::disallowed_methods, reason = "the test writes to the disk directly")]
         fs::write(&lock, note).unwrap();
         let before = store.snapshot().unwrap().generation().get();
-        assert_eq!(save(&store, &format!("n{before}")), before + 1);
+        assert_eq!(commit(&store, &format!("n{before}")), before + 1);
     }
-    #[expect(clippy::disallowed_methods, reason = "the test looks at the disk past the store")]
+    #[expect(clippy::disallowed_methods, reason = "the test reads the disk directly")]
     let note = String::from_utf8(fs::read(&lock).unwrap()).unwrap();
     let far = note.replace("\"next\":7", "\"next\":9999999999");
     assert_ne!(far, note);
-    #[expect(clippy::disallowed_methods, reason = "the test puts something past the store")]
+    #[expect(clippy::disallowed_methods, reason = "the test writes to the disk directly")]
     fs::write(&lock, far).unwrap();
-    assert_eq!(save(&store, "z"), 7);
+    assert_eq!(commit(&store, "z"), 7);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn a_clock_that_goes_backwards_makes_no_generation_older_than_its_parent() {
         ("1901-01-01T00:00:00Z", "2038-01-19T03:14:08.000Z"),
     ] {
         bed.fs.set_now(now);
-        save(&store, now.split('T').next().unwrap());
+        commit(&store, now.split('T').next().unwrap());
         assert_eq!(store.show("latest").unwrap().time.to_string(), time, "{now}");
     }
 }

@@ -111,5 +111,5 @@ fn threads_that_take_and_drop_snapshots_hold_the_generation_throughout() {
             });
         }
     });
-    assert!(!is_there(&bed, 2), "the last one has removed it");
+    assert!(!is_there(&bed, 2), "the last one removes it");
 }

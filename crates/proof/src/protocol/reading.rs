@@ -15,15 +15,15 @@ use crate::store::Store;
 /// disk, and it was never committed.
 fn interrupted() -> Bed {
     let (bed, store) = Bed::store();
-    let save = |content: &str| {
+    let commit = |content: &str| {
         let mut tx = store.begin().unwrap();
         tx.put("a", content).unwrap();
         tx.commit("commit")
     };
-    save("first").unwrap();
-    save("second").unwrap();
+    commit("first").unwrap();
+    commit("second").unwrap();
     fail(&bed, 0, false, Op::swaps);
-    assert_eq!(save("third").unwrap_err().kind(), ErrorKind::CommitOutcomeUnknown);
+    assert_eq!(commit("third").unwrap_err().kind(), ErrorKind::CommitOutcomeUnknown);
     bed.fs.plan(None);
     bed
 }
@@ -66,7 +66,7 @@ fn a_pointer_or_manifest_does_not_show_what_was_never_committed() {
     fail(&bed, 0, false, reads_pointer);
     assert_eq!(serves(&store), (3, false));
     fail(&bed, 0, true, reads_pointer);
-    assert_eq!(serves(&store), (4, true), "for want of a pointer, whatever is whole");
+    assert_eq!(serves(&store), (4, true), "without a pointer the newest whole generation is served");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_file_is_not_replaced_by_an_older_version() {
 /// If the pointer is damaged, the newest whole generation is served. This holds even if the first
 /// attempt to read it fails.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the test puts something past the store")]
+#[expect(clippy::disallowed_methods, reason = "the test writes to the disk directly")]
 fn recovery_does_not_pass_over_the_newest() {
     let bed = interrupted();
     for name in ["CURRENT", "manifests/0000000004.json"] {
@@ -98,17 +98,17 @@ fn recovery_does_not_pass_over_the_newest() {
     for matches in [reads_newest_file, |op: &Op| *op == Op::List("manifests".into())] {
         fail(&bed, 0, false, matches);
         assert_eq!(found(&bed.open().unwrap()), (3, true));
-        assert!(bed.fs.seen() > 1, "it was tried once more");
+        assert!(bed.fs.seen() > 1, "it was read once more");
     }
     fail(&bed, 0, true, reads_newest_file);
-    assert_eq!(found(&bed.open().unwrap()), (2, true), "it cannot be seen to be whole");
+    assert_eq!(found(&bed.open().unwrap()), (2, true), "generation 3 cannot be checked");
 }
 
 /// Damage that was found is reported without another read. A read that fails does not change the
 /// report.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the test puts something past the store")]
-fn what_was_found_damaged_is_told_without_reading() {
+#[expect(clippy::disallowed_methods, reason = "the test writes to the disk directly")]
+fn known_damage_is_reported_without_reading() {
     let bed = interrupted();
     let pointer = fs::read(bed.path().join("CURRENT")).unwrap();
     fs::write(bed.path().join("CURRENT"), "damaged").unwrap();

@@ -30,7 +30,7 @@ fn n(store: &Store) -> u64 {
 }
 
 #[test]
-fn who_was_too_late_begins_again() {
+fn an_update_that_is_too_late_begins_again() {
     let (fs, one) = store();
     let two = open(&fs, OpenOptions::default());
     for late in [0_u64, 1, 2, 19] {
@@ -65,7 +65,7 @@ fn who_was_too_late_begins_again() {
 }
 
 #[test]
-fn who_is_always_too_late_is_told_so() {
+fn an_update_that_is_always_too_late_fails() {
     let (fs, one) = store();
     let two = open(&fs, OpenOptions::default());
     let (before, mut tries) = (fs.monotonic(), 0);
@@ -127,7 +127,7 @@ fn a_change_that_fails_commits_nothing() {
     });
     assert_eq!((failed.unwrap_err().kind(), tries), (ErrorKind::Conflict, 3));
     let snapshot = store.snapshot().unwrap();
-    assert_eq!(snapshot.generation().get(), generation.get() + 1, "the one within");
+    assert_eq!(snapshot.generation().get(), generation.get() + 1, "the inner commit");
     assert_eq!(snapshot.list("").count(), 1);
     assert_eq!(store.engine.storage().scan("staging").unwrap(), [], "what was staged is gone");
 }

@@ -70,12 +70,12 @@ fn a_callback_is_asked_at_each_wait_and_can_end_it() {
     assert_eq!(asked.len(), 6);
     for waits in asked.chunks(3) {
         assert!(waits[0] < waits[1] && waits[1] < waits[2], "{waits:?}");
-        assert!(waits[2] < Duration::from_millis(16), "it is asked often: {waits:?}");
+        assert!(waits[2] < Duration::from_millis(16), "it is called often: {waits:?}");
     }
 }
 
 #[test]
-fn who_asks_to_go_on_waits_no_longer_than_was_set() {
+fn a_callback_that_continues_waits_no_longer_than_the_limit() {
     let (fs, holder) = store();
     let _lock = holder.engine.lock_writer().unwrap();
     let asked = Arc::new(Mutex::new(Duration::ZERO));

@@ -7,8 +7,8 @@ use shuttle::rand::{Rng as _, thread_rng};
 
 use super::reads::verify;
 use super::{
-    Acknowledged, acknowledge, check_acknowledged, check_quiet, committed, explore, explore_all, names, open,
-    open_with, options, save, text,
+    Acknowledged, acknowledge, check_acknowledged, check_quiet, commit, committed, explore, explore_all,
+    names, open, open_with, options, text,
 };
 use crate::cancel::CancelFlag;
 use crate::engine::Engine;
@@ -40,7 +40,7 @@ fn different_files(disk: &Disk, is_shared: bool) {
             let (all, fs) = (&all, &fs);
             scope.spawn(move || {
                 for content in ["1", "2"] {
-                    let commit = save(store, &[path], content).unwrap();
+                    let commit = commit(store, &[path], content).unwrap();
                     assert!(commit.changed);
                     acknowledge(all, fs, &commit, path, content);
                 }
@@ -67,13 +67,13 @@ fn different_files(disk: &Disk, is_shared: bool) {
 }
 
 #[test]
-fn commits_of_different_files_through_one_handle_all_land() {
+fn commits_of_different_files_through_one_handle_all_succeed() {
     let disk = committed(&[(&["a", "b"], "0")]);
     explore("different files, one handle", move || different_files(&disk, true));
 }
 
 #[test]
-fn commits_of_different_files_through_two_handles_all_land() {
+fn commits_of_different_files_through_two_handles_all_succeed() {
     let disk = committed(&[(&["a", "b"], "0")]);
     explore("different files, two handles", move || different_files(&disk, false));
 }
@@ -99,7 +99,7 @@ fn a_thread_that_is_late_does_not_bring_an_older_state_back_in_any_order() {
 }
 
 #[test]
-fn commit_of_the_same_file_conflict_or_follow_each_other() {
+fn commits_of_the_same_file_conflict_or_follow_each_other() {
     let disk = committed(&[(&["a"], "0")]);
     explore("the same file", move || {
         let fs = SimFs::start(disk.clone(), 2);
@@ -135,7 +135,7 @@ fn commit_of_the_same_file_conflict_or_follow_each_other() {
             }
         });
         drop(store);
-        assert!(*conflicts.lock().unwrap() <= 4, "a conflict with nobody");
+        assert!(*conflicts.lock().unwrap() <= 4, "a conflict without another commit");
         check_acknowledged(&all);
         assert_eq!(text(&check_quiet(&fs), "a"), "4", "an addition was lost");
     });
@@ -149,7 +149,7 @@ fn unknown_outcome(disk: &Disk, plan: Plan, is_head_synced: bool) {
     let engine = open_on(faulty.way(), std::path::Path::new("simulated"), options().into());
     let store = Store::from(engine.unwrap());
     if is_head_synced {
-        save(&store, &["c"], "0").unwrap();
+        commit(&store, &["c"], "0").unwrap();
     }
     let before = store.engine.known().link.generation;
     faulty.take_trace();
@@ -159,7 +159,7 @@ fn unknown_outcome(disk: &Disk, plan: Plan, is_head_synced: bool) {
         for path in ["a", "b"] {
             let (store, outcomes) = (&store, &outcomes);
             scope.spawn(move || {
-                let outcome = save(store, &[path], "1").map_err(|error| error.kind());
+                let outcome = commit(store, &[path], "1").map_err(|error| error.kind());
                 outcomes.lock().unwrap().push((path, outcome));
             });
         }
@@ -170,18 +170,14 @@ fn unknown_outcome(disk: &Disk, plan: Plan, is_head_synced: bool) {
         |kind| outcomes.iter().filter(move |(_, outcome)| *outcome == Err(kind)).map(|(path, _)| *path);
     let unknown: Vec<&str> = with(ErrorKind::CommitOutcomeUnknown).collect();
     assert!(unknown.len() == 1 && with(ErrorKind::Poisoned).count() == 1, "{outcomes:?}");
-    assert_eq!(
-        faulty.take_trace().iter().filter(|op| op.swaps()).count(),
-        1,
-        "it committed although poisoned"
-    );
+    assert_eq!(faulty.take_trace().iter().filter(|op| op.swaps()).count(), 1, "a poisoned handle committed");
     assert_eq!(store.begin().unwrap_err().kind(), ErrorKind::Poisoned);
     drop(store);
     // The step of unknown outcome has taken effect here. A handle that opens the store again can go
     // on.
     let store = open(&fs);
     assert_eq!(store.engine.known().link.generation.get(), before.get() + u64::from(is_head_synced));
-    save(&store, &["c"], "1").unwrap();
+    commit(&store, &["c"], "1").unwrap();
     drop(store);
     let state = check_quiet(&fs);
     for path in ["a", "b"] {
@@ -190,7 +186,7 @@ fn unknown_outcome(disk: &Disk, plan: Plan, is_head_synced: bool) {
 }
 
 #[test]
-fn an_unknown_outcome_of_one_thread_keeps_the_others_from_saving() {
+fn an_unknown_outcome_of_one_thread_stops_commits_of_the_others() {
     let disk = committed(&[(&["a", "b"], "0")]);
     const EIO: i32 = 5;
     explore("an unknown outcome", move || {
@@ -224,14 +220,14 @@ fn a_checkpoint_is_whole_when_the_last_handle_has_gone() {
             for (store, path) in [(one, "a"), (two, "b")] {
                 let fs = &fs;
                 scope.spawn(move || {
-                    save(&store, &[path], "7").unwrap();
+                    commit(&store, &[path], "7").unwrap();
                     // A handle that opens the store meanwhile finds it undamaged.
                     assert_eq!(open(fs).recovery(), None);
                     drop(store);
                 });
             }
         });
-        assert!(!names(&fs, CHECKPOINTS).is_empty(), "no checkpoint was made");
+        assert!(!names(&fs, CHECKPOINTS).is_empty(), "no checkpoint was written");
         let state = check_quiet(&fs);
         assert_eq!((text(&state, "a"), text(&state, "b")), ("7", "7"));
     });
@@ -301,8 +297,8 @@ fn open_or_create(fs: &SimFs) -> Store {
 }
 
 #[test]
-fn of_threads_that_open_or_make_a_store_one_makes_it_and_all_use_it() {
-    explore("making a store", || {
+fn of_threads_that_open_or_create_a_store_one_creates_it_and_all_use_it() {
+    explore("creating a store", || {
         let fs = SimFs::start(Disk::default(), 1);
         let (all, ids) = (Acknowledged::default(), Mutex::new(BTreeSet::new()));
         scope(|scope| {
@@ -312,12 +308,12 @@ fn of_threads_that_open_or_make_a_store_one_makes_it_and_all_use_it() {
                     let store = open_or_create(fs);
                     assert_eq!(store.recovery(), None);
                     ids.lock().unwrap().insert(store.id().to_string());
-                    let commit = save(&store, &[path], "1").unwrap();
+                    let commit = commit(&store, &[path], "1").unwrap();
                     acknowledge(all, fs, &commit, path, "1");
                 });
             }
         });
-        assert_eq!(ids.into_inner().unwrap().len(), 1, "two stores were made");
+        assert_eq!(ids.into_inner().unwrap().len(), 1, "two stores were created");
         check_acknowledged(&all);
         let state = check_quiet(&fs);
         assert_eq!((text(&state, "a"), text(&state, "b")), ("1", "1"));

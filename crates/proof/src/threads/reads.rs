@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{check_quiet, committed, explore, explore_all, names, open, save, text};
+use super::{check_quiet, commit, committed, explore, explore_all, names, open, text};
 use crate::engine::finding::FindingKind;
 use crate::engine::pins::Pins;
 use crate::error::Result;
@@ -47,10 +47,10 @@ fn a_reader_never_sees_a_mixture_or_an_older_state() {
         scope(|scope| {
             scope.spawn(|| {
                 for content in ["1", "2"] {
-                    save(&store, &["x", "y"], content).unwrap();
+                    commit(&store, &["x", "y"], content).unwrap();
                 }
             });
-            scope.spawn(|| save(&store, &["z"], "1").unwrap());
+            scope.spawn(|| commit(&store, &["z"], "1").unwrap());
             scope.spawn(|| look(&store));
             scope.spawn(|| look(&open(&fs)));
         });
@@ -68,7 +68,7 @@ fn check_held(fs: &SimFs, generation: Generation) {
 }
 
 #[test]
-fn a_pin_holds_until_the_last_of_its_threads_lets_go() {
+fn a_pin_holds_until_the_last_of_its_threads_releases_it() {
     let disk = committed(&[(&["a"], "0")]);
     explore("pins", move || {
         let fs = SimFs::start(disk.clone(), 2);
@@ -99,7 +99,7 @@ fn a_pin_holds_until_the_last_of_its_threads_lets_go() {
 }
 
 #[test]
-fn of_two_pins_that_are_dropped_at_once_one_takes_the_name_away_in_every_order() {
+fn of_two_pins_that_are_dropped_at_once_one_removes_the_name_in_every_order() {
     explore_all("two dropped pins", 70, || {
         let fs = SimFs::start(Disk::default(), 1);
         fs.create_dir(LOCKS).unwrap();
@@ -112,7 +112,7 @@ fn of_two_pins_that_are_dropped_at_once_one_takes_the_name_away_in_every_order()
 }
 
 #[test]
-fn a_generation_that_one_thread_lets_go_and_another_takes_is_held() {
+fn a_generation_that_one_thread_releases_and_another_takes_is_held() {
     explore("a shared pin", || {
         let fs = SimFs::start(Disk::default(), 1);
         fs.create_dir(LOCKS).unwrap();
@@ -124,9 +124,9 @@ fn a_generation_that_one_thread_lets_go_and_another_takes_is_held() {
         check_held(&fs, Generation::FIRST);
         dropping.join().unwrap();
         check_held(&fs, Generation::FIRST);
-        assert_eq!(pins.len(), 1, "it is not remembered");
+        assert_eq!(pins.len(), 1, "the pin is not remembered");
         drop(again);
-        assert_eq!(pins.len(), 0, "it is remembered");
+        assert_eq!(pins.len(), 0, "the pin is remembered");
         assert_eq!(names(&fs, LOCKS), [""; 0], "the pin is left");
     });
 }
@@ -151,7 +151,7 @@ fn threads_that_verify_check_every_file_once_and_find_the_damaged_one() {
         let fs = SimFs::start(disk.clone(), 2);
         let store = open(&fs);
         let report = scope(|scope| {
-            scope.spawn(|| save(&store, &["c"], "mended").unwrap());
+            scope.spawn(|| commit(&store, &["c"], "repaired").unwrap());
             verify(&store).unwrap()
         });
         assert!(!report.ok || report.generations == 3, "{report:?}");

@@ -76,7 +76,7 @@ impl Patient {
     }
 
     /// Restores the whole copy.
-    pub(crate) fn heal(&self, shape: &Shape) {
+    pub(crate) fn restore(&self, shape: &Shape) {
         clear(&self.place.path("outside"));
         let now = contents(&self.place.store());
         let is_as_it_was = !now.values().any(|(kind, _)| !matches!(*kind, "file" | "directory"))
@@ -88,7 +88,7 @@ impl Patient {
     }
 
     /// Restores the names that one case touched.
-    pub(crate) fn mend(&self, shape: &Shape, case: &Case) {
+    pub(crate) fn restore_touched(&self, shape: &Shape, case: &Case) {
         clear(&self.place.path("outside"));
         clear(&self.place.inside(&case.name));
         let below = format!("{}/", case.name);
@@ -184,7 +184,7 @@ fn note_pointer(shape: &Shape, harm: &Harm, new: Option<&Vec<u8>>, ruins: &mut R
         Harm::Delete => Pointer::Missing,
         _ if older.is_some() => Pointer::At(older.unwrap()),
         _ if begun.is_some() && begun == new => Pointer::At(shape.model.interrupted.unwrap()),
-        Harm::Bytes(whose, bytes) if whose.starts_with("that of a") => {
+        Harm::Bytes(whose, bytes) if whose.starts_with("the one of a") => {
             // The pointer is well-formed, but it gives the newest manifests other hashes than they
             // have. It cannot be told which of the two is wrong.
             let stated = unseal(bytes);
@@ -235,29 +235,29 @@ pub(crate) fn why_harmless(shape: &Shape, case: &Case, ruins: &Ruins) -> Option<
     match ruins.pointer {
         Pointer::At(at) if shape.model.interrupted == Some(at) => {
             return Some(
-                "CURRENT is that of a commit in flight, whole: as if its writer had come one step further",
+                "CURRENT is the one of a commit in flight, which is whole: as if its writer had gone one step further",
             );
         }
         Pointer::At(at) if shape.model.parents.get(&shape.model.head) == Some(&at) => {
-            return Some("CURRENT is one commit old: not to be told from an interrupted commit");
+            return Some("CURRENT is one commit old: it looks like an interrupted commit");
         }
         _ => {}
     }
     if shape.model.interrupted.is_some_and(is_of_interrupted) {
-        return Some("of a commit that was never committed: never read while the pointer is good");
+        return Some("part of a commit that was never committed: never read while the pointer is good");
     }
     match name {
         "CURRENT.next" => {
             Some("CURRENT.next of an interrupted commit: never read, replaced by the next commit")
         }
-        "locks/writer" => Some("the note in the writer lock: believed only as far as it can be"),
+        "locks/writer" => Some("the note in the writer lock: believed only within limits"),
         "locks" | "staging" | "quarantine" | "checkpoints" if is_gone => {
-            Some("a directory that is made again when needed")
+            Some("a directory that is created again when needed")
         }
-        "data" if is_gone && ruins.broken.is_empty() => Some("a directory that is made again when needed"),
+        "data" if is_gone && ruins.broken.is_empty() => Some("a directory that is created again when needed"),
         "data" | "manifests" | "checkpoints" | "staging" | "quarantine" | "locks" => None,
         _ if name.starts_with("checkpoints/") && matches!(case.harm, Harm::Delete) => {
-            Some("a checkpoint that is gone: it is derived")
+            Some("a missing checkpoint: it is derived")
         }
         _ => None,
     }
@@ -374,7 +374,7 @@ fn whole(shape: &Shape, name: &str, bytes: &[u8], add: &mut dyn FnMut(&str, Harm
     }
     if name == "CURRENT" {
         for (number, older) in &shape.pointers {
-            add(name, Harm::Bytes(format!("itself at generation {number}"), Arc::new(older.clone())), true);
+            add(name, Harm::Bytes(format!("its own at generation {number}"), Arc::new(older.clone())), true);
         }
     }
     for (whose, _, foreign) in shape.foreign.iter().filter(|(_, theirs, _)| theirs == name) {

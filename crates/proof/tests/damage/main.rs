@@ -65,9 +65,9 @@ fn every_damage_to_one_name_is_found_or_does_no_harm() {
             let (patient, shape) = (&patients[case.shape], &shapes[case.shape]);
             let verdict = examine(patient, shape, case, number, &baselines[case.shape]);
             if case.is_deep {
-                patient.heal(shape)
+                patient.restore(shape)
             } else {
-                patient.mend(shape, case)
+                patient.restore_touched(shape, case)
             }
             verdict
         },
@@ -78,7 +78,7 @@ fn every_damage_to_one_name_is_found_or_does_no_harm() {
         println!("damage: {count:6} {verdict:?}");
     }
     let harmless = tally.keys().filter(|verdict| matches!(verdict, Verdict::Harmless(_))).count();
-    assert_eq!(harmless, HARMLESS, "the list of what does no harm is not the one that occurs");
+    assert_eq!(harmless, HARMLESS, "not every kind of harmless damage occurs, or there are more");
     let detected = tally[&Verdict::Detected];
     println!(
         "damage: {} damages, {detected} detected, {} harmless, {} s, 0 violations",
@@ -139,7 +139,7 @@ fn several_damages_at_once_leave_what_the_rules_of_recovery_say() {
                 named.extend(several.iter().map(|case| case.name.as_str()));
                 judge(patient, &shape.model, &ruins, &several[0], run, &baselines[several[0].shape], &named);
             }
-            patient.heal(shape);
+            patient.restore(shape);
         },
     );
     let seconds = start.elapsed().as_secs();

@@ -72,7 +72,7 @@ pub(crate) fn examine(
     match (is_told, why_harmless(shape, case, &ruins)) {
         (true, _) => Verdict::Detected,
         (false, Some(why)) => Verdict::Harmless(why),
-        (false, None) => panic!("nobody noticed"),
+        (false, None) => panic!("the damage was not noticed"),
     }
 }
 
@@ -127,10 +127,10 @@ pub(crate) fn judge(
     }
     assert_same(&committed(patient), &before);
     if expected.degraded && is_turn(2) {
-        look.refuses(&store);
+        look.refuses_commit(&store);
         assert_same(&committed(patient), &before);
     } else if !expected.degraded && case.is_deep {
-        look.saves(patient, store, baseline);
+        look.commits(patient, store, baseline);
     }
     look.told
 }
@@ -172,7 +172,7 @@ impl<'a> Look<'a> {
     }
 
     fn not_opened(&self, error: &Error, model: &Model, ruins: &Ruins) {
-        assert_eq!(self.expected.serving, None, "it could not be opened: {error:?}");
+        assert_eq!(self.expected.serving, None, "it cannot be opened: {error:?}");
         let is_unfinished = ruins.pointer == Pointer::Missing && model.states.len() == 1;
         let kind = if is_unfinished { ErrorKind::NotFound } else { ErrorKind::Corrupt };
         assert_eq!(error.kind(), kind, "{error:?}");
@@ -190,7 +190,7 @@ impl<'a> Look<'a> {
         if let Some(report) = report {
             assert_eq!(report.serving, g(serving), "{report:?}");
             for finding in &report.findings {
-                assert!(self.names(finding), "it accuses another: {finding}");
+                assert!(self.names(finding), "an intact file is reported: {finding}");
                 self.told = true;
             }
         }
@@ -224,7 +224,7 @@ impl<'a> Look<'a> {
         for number in numbers {
             match store.snapshot_at(g(number)) {
                 Ok(snapshot) => {
-                    assert!(self.expected.readable.contains(&number), "{number} can be read");
+                    assert!(self.expected.readable.contains(&number), "{number} can be read, but should not");
                     assert_eq!(snapshot.generation(), g(number));
                     self.read(&snapshot, true);
                 }
@@ -308,7 +308,7 @@ impl<'a> Look<'a> {
                 let newest = versions.last_key_value().map(|(_, bytes)| bytes);
                 assert!(newest.is_some_and(|newest| **newest == bytes), "{path} of {number}: not the newest");
             }
-            other => panic!("{path} of {number} is damaged and was given as {other}"),
+            other => panic!("{path} of {number} is damaged and was delivered as {other}"),
         }
     }
 
@@ -322,7 +322,7 @@ impl<'a> Look<'a> {
         self.told |= new().any(|finding| self.names(finding));
         for finding in new().filter(|finding| finding.severity == Severity::Error) {
             let is_right = finding.kind == FindingKind::ChainBroken || self.names(finding);
-            assert!(is_right, "it accuses another: {finding}");
+            assert!(is_right, "an intact file is reported: {finding}");
         }
         assert!(!(self.expected.degraded && report.ok), "{report:?}");
         let needed = self.expected.readable.iter().flat_map(|number| self.model.states[number].values());
@@ -339,7 +339,7 @@ impl<'a> Look<'a> {
     }
 
     /// A degraded store refuses a commit.
-    fn refuses(&self, store: &Store) {
+    fn refuses_commit(&self, store: &Store) {
         let mut tx = store.begin().unwrap();
         tx.put("after", "lost").unwrap();
         let error = tx.commit("on a degraded store").unwrap_err();
@@ -347,7 +347,7 @@ impl<'a> Look<'a> {
     }
 
     /// A commit succeeds and loses nothing. If the damage is in its way, it does nothing.
-    fn saves(&mut self, patient: &Patient, store: Store, baseline: &[Finding]) {
+    fn commits(&mut self, patient: &Patient, store: Store, baseline: &[Finding]) {
         let before = contents(&patient.place.store());
         let serving = self.expected.serving.unwrap();
         let is_in_the_way = self.harmed == "CURRENT.next"

@@ -108,7 +108,7 @@ impl Builder {
         self.note_pointer();
     }
 
-    fn save(&mut self, changes: Vec<(&str, Change)>) {
+    fn commit(&mut self, changes: Vec<(&str, Change)>) {
         let next = self.model.head + 1;
         let mut state = self.model.states[&self.model.head].clone();
         let mut tx = self.store.begin().unwrap();
@@ -144,7 +144,7 @@ impl Builder {
     /// Leaves the commit as a crash between barrier 1 and the swap of the pointer would.
     fn interrupt(&mut self, changes: Vec<(&str, Change)>) {
         let head = self.model.head;
-        self.save(changes);
+        self.commit(changes);
         let current = self.place.inside("CURRENT");
         fs::rename(&current, self.place.inside("CURRENT.next")).unwrap();
         fs::write(current, &self.pointers[&head]).unwrap();
@@ -180,9 +180,9 @@ impl Builder {
                 assert_eq!(tx.commit("of another history").unwrap().generation.get(), number);
                 let name = manifest_name(number);
                 let bytes = fs::read(fork.inside(&name)).unwrap();
-                foreign.push(("that of a fork", name, bytes));
+                foreign.push(("the one of a fork", name, bytes));
             }
-            foreign.push(("that of a fork", "CURRENT".into(), fs::read(fork.inside("CURRENT")).unwrap()));
+            foreign.push(("the one of a fork", "CURRENT".into(), fs::read(fork.inside("CURRENT")).unwrap()));
         }
         let (other, store) = Place::with_store();
         for number in 2..=model.head {
@@ -193,7 +193,7 @@ impl Builder {
         drop(store);
         for (name, item) in tree(&other.store()) {
             if disk.get(&name).is_some_and(Option::is_some) && !name.starts_with("locks") {
-                foreign.push(("that of another store", name, item.bytes.0));
+                foreign.push(("the one of another store", name, item.bytes.0));
             }
         }
         Shape { name, is_every_bit: name == "two commits", model, disk, pointers, foreign }
@@ -208,23 +208,23 @@ fn first() -> Shape {
 /// Two commits. What is damaged here is next to what can be served instead.
 fn two_commits() -> Shape {
     let mut builder = Builder::new();
-    builder.save(vec![("a", text("first")), ("b", text("kept"))]);
-    builder.save(vec![("a", text("second"))]);
+    builder.commit(vec![("a", text("first")), ("b", text("kept"))]);
+    builder.commit(vec![("a", text("second"))]);
     builder.finish("two commits")
 }
 
 fn handful() -> Builder {
     let mut builder = Builder::new();
-    builder.save(vec![
+    builder.commit(vec![
         ("index.json", text("{\"a\":1}")),
         ("stores/a.json", text("first a")),
         ("empty", text("")),
     ]);
-    builder.save(vec![("stores/a.json", text("second a")), ("stores/b.json", text("first b"))]);
-    builder.save(vec![("stores/c.json", Change::Rename("stores/a.json")), ("empty", Change::Remove)]);
-    builder.save(vec![("index.json", text("{\"c\":2}")), ("stores/b.json", Change::Remove)]);
+    builder.commit(vec![("stores/a.json", text("second a")), ("stores/b.json", text("first b"))]);
+    builder.commit(vec![("stores/c.json", Change::Rename("stores/a.json")), ("empty", Change::Remove)]);
+    builder.commit(vec![("index.json", text("{\"c\":2}")), ("stores/b.json", Change::Remove)]);
     builder.rollback(3);
-    builder.save(vec![("moved/a", Change::Rename("stores/a.json")), ("stores/b.json", text("second b"))]);
+    builder.commit(vec![("moved/a", Change::Rename("stores/a.json")), ("stores/b.json", text("second b"))]);
     builder
 }
 
@@ -236,10 +236,10 @@ fn content(number: u64) -> Change {
 /// Commits until there is a checkpoint at the head.
 fn with_checkpoint() -> Builder {
     let mut builder = Builder::new();
-    builder.save(vec![("a", content(2)), ("directory/b", content(20)), ("directory/c", content(200))]);
-    builder.save(vec![("a", content(3)), ("renamed/b", Change::Rename("directory/b"))]);
+    builder.commit(vec![("a", content(2)), ("directory/b", content(20)), ("directory/c", content(200))]);
+    builder.commit(vec![("a", content(3)), ("renamed/b", Change::Rename("directory/b"))]);
     for number in 4.. {
-        builder.save(vec![(["a", "directory/c", "d"][(number % 3) as usize], content(number))]);
+        builder.commit(vec![(["a", "directory/c", "d"][(number % 3) as usize], content(number))]);
         // When a handle is dropped, its checkpoint has been written.
         builder.store = Store::open(builder.place.store()).unwrap();
         if builder.place.inside("checkpoints").read_dir().unwrap().next().is_some() {
@@ -252,16 +252,16 @@ fn with_checkpoint() -> Builder {
 fn checkpoint_behind() -> Shape {
     let mut builder = with_checkpoint();
     let head = builder.model.head;
-    builder.save(vec![("a", content(head + 1)), ("e", content(500))]);
-    builder.save(vec![("directory/e", Change::Rename("e")), ("d", Change::Remove)]);
+    builder.commit(vec![("a", content(head + 1)), ("e", content(500))]);
+    builder.commit(vec![("directory/e", Change::Rename("e")), ("d", Change::Remove)]);
     builder.finish("checkpoint behind the head")
 }
 
 fn interrupted() -> Shape {
     let mut builder = Builder::new();
-    builder.save(vec![("a", text("first")), ("b/c", text("kept"))]);
-    builder.save(vec![("a", text("second"))]);
-    builder.save(vec![("d", Change::Rename("b/c")), ("e", text("new"))]);
+    builder.commit(vec![("a", text("first")), ("b/c", text("kept"))]);
+    builder.commit(vec![("a", text("second"))]);
+    builder.commit(vec![("d", Change::Rename("b/c")), ("e", text("new"))]);
     builder.interrupt(vec![("a", text("never acknowledged")), ("f/g", text("lost work"))]);
     builder.finish("interrupted commit")
 }
@@ -270,16 +270,16 @@ fn large() -> Shape {
     let mut builder = Builder::new();
     let deep = "eins/zwei/drei/vier/fünf/sechs/sieben/acht.json";
     let noise = Noise::bytes(200_000);
-    builder.save(vec![
+    builder.commit(vec![
         ("Größe/großer Brocken.bin", Change::Put(noise[..100_000].to_vec())),
         (deep, text("deep")),
         ("日本語/東京.json", text("{}")),
     ]);
-    builder.save(vec![
+    builder.commit(vec![
         ("Größe/großer Brocken.bin", Change::Put(noise[100_000..].to_vec())),
         ("日本語/大阪", text("x")),
     ]);
-    builder.save(vec![("日本語/🚚.json", Change::Rename("日本語/東京.json")), (deep, text("deeper"))]);
+    builder.commit(vec![("日本語/🚚.json", Change::Rename("日本語/東京.json")), (deep, text("deeper"))]);
     builder.finish("large file and deep names")
 }
 

@@ -10,15 +10,15 @@ use crate::budget::{runs, seed};
 use crate::sandbox::{Sandbox, json_lines};
 
 #[test]
-fn a_store_whose_making_was_killed_can_be_made() {
+fn a_store_whose_creation_was_killed_can_be_created() {
     let (rounds, seed) = (runs(60).div_ceil(5), seed());
     let mut random = fastrand::Rng::with_seed(seed);
     let start = Instant::now();
     Sandbox::new().ok(&["init"]);
     let mut usual = start.elapsed();
-    let (mut begun, mut made) = (0, 0);
+    let (mut begun, mut created) = (0, 0);
     for round in 0..rounds {
-        let _place = Where(format!("seed {seed}, making {round}"));
+        let _place = Where(format!("seed {seed}, creation {round}"));
         let sandbox = Sandbox::new();
         fs::create_dir(sandbox.path("source")).unwrap();
         fs::write(sandbox.path("source/file"), "committed").unwrap();
@@ -40,7 +40,7 @@ fn a_store_whose_making_was_killed_can_be_made() {
             assert!(!sandbox.store().join("CURRENT").exists());
             None
         } else {
-            made += 1;
+            created += 1;
             let line = String::from_utf8(state.stdout).unwrap();
             let status = json_lines(&line).remove(0);
             assert_eq!((state.code, &status["health"]), (0, &"ok".into()), "{status}");
@@ -57,11 +57,11 @@ fn a_store_whose_making_was_killed_can_be_made() {
         assert!(after["generation"].as_u64() >= before && after["put"].as_u64().unwrap() <= 1, "{after}");
         assert!(
             after["generation"].as_u64().unwrap() > highest || after["changed"] == false,
-            "a number that was seen is used again: {highest}, {after}"
+            "a number that was seen was used again: {highest}, {after}"
         );
         assert_eq!(sandbox.ok(&["cat", "file"]), "committed");
         assert_eq!(sandbox.one_json(&["verify", "--all"])["ok"], true);
     }
-    println!("kill: {rounds} stores, {begun} left unfinished, {made} made by the command that was killed");
-    assert!(begun * 10 > rounds, "too few kills met a store that was being made: {begun} of {rounds}");
+    println!("kill: {rounds} stores, {begun} left unfinished, {created} created by the killed command");
+    assert!(begun * 10 > rounds, "too few kills met a store in creation: {begun} of {rounds}");
 }

@@ -179,7 +179,7 @@ fn a_stopped_or_killed_holder_of_the_lock_blocks_none_of_seven_others() {
 }
 
 #[test]
-fn a_stopped_holder_is_named_and_nobody_waits_for_it_to_read() {
+fn a_stopped_holder_is_named_and_readers_do_not_wait_for_it() {
     let sandbox = Sandbox::with_store();
     sandbox.put("before.txt", "committed before");
     let (mut stopped, text) = stopped_holder(&sandbox);
@@ -194,7 +194,7 @@ fn a_stopped_holder_is_named_and_nobody_waits_for_it_to_read() {
         assert!(sandbox::program().ends_with(program), "{error}");
         assert!(error["message"].as_str().unwrap().contains(&id.to_string()), "{error}");
     }
-    assert_eq!(staged(&sandbox), before, "those that gave up took back what they had staged");
+    assert_eq!(staged(&sandbox), before, "writers that gave up removed what they had staged");
 
     assert_eq!(sandbox.ok(&["cat", "before.txt"]), "committed before");
     assert!(text_of_all(&sandbox).len() <= 1);

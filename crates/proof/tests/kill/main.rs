@@ -80,11 +80,11 @@ fn killed_commands_leave_the_last_acknowledged_generation_or_the_next() {
     let Tally { kills, in_time, interrupted, unacknowledged, half_exports } = tally;
     println!(
         "kill: {rounds} rounds, {} s, 0 violations, seed {seed}; {kills} kills, {in_time} of a running process; left \
-         {interrupted} interrupted commits, {unacknowledged} whole generations of which nobody was told, and \
-         {half_exports} directories of killed exports under names of their own",
+         {interrupted} interrupted commits, {unacknowledged} whole generations that no command reported, and \
+         {half_exports} unfinished exports under names of their own",
         start.elapsed().as_secs()
     );
-    println!("kill: moments are spread over: {}", pace.told());
+    println!("kill: kills are spread over: {}", pace.told());
     // A kill that comes too early or too late shows nothing.
     assert!(in_time * 2 > kills, "too few kills met a process that was running: {in_time} of {kills}");
     assert!(

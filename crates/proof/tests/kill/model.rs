@@ -66,7 +66,7 @@ impl Model {
         for entry in added {
             let number = entry.generation.get();
             let by = ended.iter().find(|ended| ended.message == entry.message && ended.work.writes());
-            let by = by.unwrap_or_else(|| panic!("nobody commits this: {entry:?}"));
+            let by = by.unwrap_or_else(|| panic!("no command commits this: {entry:?}"));
             assert!(done.insert(by.index), "committed twice: {entry:?}");
             let (before, state) = (self.head(), by.work.apply(&self.states));
             assert_eq!(entry.parent.unwrap().get(), before.0, "{entry:?}");
@@ -98,10 +98,10 @@ impl Model {
                 let (before, state) = (self.head(), ended.work.apply(&self.states));
                 ended.work.writes() && names.is_subset(&ended.work.names(*number, before.1, &state))
             };
-            assert!(killed().any(|ended| may_be(&ended)), "nobody's commit left {names:?}: {ended:?}");
+            assert!(killed().any(|ended| may_be(&ended)), "no command can have left {names:?}: {ended:?}");
             interrupted += 1;
         }
-        assert!(begun.len() <= killed().count(), "a number for each: {begun:?}");
+        assert!(begun.len() <= killed().count(), "more numbers than killed commands: {begun:?}");
         Left { done, interrupted, unacknowledged }
     }
 
@@ -110,7 +110,7 @@ impl Model {
         let names = look(dir);
         let mut new: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
         for (name, stamp) in &self.names {
-            assert_eq!(names.get(name), Some(stamp), "{name} was replaced, written to or taken away");
+            assert_eq!(names.get(name), Some(stamp), "{name} was replaced, written to or removed");
         }
         for name in names.keys().filter(|name| !self.names.contains_key(*name)) {
             assert!(number_of(name) > self.highest, "{name}: number {} was used before", self.highest);
@@ -148,11 +148,11 @@ impl Model {
         assert_eq!(report["ok"], true, "{report}");
         assert_eq!(report["generations"], self.states.len(), "{report}");
         let findings = report["findings"].as_array().unwrap();
-        let (saves, orphans): (Vec<&Value>, Vec<&Value>) =
+        let (interrupted, orphans): (Vec<&Value>, Vec<&Value>) =
             findings.iter().partition(|finding| finding["kind"] == "interrupted_commit");
-        let saves: BTreeSet<u64> =
-            saves.iter().map(|finding| finding["generation"].as_u64().unwrap()).collect();
-        assert_eq!(saves, self.unfinished(), "{report}");
+        let interrupted: BTreeSet<u64> =
+            interrupted.iter().map(|finding| finding["generation"].as_u64().unwrap()).collect();
+        assert_eq!(interrupted, self.unfinished(), "{report}");
         for orphan in orphans {
             let path = orphan["path"].as_str().unwrap();
             assert_eq!(

@@ -55,7 +55,7 @@ fn worker() {
         "write" => roles::write(dir, number, count),
         "watch" => roles::watch(dir, number),
         "history" => roles::read_history(dir, number),
-        "make" => creating::make(dir, number),
+        "create" => creating::create(dir, number),
         other => panic!("no such role: {other}"),
     };
     // The others must not wait for ever for one that has failed.
@@ -196,15 +196,15 @@ fn crowd(place: &Place, commits: u64) -> Tally {
 fn replay(place: &Place, store: &Store) {
     let mut history: Vec<HistoryEntry> = store.history().unwrap().map(Result::unwrap).collect();
     history.reverse();
-    let (mut counter, mut amounts, mut saves) = (0, (SUM, 0), BTreeMap::new());
+    let (mut counter, mut amounts, mut latest) = (0, (SUM, 0), BTreeMap::new());
     for entry in history.iter().skip(usize::try_from(BEGINNING).unwrap()) {
         let puts: Vec<&str> = entry.put.iter().map(|path| path.as_str()).collect();
         let writer: usize = entry.message.parse().unwrap();
         let own = own(writer);
         let now: Own = written(place, &own, entry);
-        let before = saves.insert(writer, now).unwrap_or_default();
+        let before = latest.insert(writer, now).unwrap_or_default();
         let counted = now.counted - before.counted;
-        assert_eq!(now.saves, before.saves + 1, "{entry:?}");
+        assert_eq!(now.commits, before.commits + 1, "{entry:?}");
         if counted == 1 {
             assert_eq!(puts, [COUNTER, &own]);
             assert_eq!(written::<u64>(place, COUNTER, entry), counter + 1, "a lost update: {entry:?}");

@@ -19,14 +19,14 @@ const LOOKS_AT_OLD: u32 = 30;
 /// no time to the writers.
 const PAUSE_MAX: u64 = 200_000;
 
-/// Commits `saves` times. Each commit writes its own file, and some also write what others write.
-pub(crate) fn write(dir: &Path, writer: usize, saves: u64) {
+/// Commits `commits` times. Each commit writes its own file, and some also write what others write.
+pub(crate) fn write(dir: &Path, writer: usize, commits: u64) {
     let store = Store::open(dir).unwrap();
     let mut random = fastrand::Rng::with_seed(seed() ^ ((writer as u64 + 1) << 32));
     let (mut now, mut last, mut conflicts) = (Own::default(), 0, 0);
-    while now.saves < saves {
+    while now.commits < commits {
         let (kind, amount) = (random.u32(0..4), random.i64(1..10));
-        now.saves += 1;
+        now.commits += 1;
         now.counted += u64::from(kind == 0);
         let (generation, tries) = retry(&store, &format!("{writer}"), |tx| {
             tx.put_json(own(writer), &now).unwrap();
@@ -37,7 +37,7 @@ pub(crate) fn write(dir: &Path, writer: usize, saves: u64) {
             }
         });
         assert!(generation > last, "{generation} after {last}");
-        assert!(tries == 0 || kind < 2, "nobody else writes to its own file");
+        assert!(tries == 0 || kind < 2, "another writer wrote to this file");
         (last, conflicts) = (generation, conflicts + tries);
     }
     tell(&json!({ "own": now, "last": last, "conflicts": conflicts }));
@@ -60,7 +60,7 @@ pub(crate) fn watch(dir: &Path, number: usize) {
             generations.insert(seen.generation);
             newest = seen;
         }
-        assert_eq!(Seen::of(&old), then, "a snapshot stays what it is");
+        assert_eq!(Seen::of(&old), then, "a snapshot does not change");
         looks += 1;
         if looks % LOOKS_AT_OLD == 0 {
             old = store.snapshot().unwrap();
@@ -103,7 +103,7 @@ pub(crate) fn read_history(dir: &Path, number: usize) {
             let all: Vec<HistoryEntry> = store.history().unwrap().map(Result::unwrap).collect();
             check_run(&all);
             assert_eq!(all.last().unwrap().generation.get(), 1);
-            assert_eq!(all.len() as u64, all[0].generation.get(), "no number is left out");
+            assert_eq!(all.len() as u64, all[0].generation.get(), "no number is skipped");
             whole = all[0].generation.get();
         }
         if is_last {

@@ -22,7 +22,7 @@ pub(crate) fn own(writer: usize) -> String {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Own {
     /// How often it has committed.
-    pub(crate) saves: u64,
+    pub(crate) commits: u64,
     /// How often it has counted up.
     pub(crate) counted: u64,
 }
@@ -47,7 +47,7 @@ pub(crate) fn count_up(tx: &mut Transaction) {
 /// Moves an amount from one file to the other.
 pub(crate) fn transfer(tx: &mut Transaction, amount: i64) {
     let (left, right): (i64, i64) = (tx.get_json(LEFT).unwrap(), tx.get_json(RIGHT).unwrap());
-    assert_eq!(left + right, SUM, "two generations at once");
+    assert_eq!(left + right, SUM, "a mixture of two generations");
     tx.put_json(LEFT, &(left - amount)).unwrap();
     tx.put_json(RIGHT, &(right + amount)).unwrap();
 }
@@ -80,7 +80,7 @@ impl Seen {
         assert_eq!(left + right, SUM, "{self:?}");
         assert_eq!(own.iter().map(|own| own.counted).sum::<u64>(), *counter, "a lost update: {self:?}");
         // Nothing fails here, so no number is skipped.
-        assert_eq!(own.iter().map(|own| own.saves).sum::<u64>(), generation - BEGINNING, "{self:?}");
+        assert_eq!(own.iter().map(|own| own.commits).sum::<u64>(), generation - BEGINNING, "{self:?}");
     }
 
     /// No later reading is older.
@@ -91,7 +91,7 @@ impl Seen {
         }
         let pairs = self.own.iter().zip(&earlier.own);
         assert!(
-            pairs.into_iter().all(|(now, then)| now.saves >= then.saves && now.counted >= then.counted),
+            pairs.into_iter().all(|(now, then)| now.commits >= then.commits && now.counted >= then.counted),
             "{self:?} after {earlier:?}"
         );
     }

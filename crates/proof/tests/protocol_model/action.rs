@@ -27,7 +27,7 @@ pub enum Action {
     /// `engine::create::check_vacant`.
     Refresh(usize),
     /// Creates the directories of a new store: `engine::create::make_directories`.
-    MakeFolders(usize),
+    CreateDirectories(usize),
     /// Writes the pointer that was found as a new `CURRENT.next`: `engine::publish::sync_head`.
     SettleWrite(usize),
     /// Fsyncs it: `engine::publish::sync_head`.
@@ -48,7 +48,7 @@ pub enum Action {
     /// `storage::batch::put`.
     WriteManifest(usize),
     /// Creates `data/`, which is missing: `storage::batch::directories`.
-    MakeFolder(usize),
+    CreateDirectory(usize),
     /// Creates the data file, unless its name is taken: `engine::publish::write`,
     /// `storage::batch::promote`.
     WriteData(usize),

@@ -13,11 +13,11 @@ use super::state::{At, Bad, Fate, State};
 /// equals the disk, so this covers the recovered head.
 pub const HEAD: &str = "the head is the last acknowledged generation or the one in flight";
 pub const WHOLE: &str = "the head is whole";
-pub const INTACT: &str = "every acknowledged generation is whole and a part of the history";
+pub const INTACT: &str = "every acknowledged generation is whole and part of the history";
 pub const NUMBER: &str = "no number is used again";
 pub const READER: &str = "no reader sees a mixture";
 pub const FORWARD: &str = "no reader goes back";
-pub const NOTHING: &str = "what a commit of nothing has acknowledged is durable";
+pub const NOTHING: &str = "what a commit without changes has acknowledged is durable";
 pub const REPORT: &str = "an interrupted commit is reported";
 pub const TWICE: &str = "recovering twice gives the same";
 pub const POSSIBLE: &str = "a commit is possible";

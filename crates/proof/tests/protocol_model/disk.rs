@@ -189,7 +189,7 @@ impl File {
 /// The creation of `data/` by a commit also stands for every new directory in it. The name of such
 /// a directory waits for the fsync of the directory that it is in, instead of the root's.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Folder {
+pub struct Directory {
     /// Its name in the root. A directory that is removed and created again is really another one.
     /// Here it is the same, so what was removed from it may come back. That concerns only what a
     /// failed commit has left, which may come back in any case.
@@ -197,13 +197,13 @@ pub struct Folder {
     pub files: [File; NUMBERS],
 }
 
-impl Folder {
+impl Directory {
     fn new(name: Name) -> Self {
         Self { name, files: [File::NEVER; NUMBERS] }
     }
 
     /// Does nothing if it exists.
-    pub fn make(&mut self) {
+    pub fn create(&mut self) {
         if !self.name.there {
             self.name.set(true);
         }
@@ -278,8 +278,8 @@ pub enum Start {
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Disk {
-    pub manifests: Folder,
-    pub data: Folder,
+    pub manifests: Directory,
+    pub data: Directory,
     pub current: Current,
     /// `CURRENT.next`. What a power cut leaves of it is not modelled. A file found under this name
     /// is only ever removed, so after a cut it counts as gone. The same holds for the half of the
@@ -309,7 +309,7 @@ pub enum Dir {
 
 impl Disk {
     pub fn new(start: Start) -> Self {
-        let (mut manifests, mut data) = (Folder::new(Name::NEVER), Folder::new(Name::NEVER));
+        let (mut manifests, mut data) = (Directory::new(Name::NEVER), Directory::new(Name::NEVER));
         if start != Start::Nothing {
             manifests.name = Name::DURABLE;
             manifests.files[1] = File::DURABLE;

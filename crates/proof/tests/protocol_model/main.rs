@@ -157,7 +157,7 @@ fn a_number_that_is_chosen_without_the_note_is_caught() {
 }
 
 #[test]
-fn a_note_of_the_next_number_by_someone_who_has_not_looked_is_caught() {
+fn a_note_of_the_next_number_without_a_look_is_caught() {
     refuted(Wrong::NoteWithoutLook, NUMBER);
 }
 
@@ -217,7 +217,7 @@ fn a_pointer_that_is_settled_in_place_is_caught() {
 
 #[test]
 fn a_pointer_that_is_settled_without_a_sync_is_caught() {
-    refuted(Wrong::SettlesUnflushed, TWICE);
+    refuted(Wrong::SettlesUnsynced, TWICE);
 }
 
 #[test]
@@ -262,6 +262,6 @@ fn every_step_names_functions_that_exist() {
     assert!(functions.len() >= 30, "{functions:?}");
     let missing: Vec<_> = functions.iter().filter(|function| !exists(function)).collect();
     assert!(missing.is_empty(), "not in the sources: {missing:?}");
-    assert!(!exists("engine::publish::no_such_function") && !exists("no_such_room::attempt"));
+    assert!(!exists("engine::publish::no_such_function") && !exists("no_such_module::attempt"));
     assert_eq!(named("pub enum Action {\n/// Nothing.\nA(u8),\n}").1, ["A(u8),"]);
 }

@@ -67,7 +67,7 @@ impl Protocol {
                 steps.extend(is_free.then_some(Action::Lock(w)));
             }
             At::Locked => steps.push(Action::Refresh(w)),
-            At::Vacant => steps.push(Action::MakeFolders(w)),
+            At::Vacant => steps.push(Action::CreateDirectories(w)),
             At::Unsettled => self.unsettled_steps(writer, w, steps),
             At::SettleWritten => steps.extend(syncs(Action::SettleSync)),
             At::SettleFileSynced => steps.extend(syncs_dir(Action::SettleSyncDir)),
@@ -81,13 +81,13 @@ impl Protocol {
             }
             At::NumberTaken => steps.extend((writer.number <= self.highest).then_some(Action::TakeNumber(w))),
             At::Numbered => steps.push(Action::WriteManifest(w)),
-            At::ManifestMade => {
+            At::ManifestCreated => {
                 let needs_directory = writer.head > 0 && !state.disk.data.name.there;
-                steps.push(if needs_directory { Action::MakeFolder(w) } else { Action::WriteData(w) });
+                steps.push(if needs_directory { Action::CreateDirectory(w) } else { Action::WriteData(w) });
                 steps.push(Action::GiveUp(w));
             }
-            At::FolderMade => steps.extend([Action::WriteData(w), Action::GiveUp(w)]),
-            At::DataMade => steps.extend([Action::WritePointer(w), Action::GiveUp(w)]),
+            At::DirectoryCreated => steps.extend([Action::WriteData(w), Action::GiveUp(w)]),
+            At::DataCreated => steps.extend([Action::WritePointer(w), Action::GiveUp(w)]),
             At::Written => steps.extend(syncs(Action::SyncFiles)),
             At::FilesSynced | At::RootSynced | At::DataSynced => steps.extend(syncs_dir(Action::SyncDir)),
             At::BarrierOne => {
@@ -165,7 +165,7 @@ impl Protocol {
                     _ => At::Unsettled,
                 };
             }
-            Action::MakeFolders(w) => Self::make_directories(state, w),
+            Action::CreateDirectories(w) => Self::create_directories(state, w),
             Action::SettleWrite(w)
             | Action::SettleSync(w, _)
             | Action::SettleSyncDir(w, _)
@@ -184,9 +184,9 @@ impl Protocol {
                 (writer.number, writer.at, writer.note.next) = (number, At::Numbered, 0);
                 state.note = Note { next: number + 1, settled: writer.note.settled };
             }
-            Action::MakeFolder(w) => {
-                state.disk.data.make();
-                (state.writers[w].at, state.writers[w].made_directory) = (At::FolderMade, true);
+            Action::CreateDirectory(w) => {
+                state.disk.data.create();
+                (state.writers[w].at, state.writers[w].created_directory) = (At::DirectoryCreated, true);
             }
             Action::WriteManifest(w) | Action::WriteData(w) | Action::WritePointer(w) => {
                 self.write_file(state, w, step);
@@ -207,7 +207,7 @@ impl Protocol {
                 if state.disk.stopped.is_none() {
                     state.disk.data.files[number].remove();
                     state.disk.next = None;
-                    if writer.made_directory {
+                    if writer.created_directory {
                         state.disk.data.remove();
                     }
                 }
@@ -274,9 +274,9 @@ impl Protocol {
                 state.disk.manifests.files[n].create();
                 (state.fates[n], state.parents[n]) = (Fate::Begun, head);
                 state.recovered = None;
-                At::ManifestMade
+                At::ManifestCreated
             }
-            Action::WriteData(_) if head == 0 => At::DataMade,
+            Action::WriteData(_) if head == 0 => At::DataCreated,
             Action::WriteData(_) if state.disk.data.files[n].name.there => {
                 state.disk.manifests.files[n].remove();
                 state.forget(&writer);
@@ -284,7 +284,7 @@ impl Protocol {
             }
             Action::WriteData(_) => {
                 state.disk.data.files[n].create();
-                At::DataMade
+                At::DataCreated
             }
             _ => {
                 state.disk.write_next(number);
@@ -348,7 +348,7 @@ fn stopped_steps(state: &State, w: usize, steps: &mut Vec<Action>) {
         At::FilesSynced => Some(sync_dir(Dir::Root)),
         At::RootSynced => Some(sync_dir(Dir::Data)),
         At::DataSynced => Some(sync_dir(Dir::Manifests)),
-        At::ManifestMade | At::FolderMade | At::DataMade | At::Written | At::BarrierOne => {
+        At::ManifestCreated | At::DirectoryCreated | At::DataCreated | At::Written | At::BarrierOne => {
             Some(Action::GiveUp(w))
         }
         At::Swapped => Some(Action::SyncPointer(w, Sync::FailedUndecided)),

@@ -20,9 +20,9 @@ impl Protocol {
 
     /// `engine::create::make_directories`. A kill between two directories makes no difference. A
     /// power cut leaves each of them or not, and the next writer creates all of them again.
-    pub fn make_directories(state: &mut State, w: usize) {
+    pub fn create_directories(state: &mut State, w: usize) {
         for directory in [&mut state.disk.manifests, &mut state.disk.data] {
-            directory.make();
+            directory.create();
         }
         state.writers[w].at = At::Ready;
     }
@@ -42,7 +42,7 @@ impl Protocol {
             Action::SettleSync(_, sync) => {
                 if in_place {
                     state.disk.current.content.sync(sync);
-                } else if !self.is(Wrong::SettlesUnflushed) {
+                } else if !self.is(Wrong::SettlesUnsynced) {
                     state.disk.sync_next(sync);
                 }
                 if sync.is_done() { At::SettleFileSynced } else { At::Idle }

@@ -23,9 +23,9 @@ pub enum At {
     /// Another process has taken the number.
     NumberTaken,
     Numbered,
-    ManifestMade,
-    FolderMade,
-    DataMade,
+    ManifestCreated,
+    DirectoryCreated,
+    DataCreated,
     Written,
     FilesSynced,
     RootSynced,
@@ -43,13 +43,14 @@ pub struct Writer {
     pub head: u8,
     pub number: u8,
     /// Whether it has created `data/`.
-    pub made_directory: bool,
+    pub created_directory: bool,
     /// What the note said when the lock was taken.
     pub note: Note,
 }
 
 impl Writer {
-    pub const IDLE: Self = Self { at: At::Idle, head: 0, number: 0, made_directory: false, note: Note::NONE };
+    pub const IDLE: Self =
+        Self { at: At::Idle, head: 0, number: 0, created_directory: false, note: Note::NONE };
 
     pub fn holds_lock(&self) -> bool {
         self.at >= At::Locked

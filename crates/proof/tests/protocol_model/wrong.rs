@@ -34,7 +34,7 @@ pub enum Wrong {
     /// To settle is to write over the pointer that is there.
     SettlesInPlace,
     /// What is swapped in to settle is not fsynced before.
-    SettlesUnflushed,
+    SettlesUnsynced,
     /// The first writer after a start of the machine removes what interrupted commits have left.
     RecoveryRemoves,
     /// Interrupted commits are looked for only in `manifests/`.
