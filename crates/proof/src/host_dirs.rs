@@ -93,14 +93,16 @@ impl Work {
     }
 
     fn run(&self, injector: &FaultInjector) -> Result<()> {
-        let (host_dirs, dir) = (Simulated(injector.clone()), PathBuf::from(format!("/{}", self.target)));
+        let host_dirs = Simulated(injector.clone());
+        let dir = PathBuf::from(format!("/{}", self.target));
         let Some(snapshot) = &self.snapshot else {
             return host_dirs::create_dirs(&host_dirs, &dir);
         };
         injector
             .create_dir(UNFINISHED)
             .map_err(|error| crate::Error::io(Operation::Create, UNFINISHED, error))?;
-        let (unfinished, target) = (format!("/{UNFINISHED}").into(), Arc::new(injector.below(UNFINISHED)));
+        let unfinished = format!("/{UNFINISHED}").into();
+        let target = Arc::new(injector.below(UNFINISHED));
         let target = ExportDir::begin_on(target, unfinished, Box::new(host_dirs), dir)?;
         snapshot.export_to(target, &ExportOptions::new()).map(drop)
     }
@@ -159,7 +161,8 @@ fn works() -> Vec<Work> {
     let mut works = vec![place];
     for whole in [false, true] {
         let export = |name, dirs, target| {
-            let (snapshot, expected) = (Some(store.snapshot().unwrap()), expected.clone());
+            let snapshot = Some(store.snapshot().unwrap());
+            let expected = expected.clone();
             Work { name, dirs, target, snapshot, expected, whole }
         };
         works.push(export("an export", &["there"], "there/new/deep/out"));
@@ -224,7 +227,8 @@ fn each_sync_of_what_is_created_outside_is_noticed_when_it_is_left_out() {
             if is_redundant {
                 continue;
             }
-            let (fs, seen) = (work.disk(false), AtomicUsize::new(0));
+            let fs = work.disk(false);
+            let seen = AtomicUsize::new(0);
             let leave_out = move |_: &Op| {
                 if seen.fetch_add(1, Ordering::Relaxed) == without {
                     Action::Skip
@@ -292,7 +296,8 @@ fn check_fault(work: &Work, fault: Fault) -> Verdict {
     let outcome = work.run(&injector);
     hold!(fired.get().is_some(), "the fault did not happen");
     let Err(error) = outcome else { return work.check_lasts(&fs.disk()) };
-    let (is_export, is_belated) = (work.snapshot.is_some(), matches!(fault.becomes, Action::FailAfter(_)));
+    let is_export = work.snapshot.is_some();
+    let is_belated = matches!(fault.becomes, Action::FailAfter(_));
     let is_there = work.check(&fs.disk())?;
     let is_said = error.to_string().contains("is there, but may not last");
     hold!(!is_export || is_belated || is_there == is_said, "there: {is_there}, but: {error}");

@@ -181,7 +181,8 @@ impl FaultInjector {
             |plan| plan.rule(Arc::clone(&seen)),
         );
         let mut state = self.state();
-        (state.rule, state.seen) = (rule, seen);
+        state.rule = rule;
+        state.seen = seen;
     }
 
     /// How many operations have matched the plan.
@@ -337,14 +338,16 @@ impl Fs for FaultInjector {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let (from, to) = (&*self.at(from), &*self.at(to));
+        let from = &*self.at(from);
+        let to = &*self.at(to);
         let names = (from.to_owned(), to.to_owned());
         let late = self.late_path(move |fs| fs.rename(&names.0, &names.1).unwrap());
         self.ask(Op::Rename(from.into(), to.into()), |_| self.inner.rename(from, to), || (), late)
     }
 
     fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
-        let (from, to) = (&*self.at(from), &*self.at(to));
+        let from = &*self.at(from);
+        let to = &*self.at(to);
         let op = Op::RenameNew(from.into(), to.into());
         self.ask(op, |_| self.inner.rename_new(from, to), || (), None)
     }

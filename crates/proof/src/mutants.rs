@@ -60,7 +60,8 @@ impl Place {
 /// the second barrier.
 fn with(rule: impl Fn(&Op, bool) -> Action + Clone + Send + Sync + 'static) -> Wrap {
     Arc::new(move |way| {
-        let (rule, place) = (rule.clone(), Place::default());
+        let rule = rule.clone();
+        let place = Place::default();
         let rule: Rule = Arc::new(move |op| rule(op, place.see(op)));
         Arc::new(FaultInjector::new(way, rule))
     })
@@ -299,7 +300,8 @@ fn trusting() -> Vec<Mutant> {
 /// so are the fsyncs of the root before and after it.
 fn unsynced() -> Wrap {
     Arc::new(|way| {
-        let (made, swapped) = (AtomicBool::new(false), AtomicBool::new(false));
+        let made = AtomicBool::new(false);
+        let swapped = AtomicBool::new(false);
         let rule: Rule = Arc::new(move |op| match op {
             Op::Create(name) if name.starts_with("manifests/") => {
                 made.store(true, Ordering::Relaxed);

@@ -31,7 +31,9 @@ fn workload(
     prepare: impl Fn() -> World + Send + Sync + 'static,
     work: impl Fn(&mut World, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync + 'static,
 ) -> Workload {
-    let (name, prepare, work) = (name.into(), Box::new(prepare), Box::new(work));
+    let name = name.into();
+    let prepare = Box::new(prepare);
+    let work = Box::new(work);
     Workload { name, prepare, work, settles: false, is_long: false }
 }
 
@@ -121,7 +123,8 @@ pub(super) fn all() -> Vec<Workload> {
             world.restore(&store, Generation::new(2).unwrap(), "directory/").map(drop)
         }),
         workload("two writers on bases that are not the head any more", begun, |world, way| {
-            let (one, other) = (world.open(Arc::clone(&way))?, world.open(way)?);
+            let one = world.open(Arc::clone(&way))?;
+            let other = world.open(way)?;
             let edits = [
                 [put("a.json", "third a")],
                 [stream("directory/b.json", "third b")],
@@ -190,7 +193,8 @@ pub(super) fn all() -> Vec<Workload> {
 fn spread(count: usize) -> Vec<Edit> {
     (0..count)
         .map(|number| {
-            let (path, content) = (format!("d{}/f{number}.json", number % 5), format!("file {number}"));
+            let path = format!("d{}/f{number}.json", number % 5);
+            let content = format!("file {number}");
             if number % 3 == 0 { stream(&path, &content) } else { put(&path, &content) }
         })
         .collect()
@@ -306,7 +310,8 @@ pub(super) const KILLED_MAX: usize = 50;
 /// operations. In the first workload the killed one commits. In the second it finds its own commit
 /// and settles it.
 pub(super) fn killed_first(after: usize, wrap: &Wrap) -> [Workload; 2] {
-    let (committing, settling) = (Arc::clone(wrap), Arc::clone(wrap));
+    let committing = Arc::clone(wrap);
+    let settling = Arc::clone(wrap);
     [
         workload("after a killed commit", move || first_killed(after, &committing), second(true)),
         workload("after a killed settling", move || settling_killed(after, &settling), second(true)),

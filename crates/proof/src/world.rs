@@ -270,7 +270,8 @@ impl World {
                 break;
             }
             let (_, state) = state_of(&store.snapshot_at(entry.generation)?)?;
-            let (generation, manifest) = (entry.generation, entry.manifest);
+            let generation = entry.generation;
+            let manifest = entry.manifest;
             let raw = self.raw(generation);
             self.between.push((generation, Committed { state: Arc::new(state), manifest, raw }));
         }
@@ -411,7 +412,8 @@ impl World {
     /// Everything that the acknowledged generation was built on is certain with it.
     fn acknowledged(&mut self, store: &Store, state: &Arc<State>) {
         let link = store.engine.known().link;
-        let (generation, manifest) = (link.generation, link.manifest);
+        let generation = link.generation;
+        let manifest = link.manifest;
         let committed = Committed { state: Arc::clone(state), manifest, raw: self.raw(generation) };
         self.expect.certain.extend(self.between.drain(..).chain(self.head.take()));
         self.expect.certain.insert(generation, committed.clone());

@@ -37,7 +37,8 @@ fn run(workload: &Workload, dir: Option<&std::path::Path>) -> (Vec<Op>, Tree) {
 
 #[test]
 fn commits_ask_for_the_same_and_leave_the_same() {
-    let (mut operations, mut whole) = (0, 0);
+    let mut operations = 0;
+    let mut whole = 0;
     let workloads = workloads::all();
     for workload in &workloads {
         let dir = tempfile::tempdir().unwrap();

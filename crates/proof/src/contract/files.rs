@@ -65,7 +65,8 @@ fn a_reader_keeps_what_was_removed_or_replaced() {
         write(fs, "removed", "removed while it is open");
         write(fs, "replaced", "replaced while it is open");
         write(fs, "next", "next");
-        let (mut removed, mut replaced) = (fs.open("removed").unwrap(), fs.open("replaced").unwrap());
+        let mut removed = fs.open("removed").unwrap();
+        let mut replaced = fs.open("replaced").unwrap();
         assert_eq!(piece(&mut *removed, 8), b"removed ");
         fs.remove("removed").unwrap();
         fs.rename("next", "replaced").unwrap();
@@ -134,7 +135,8 @@ fn the_simulated_disk_offers_a_syncfs_when_told_to() {
 #[test]
 fn clock_randomness_and_process() {
     on_both(|fs| {
-        let (now, monotonic) = (fs.now(), fs.monotonic());
+        let now = fs.now();
+        let monotonic = fs.monotonic();
         fs.sleep(Duration::from_millis(2));
         assert!(fs.monotonic() >= monotonic + Duration::from_millis(2));
         assert!(fs.now() > now);

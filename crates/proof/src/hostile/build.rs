@@ -66,12 +66,14 @@ impl Builder<'_, '_> {
         match self.byte()? % 10 {
             0..=2 => self.generation(),
             3 => {
-                let (name, bytes) = (self.name()?, self.bytes()?);
+                let name = self.name()?;
+                let bytes = self.bytes()?;
                 self.disk.write(&name, &bytes);
                 Ok(())
             }
             4 => {
-                let (name, mut bytes) = (self.name()?, self.bytes()?);
+                let name = self.name()?;
+                let mut bytes = self.bytes()?;
                 bytes.push(b'\n');
                 self.disk.write(&name, &seal(bytes));
                 Ok(())
@@ -165,7 +167,8 @@ impl Builder<'_, '_> {
 
     /// Adds a generation: its manifest, and the files that it wrote.
     fn generation(&mut self) -> Result<()> {
-        let (lies, more) = (self.byte()?, self.byte()?);
+        let lies = self.byte()?;
+        let more = self.byte()?;
         let head = self.made.last().map(|made| made.link);
         let mut table = self.made.last().map(|made| made.table.clone()).unwrap_or_default();
         let number = match head {
@@ -228,7 +231,9 @@ impl Builder<'_, '_> {
     }
 
     fn change(&mut self, number: Generation, table: &BTreeMap<String, Entry>) -> Result<Change> {
-        let (kind, path, fill) = (self.byte()?, self.path()?, self.byte()?);
+        let kind = self.byte()?;
+        let path = self.path()?;
+        let fill = self.byte()?;
         let content = vec![fill; usize::from(fill % 40)];
         let mut entry = Entry {
             path: path.clone(),
@@ -284,7 +289,8 @@ impl Builder<'_, '_> {
         let lies = self.byte()?;
         let at = usize::from(self.byte()?);
         let Some(made) = self.made.get(at % self.made.len().max(1)) else { return Ok(()) };
-        let (mut link, mut entries) = (made.link, made.table.clone());
+        let mut link = made.link;
+        let mut entries = made.table.clone();
         if lies & 1 != 0 {
             link = self.link()?;
         }
@@ -313,7 +319,9 @@ impl Builder<'_, '_> {
 
     /// Flips a bit of a file, or cuts the file.
     fn damage(&mut self) -> Result<()> {
-        let (name, how, at) = (self.name()?, self.byte()?, usize::from(self.byte()?));
+        let name = self.name()?;
+        let how = self.byte()?;
+        let at = usize::from(self.byte()?);
         let Some(mut bytes) = self.disk.tree().remove(&name).filter(|bytes| !bytes.is_empty()) else {
             return Ok(());
         };

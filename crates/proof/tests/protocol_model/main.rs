@@ -64,7 +64,9 @@ const IN_CI: u64 = 4;
 
 #[test]
 fn every_state_of_the_protocol_is_right() {
-    let (start, mut states, mut depth) = (Instant::now(), 0, 0);
+    let start = Instant::now();
+    let mut states = 0;
+    let mut depth = 0;
     let count = usize::try_from(budget::runs(IN_CI)).unwrap_or(usize::MAX);
     for run in RUNS.iter().take(count) {
         let begun = Instant::now();
@@ -81,7 +83,8 @@ fn every_state_of_the_protocol_is_right() {
         assert!(told.is_empty(), "{}: {}", run.what, told.join("\n"));
         assert!(found.states >= run.states, "{}: only {} states", run.what, found.states);
         assert!(found.depth >= run.depth, "{}: only {} steps deep", run.what, found.depth);
-        (states, depth) = (states + found.states, depth.max(found.depth));
+        states += found.states;
+        depth = depth.max(found.depth);
     }
     println!("model: {states} states, depth {depth}, {} s, 0 violations", start.elapsed().as_secs());
 }
@@ -227,7 +230,9 @@ fn a_recovery_that_removes_interrupted_commits_is_caught() {
 
 /// The functions that the steps of the model name, and the steps that name none.
 fn named(text: &str) -> (Vec<String>, Vec<String>) {
-    let (mut functions, mut nameless, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    let mut functions = Vec::new();
+    let mut nameless = Vec::new();
+    let mut names = Vec::new();
     let body = text.split_once("pub enum Action {").expect("the steps").1;
     for line in body.trim_start().lines().map(str::trim).take_while(|line| *line != "}") {
         if line.starts_with("///") {
