@@ -209,7 +209,7 @@ fn again(disk: &Disk, expect: &Expect, wrap: &Wrap, depth: Depth, seen: &Seen) -
     world.record();
     let edits = [put("a.json", "after the first power cut"), put("again/b", "b")];
     world
-        .open_or_make()
+        .open_or_create()
         .and_then(|store| world.commit(&store, &edits))
         .map_err(|error| format!("no commit works after it: {error}"))?;
     let recorded = Recorded::ended("after a power cut".into(), &world);

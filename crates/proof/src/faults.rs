@@ -260,7 +260,7 @@ fn goes_on(world: &mut World, begun: u64) -> Verdict {
     }
     let visible = begun.max(oracle::highest(&oracle::numbers(&world.fs.disk())));
     let attempt = world.attempted.clone();
-    let store = world.open_or_make().map_err(|error| format!("it cannot be opened or created: {error}"))?;
+    let store = world.open_or_create().map_err(|error| format!("it cannot be opened or created: {error}"))?;
     hold!(store.recovery().is_none(), "it opens damaged: {:?}", store.recovery());
     if let Some(attempt) = attempt.filter(|attempt| !attempt.is_empty()) {
         let before = store.engine.known().link.generation;

@@ -76,7 +76,7 @@ struct Work {
     snapshot: Option<Snapshot>,
     /// The files that must be there.
     expected: State,
-    whole: bool,
+    syncfs: bool,
 }
 
 const UNFINISHED: &str = ".unfinished";
@@ -84,7 +84,7 @@ const UNFINISHED: &str = ".unfinished";
 impl Work {
     fn disk(&self, is_durable: bool) -> SimFs {
         let fs = SimFs::start(Disk::default(), 1);
-        fs.offer_syncfs(self.whole);
+        fs.offer_syncfs(self.syncfs);
         self.dirs.iter().for_each(|dir| assert!(fs.create_dir(dir).unwrap()));
         if is_durable {
             fs.settle();
@@ -156,14 +156,14 @@ fn works() -> Vec<Work> {
         target: "there/new/deep/store",
         snapshot: None,
         expected: State::new(),
-        whole: false,
+        syncfs: false,
     };
     let mut works = vec![place];
-    for whole in [false, true] {
+    for syncfs in [false, true] {
         let export = |name, dirs, target| {
             let snapshot = Some(store.snapshot().unwrap());
             let expected = expected.clone();
-            Work { name, dirs, target, snapshot, expected, whole }
+            Work { name, dirs, target, snapshot, expected, syncfs }
         };
         works.push(export("an export", &["there"], "there/new/deep/out"));
         works.push(export("an export to an empty directory", &["there", "there/out"], "there/out"));
@@ -173,7 +173,7 @@ fn works() -> Vec<Work> {
 
 impl Work {
     fn describe(&self) -> String {
-        format!("{} {}", self.name, if self.whole { "with one syncfs" } else { "with an fsync for each" })
+        format!("{} {}", self.name, if self.syncfs { "with one syncfs" } else { "with an fsync for each" })
     }
 }
 
@@ -196,7 +196,7 @@ fn what_is_created_outside_is_whole_or_not_there() {
     for work in &works {
         let (fs, ops) = trace(work);
         let wholes = ops.iter().filter(|op| **op == Op::SyncFs).count();
-        assert_eq!(wholes, usize::from(work.whole), "{}", work.describe());
+        assert_eq!(wholes, usize::from(work.syncfs), "{}", work.describe());
         work.check_lasts(&fs.disk()).unwrap_or_else(|wrong| panic!("{}: {wrong}", work.describe()));
         if work.snapshot.is_none() {
             continue;
@@ -219,7 +219,7 @@ fn each_sync_of_what_is_created_outside_is_noticed_when_it_is_left_out() {
         for (without, op) in ops.iter().enumerate().filter(|(_, op)| op.syncs()) {
             let is_redundant = match op {
                 // The syncfs covers what was there before.
-                Op::SyncDir(dir) if dir.is_empty() => work.whole,
+                Op::SyncDir(dir) if dir.is_empty() => work.syncfs,
                 // The directory gets another name later.
                 Op::SyncDir(dir) if dir == UNFINISHED => Some(without) < named,
                 _ => false,

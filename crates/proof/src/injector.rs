@@ -119,7 +119,7 @@ struct State {
     now: Option<Timestamp>,
     boot: Option<String>,
     /// Whether a syncfs is offered, if this differs from the tree below.
-    whole: Option<bool>,
+    offers_syncfs: Option<bool>,
 }
 
 impl std::fmt::Debug for FaultInjector {
@@ -138,7 +138,7 @@ impl FaultInjector {
             late: Vec::new(),
             now: None,
             boot: None,
-            whole: None,
+            offers_syncfs: None,
         };
         Self {
             inner,
@@ -230,7 +230,7 @@ impl FaultInjector {
 
     /// Sets whether a syncfs is offered. It does nothing if the tree below offers none.
     pub(crate) fn offer_syncfs(&self, offer: bool) {
-        self.state().whole = Some(offer);
+        self.state().offers_syncfs = Some(offer);
     }
 
     fn host(&self) -> &dyn Fs {
@@ -304,8 +304,8 @@ impl Fs for FaultInjector {
     fn create(&self, path: &str, access: Access) -> io::Result<Box<dyn FsFile>> {
         let path = &*self.at(path);
         let op = Op::Create(path.into());
-        let made = self.ask(op, |_| self.inner.create(path, access).map(Some), || None, None)?;
-        Ok(self.file(path, made.unwrap()))
+        let created = self.ask(op, |_| self.inner.create(path, access).map(Some), || None, None)?;
+        Ok(self.file(path, created.unwrap()))
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn FsFile>> {
@@ -366,13 +366,13 @@ impl Fs for FaultInjector {
     }
 
     fn syncfs(&self) -> io::Result<Option<Box<dyn SyncFs>>> {
-        let offered = self.state().whole;
+        let offered = self.state().offers_syncfs;
         if offered == Some(false) {
             return Ok(None);
         }
         let inner = self.ask(Op::OpenSyncFs, |_| self.inner.syncfs(), || None, None)?;
         Ok(if inner.is_some() || offered == Some(true) {
-            Some(Box::new(LayerWhole { injector: self.clone(), inner }))
+            Some(Box::new(LayerSyncFs { injector: self.clone(), inner }))
         } else {
             None
         })
@@ -512,12 +512,12 @@ impl FsFile for Instead {
 }
 
 #[derive(Debug)]
-struct LayerWhole {
+struct LayerSyncFs {
     injector: FaultInjector,
     inner: Option<Box<dyn SyncFs>>,
 }
 
-impl SyncFs for LayerWhole {
+impl SyncFs for LayerSyncFs {
     fn sync(&self) -> io::Result<()> {
         let sync = |_| self.inner.as_ref().map_or(Ok(()), |inner| inner.sync());
         self.injector.ask(Op::SyncFs, sync, || (), None)

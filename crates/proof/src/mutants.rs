@@ -300,25 +300,25 @@ fn trusting() -> Vec<Mutant> {
 /// so are the fsyncs of the root before and after it.
 fn unsynced() -> Wrap {
     Arc::new(|way| {
-        let made = AtomicBool::new(false);
+        let created = AtomicBool::new(false);
         let swapped = AtomicBool::new(false);
         let rule: Rule = Arc::new(move |op| match op {
             Op::Create(name) if name.starts_with("manifests/") => {
-                made.store(true, Ordering::Relaxed);
+                created.store(true, Ordering::Relaxed);
                 Action::PassThrough
             }
             op if op.swaps() => {
-                let is_own = made.swap(false, Ordering::Relaxed);
+                let is_own = created.swap(false, Ordering::Relaxed);
                 swapped.store(is_own, Ordering::Relaxed);
                 if is_own { Action::PassThrough } else { Action::Skip }
             }
             op if syncs_dir(op, "") => {
-                let is_own = made.load(Ordering::Relaxed) || swapped.swap(false, Ordering::Relaxed);
+                let is_own = created.load(Ordering::Relaxed) || swapped.swap(false, Ordering::Relaxed);
                 if is_own { Action::PassThrough } else { Action::Skip }
             }
             // A commit begins, maybe in another process.
             Op::Lock(name) if name == "locks/writer" => {
-                made.store(false, Ordering::Relaxed);
+                created.store(false, Ordering::Relaxed);
                 swapped.store(false, Ordering::Relaxed);
                 Action::PassThrough
             }
@@ -358,7 +358,7 @@ fn after_failures() -> Vec<Mutant> {
             by: By::Faults,
         },
         Mutant {
-            name: "an unsettled pointer is not made durable",
+            name: "an unsettled pointer is not created durable",
             wrap: unsynced(),
             on: "a writer is killed",
             by: By::PowerCuts,

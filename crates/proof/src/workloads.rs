@@ -166,11 +166,11 @@ pub(super) fn all() -> Vec<Workload> {
             commits(vec![stream("a.json", "third a")]),
         ),
     ];
-    for whole in [false, true] {
-        let with = if whole { "with one syncfs" } else { "with an fsync for each" };
+    for syncfs in [false, true] {
+        let with = if syncfs { "with one syncfs" } else { "with an fsync for each" };
         let prepare = move || {
             let world = begun();
-            world.fs.offer_syncfs(whole);
+            world.fs.offer_syncfs(syncfs);
             world
         };
         all.push(workload(format!("commit of 100 files {with}"), prepare, commits(files(put, 100, "many/"))));
@@ -277,7 +277,7 @@ fn creation_killed() -> Vec<Workload> {
         world::create(fault.way()).unwrap();
         fault.take_trace().into_iter().filter(Op::changes).collect::<Vec<_>>()
     };
-    let made =
+    let created =
         trace.iter().position(|op| matches!(op, Op::Create(name) if name.starts_with(MANIFESTS))).unwrap();
     let killed = |after: usize| {
         let mut world = empty();
@@ -300,7 +300,7 @@ fn creation_killed() -> Vec<Workload> {
             "the creation of a store is killed after {after} operations, and another process completes it"
         )
     };
-    (made + 1..trace.len()).map(|after| workload(name(after), move || killed(after), completes)).collect()
+    (created + 1..trace.len()).map(|after| workload(name(after), move || killed(after), completes)).collect()
 }
 
 /// The most operations of the killed writer.

@@ -305,7 +305,7 @@ impl World {
     }
 
     /// Opens the store. Creates it first if its creation was interrupted.
-    pub(super) fn open_or_make(&mut self) -> Result<Store> {
+    pub(super) fn open_or_create(&mut self) -> Result<Store> {
         let way = self.way();
         match self.open(Arc::clone(&way)) {
             Err(error) if error.is_missing_store() => {

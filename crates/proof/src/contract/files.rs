@@ -107,7 +107,7 @@ fn a_writer_goes_on_after_its_name_has_changed_or_gone() {
 fn syncs_change_nothing_that_is_seen() {
     on_both(|fs| {
         assert!(fs.create_dir("dir").unwrap());
-        let whole = fs.syncfs().unwrap();
+        let syncfs = fs.syncfs().unwrap();
         let mut file = fs.create("dir/file", Access::ReadOnly).unwrap();
         file.write_all(b"content").unwrap();
         for _ in 0..2 {
@@ -115,8 +115,8 @@ fn syncs_change_nothing_that_is_seen() {
             fs.sync_dir("dir").unwrap();
             fs.sync_dir("").unwrap();
         }
-        if let Some(whole) = whole {
-            whole.sync().unwrap();
+        if let Some(syncfs) = syncfs {
+            syncfs.sync().unwrap();
         }
         assert_eq!(read(fs, "dir/file"), b"content");
         fs.open("dir/file").unwrap().sync().unwrap();

@@ -103,7 +103,7 @@ pub(super) struct Cuts {
     /// A power cut took away the generation of such a writer.
     pub(super) unsynced: u64,
     /// The power was cut during an operation with a syncfs.
-    pub(super) whole: u64,
+    pub(super) syncfs: u64,
 }
 
 /// Does the operations on a new store. Panics at the first answer that differs from the model.
@@ -146,7 +146,7 @@ pub(super) fn run(steps: &[Step]) -> Cuts {
             Some(Crash::PowerCut(cut)) => {
                 let (point, left) = cut.leaves(&fs, &recorded);
                 met.all += 1;
-                met.whole += u64::from(recorded.iter().any(|step| step.op == PassThrough::SyncFs));
+                met.syncfs += u64::from(recorded.iter().any(|step| step.op == PassThrough::SyncFs));
                 fs = SimFs::start(left, met.all);
                 fs.offer_syncfs(met.all % 2 == 0);
                 let what = format!("after operation {at}, {op:?}, power cut {point} of {}", recorded.len());

@@ -136,7 +136,7 @@ fn random_operations_with_power_cuts_do_what_the_model_says() {
             interrupted: all.interrupted + one.interrupted,
             killed: all.killed + one.killed,
             unsynced: all.unsynced + one.unsynced,
-            whole: all.whole + one.whole,
+            syncfs: all.syncfs + one.syncfs,
         });
         Ok(())
     });
@@ -145,16 +145,16 @@ fn random_operations_with_power_cuts_do_what_the_model_says() {
     }
     let done = done.get();
     let met = met.get();
-    let Cuts { all, new, old, interrupted, killed, unsynced, whole } = met;
+    let Cuts { all, new, old, interrupted, killed, unsynced, syncfs } = met;
     println!(
         "hostile: {cases} sequences, {done} operations, {all} power cuts, {} with a commit in flight: {new} times it was \
-         there, {old} times not, {interrupted} of these with names; {whole} upon a syncfs; {killed} \
+         there, {old} times not, {interrupted} of these with names; {syncfs} upon a syncfs; {killed} \
          killed writers, of {unsynced} of which a power cut took the generation; {} s, 0 differences, seed {seed}",
         new + old,
         start.elapsed().as_secs()
     );
     let often = [all, new, old, interrupted, killed];
-    let seldom = [whole, unsynced];
+    let seldom = [syncfs, unsynced];
     let is_met =
         often.iter().all(|count| *count >= cases / 10) && seldom.iter().all(|count| *count >= cases / 50);
     assert!(is_met, "every outcome occurs: {met:?}");

@@ -57,7 +57,7 @@ const RUNS: [Run; 6] = [
     run("from generation 1, numbers 2 and 3, status", Start::Copy, 3, Others::Status, 55_000, 59),
     run("from generation 1, numbers 2 to 4, 2 readers", Start::Copy, 4, Others::Readers, 587_000, 80),
     run("from no store, numbers 1 to 3, 2 readers", Start::Nothing, 3, Others::Readers, 180_000, 74),
-    run("from generation 1, numbers 2 to 5", Start::Copy, 5, Others::Nobody, 1_270_000, 96),
+    run("from generation 1, numbers 2 to 5", Start::Copy, 5, Others::None, 1_270_000, 96),
 ];
 /// How many of the runs are done by default.
 const IN_CI: u64 = 4;
@@ -107,7 +107,7 @@ fn refuted_from(start: Start, others: Others, wrong: Wrong, property: &'static s
 
 #[track_caller]
 fn holds(start: Start, wrong: Wrong) {
-    let protocol = Protocol { wrong, highest: 3, start, others: Others::Nobody };
+    let protocol = Protocol { wrong, highest: 3, start, others: Others::None };
     let found = explore(protocol, HasDiscoveries::Any);
     assert!(found.violations.is_empty(), "{wrong:?}: {:?}", found.violations);
     assert!(found.states > 1000, "only {} states", found.states);
@@ -128,8 +128,8 @@ fn a_manifest_that_is_not_synced_is_caught() {
 fn a_directory_that_barrier_one_leaves_out_is_caught() {
     refuted(Wrong::DataDirNotSynced, WHOLE);
     refuted(Wrong::ManifestsDirNotSynced, WHOLE);
-    refuted_from(Start::Copy, Others::Nobody, Wrong::RootDirNotSynced, WHOLE);
-    refuted_from(Start::Nothing, Others::Nobody, Wrong::RootDirNotSynced, WHOLE);
+    refuted_from(Start::Copy, Others::None, Wrong::RootDirNotSynced, WHOLE);
+    refuted_from(Start::Nothing, Others::None, Wrong::RootDirNotSynced, WHOLE);
 }
 
 #[test]

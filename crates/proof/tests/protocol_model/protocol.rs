@@ -18,7 +18,7 @@ pub struct Protocol {
 /// Which processes there are besides the two writers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Others {
-    Nobody,
+    None,
     /// Two that read snapshots.
     Readers,
     /// One that asks for the status at any time.
