@@ -147,9 +147,10 @@ fn random_operations_with_power_cuts_do_what_the_model_says() {
     let met = met.get();
     let Cuts { all, new, old, interrupted, killed, unsynced, syncfs } = met;
     println!(
-        "hostile: {cases} sequences, {done} operations, {all} power cuts, {} with a commit in flight: {new} times it was \
-         there, {old} times not, {interrupted} of these with names; {syncfs} upon a syncfs; {killed} \
-         killed writers, of {unsynced} of which a power cut took the generation; {} s, 0 differences, seed {seed}",
+        "hostile: {cases} sequences, {done} operations, {all} power cuts, {} with a commit in flight: \
+         {new} times it was there, {old} times not, {interrupted} of these with names; {syncfs} during a \
+         syncfs; {killed} killed writers, {unsynced} of them lost their generation in a power cut; {} s, \
+         0 differences, seed {seed}",
         new + old,
         start.elapsed().as_secs()
     );
