@@ -42,7 +42,8 @@ fn read(fs: &dyn Fs, path: &str) -> Vec<u8> {
 }
 
 fn tree(fs: &dyn Fs) -> Tree {
-    let (mut tree, mut directories) = (Tree::new(), vec![String::new()]);
+    let mut tree = Tree::new();
+    let mut directories = vec![String::new()];
     while let Some(directory) = directories.pop() {
         for listed in fs.list(&directory).unwrap() {
             let path =

@@ -89,7 +89,8 @@ impl Recorded {
     }
 
     pub(super) fn ended(name: String, world: &World) -> Self {
-        let (last, steps) = (world.fs.disk(), world.fs.recording());
+        let last = world.fs.disk();
+        let steps = world.fs.recording();
         let expect = world.expectations(steps.len());
         Self { name, steps, last, expect, is_long: false, wrap: Arc::clone(&world.wrap) }
     }
@@ -172,7 +173,8 @@ pub(super) fn cut(
 
 fn cut_at(recorded: &Recorded, point: usize, depth: Depth, seen: &Seen, shown: &Shown) -> Verdict {
     let (disk, expect) = recorded.at(point);
-    let (cut, expected) = (CrashPoint::new(disk, depth.seed ^ point as u64), expect.digest());
+    let cut = CrashPoint::new(disk, depth.seed ^ point as u64);
+    let expected = expect.digest();
     let samples = if recorded.is_long { depth.samples_long } else { depth.samples };
     let every_way = cut.every_way(depth.limit);
     if every_way.is_some() && depth.done {
@@ -207,7 +209,7 @@ fn again(disk: &Disk, expect: &Expect, wrap: &Wrap, depth: Depth, seen: &Seen) -
     world.record();
     let edits = [put("a.json", "after the first power cut"), put("again/b", "b")];
     world
-        .open_or_make()
+        .open_or_create()
         .and_then(|store| world.commit(&store, &edits))
         .map_err(|error| format!("no commit works after it: {error}"))?;
     let recorded = Recorded::ended("after a power cut".into(), &world);
@@ -279,13 +281,16 @@ fn everything(recorded: &[Recorded], depth: Depth, wanted: u64, seen: &Seen) -> 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the elapsed time is printed")]
 fn the_power_is_cut_at_every_operation() {
-    let (wanted, seed, start) = (budget::runs(0), budget::seed(), std::time::Instant::now());
+    let wanted = budget::runs(0);
+    let seed = budget::seed();
+    let start = std::time::Instant::now();
     let all = workloads::all();
     let recorded: Vec<Recorded> =
         all.iter().map(|workload| Recorded::of(workload, &plain()).unwrap()).collect();
     let operations: usize = recorded.iter().map(|recorded| recorded.steps.len()).sum();
     let points = recorded.iter().map(|recorded| recorded.points().count()).sum::<usize>();
-    let (seen, mut complete) = (Seen::default(), 0);
+    let seen = Seen::default();
+    let mut complete = 0;
     let long = (0..).flat_map(|round| depths(seed.wrapping_add(round)));
     let in_ci = [shallow(seed), every_way(LIMIT_IN_CI, seed)];
     let depths: Box<dyn Iterator<Item = Depth>> =

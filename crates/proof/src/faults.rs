@@ -112,8 +112,11 @@ fn applies(op: &Op, becomes: Action) -> bool {
 /// Lets the fault happen. Notes in `fired` the first operation that failed, and how many were
 /// recorded before it.
 pub(super) fn rule(fault: Fault, fs: &SimFs, fired: &Arc<OnceLock<(usize, Op)>>) -> Rule {
-    let (seen, interrupted, handling) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
-    let (fs, fired) = (fs.clone(), Arc::clone(fired));
+    let seen = AtomicUsize::new(0);
+    let interrupted = AtomicUsize::new(0);
+    let handling = AtomicUsize::new(0);
+    let fs = fs.clone();
+    let fired = Arc::clone(fired);
     Arc::new(move |op| {
         if op.changes() != fault.changes {
             return Action::PassThrough;
@@ -257,7 +260,7 @@ fn goes_on(world: &mut World, begun: u64) -> Verdict {
     }
     let visible = begun.max(oracle::highest(&oracle::numbers(&world.fs.disk())));
     let attempt = world.attempted.clone();
-    let store = world.open_or_make().map_err(|error| format!("it cannot be opened or created: {error}"))?;
+    let store = world.open_or_create().map_err(|error| format!("it cannot be opened or created: {error}"))?;
     hold!(store.recovery().is_none(), "it opens damaged: {:?}", store.recovery());
     if let Some(attempt) = attempt.filter(|attempt| !attempt.is_empty()) {
         let before = store.engine.known().link.generation;
@@ -450,7 +453,8 @@ fn everything(changes: bool, seen: &Seen) -> Verdict<(usize, usize)> {
 
 #[expect(clippy::disallowed_methods, reason = "the elapsed time is printed")]
 fn run(what: &str, changes: bool) {
-    let (seen, start) = (Seen::default(), std::time::Instant::now());
+    let seen = Seen::default();
+    let start = std::time::Instant::now();
     let (faults, all) =
         everything(changes, &seen).unwrap_or_else(|wrong| panic!("seed {}: {wrong}", budget::seed()));
     println!(

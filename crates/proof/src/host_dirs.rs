@@ -76,7 +76,7 @@ struct Work {
     snapshot: Option<Snapshot>,
     /// The files that must be there.
     expected: State,
-    whole: bool,
+    syncfs: bool,
 }
 
 const UNFINISHED: &str = ".unfinished";
@@ -84,7 +84,7 @@ const UNFINISHED: &str = ".unfinished";
 impl Work {
     fn disk(&self, is_durable: bool) -> SimFs {
         let fs = SimFs::start(Disk::default(), 1);
-        fs.offer_syncfs(self.whole);
+        fs.offer_syncfs(self.syncfs);
         self.dirs.iter().for_each(|dir| assert!(fs.create_dir(dir).unwrap()));
         if is_durable {
             fs.settle();
@@ -93,14 +93,16 @@ impl Work {
     }
 
     fn run(&self, injector: &FaultInjector) -> Result<()> {
-        let (host_dirs, dir) = (Simulated(injector.clone()), PathBuf::from(format!("/{}", self.target)));
+        let host_dirs = Simulated(injector.clone());
+        let dir = PathBuf::from(format!("/{}", self.target));
         let Some(snapshot) = &self.snapshot else {
             return host_dirs::create_dirs(&host_dirs, &dir);
         };
         injector
             .create_dir(UNFINISHED)
             .map_err(|error| crate::Error::io(Operation::Create, UNFINISHED, error))?;
-        let (unfinished, target) = (format!("/{UNFINISHED}").into(), Arc::new(injector.below(UNFINISHED)));
+        let unfinished = format!("/{UNFINISHED}").into();
+        let target = Arc::new(injector.below(UNFINISHED));
         let target = ExportDir::begin_on(target, unfinished, Box::new(host_dirs), dir)?;
         snapshot.export_to(target, &ExportOptions::new()).map(drop)
     }
@@ -154,13 +156,14 @@ fn works() -> Vec<Work> {
         target: "there/new/deep/store",
         snapshot: None,
         expected: State::new(),
-        whole: false,
+        syncfs: false,
     };
     let mut works = vec![place];
-    for whole in [false, true] {
+    for syncfs in [false, true] {
         let export = |name, dirs, target| {
-            let (snapshot, expected) = (Some(store.snapshot().unwrap()), expected.clone());
-            Work { name, dirs, target, snapshot, expected, whole }
+            let snapshot = Some(store.snapshot().unwrap());
+            let expected = expected.clone();
+            Work { name, dirs, target, snapshot, expected, syncfs }
         };
         works.push(export("an export", &["there"], "there/new/deep/out"));
         works.push(export("an export to an empty directory", &["there", "there/out"], "there/out"));
@@ -170,7 +173,7 @@ fn works() -> Vec<Work> {
 
 impl Work {
     fn describe(&self) -> String {
-        format!("{} {}", self.name, if self.whole { "with one syncfs" } else { "with an fsync for each" })
+        format!("{} {}", self.name, if self.syncfs { "with one syncfs" } else { "with an fsync for each" })
     }
 }
 
@@ -193,7 +196,7 @@ fn what_is_created_outside_is_whole_or_not_there() {
     for work in &works {
         let (fs, ops) = trace(work);
         let wholes = ops.iter().filter(|op| **op == Op::SyncFs).count();
-        assert_eq!(wholes, usize::from(work.whole), "{}", work.describe());
+        assert_eq!(wholes, usize::from(work.syncfs), "{}", work.describe());
         work.check_lasts(&fs.disk()).unwrap_or_else(|wrong| panic!("{}: {wrong}", work.describe()));
         if work.snapshot.is_none() {
             continue;
@@ -216,7 +219,7 @@ fn each_sync_of_what_is_created_outside_is_noticed_when_it_is_left_out() {
         for (without, op) in ops.iter().enumerate().filter(|(_, op)| op.syncs()) {
             let is_redundant = match op {
                 // The syncfs covers what was there before.
-                Op::SyncDir(dir) if dir.is_empty() => work.whole,
+                Op::SyncDir(dir) if dir.is_empty() => work.syncfs,
                 // The directory gets another name later.
                 Op::SyncDir(dir) if dir == UNFINISHED => Some(without) < named,
                 _ => false,
@@ -224,7 +227,8 @@ fn each_sync_of_what_is_created_outside_is_noticed_when_it_is_left_out() {
             if is_redundant {
                 continue;
             }
-            let (fs, seen) = (work.disk(false), AtomicUsize::new(0));
+            let fs = work.disk(false);
+            let seen = AtomicUsize::new(0);
             let leave_out = move |_: &Op| {
                 if seen.fetch_add(1, Ordering::Relaxed) == without {
                     Action::Skip
@@ -292,7 +296,8 @@ fn check_fault(work: &Work, fault: Fault) -> Verdict {
     let outcome = work.run(&injector);
     hold!(fired.get().is_some(), "the fault did not happen");
     let Err(error) = outcome else { return work.check_lasts(&fs.disk()) };
-    let (is_export, is_belated) = (work.snapshot.is_some(), matches!(fault.becomes, Action::FailAfter(_)));
+    let is_export = work.snapshot.is_some();
+    let is_belated = matches!(fault.becomes, Action::FailAfter(_));
     let is_there = work.check(&fs.disk())?;
     let is_said = error.to_string().contains("may not survive a power cut");
     hold!(!is_export || is_belated || is_there == is_said, "there: {is_there}, but: {error}");

@@ -119,7 +119,7 @@ struct State {
     now: Option<Timestamp>,
     boot: Option<String>,
     /// Whether a syncfs is offered, if this differs from the tree below.
-    whole: Option<bool>,
+    offers_syncfs: Option<bool>,
 }
 
 impl std::fmt::Debug for FaultInjector {
@@ -138,7 +138,7 @@ impl FaultInjector {
             late: Vec::new(),
             now: None,
             boot: None,
-            whole: None,
+            offers_syncfs: None,
         };
         Self {
             inner,
@@ -181,7 +181,8 @@ impl FaultInjector {
             |plan| plan.rule(Arc::clone(&seen)),
         );
         let mut state = self.state();
-        (state.rule, state.seen) = (rule, seen);
+        state.rule = rule;
+        state.seen = seen;
     }
 
     /// How many operations have matched the plan.
@@ -229,7 +230,7 @@ impl FaultInjector {
 
     /// Sets whether a syncfs is offered. It does nothing if the tree below offers none.
     pub(crate) fn offer_syncfs(&self, offer: bool) {
-        self.state().whole = Some(offer);
+        self.state().offers_syncfs = Some(offer);
     }
 
     fn host(&self) -> &dyn Fs {
@@ -303,8 +304,8 @@ impl Fs for FaultInjector {
     fn create(&self, path: &str, access: Access) -> io::Result<Box<dyn FsFile>> {
         let path = &*self.at(path);
         let op = Op::Create(path.into());
-        let made = self.ask(op, |_| self.inner.create(path, access).map(Some), || None, None)?;
-        Ok(self.file(path, made.unwrap()))
+        let created = self.ask(op, |_| self.inner.create(path, access).map(Some), || None, None)?;
+        Ok(self.file(path, created.unwrap()))
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn FsFile>> {
@@ -337,14 +338,16 @@ impl Fs for FaultInjector {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let (from, to) = (&*self.at(from), &*self.at(to));
+        let from = &*self.at(from);
+        let to = &*self.at(to);
         let names = (from.to_owned(), to.to_owned());
         let late = self.late_path(move |fs| fs.rename(&names.0, &names.1).unwrap());
         self.ask(Op::Rename(from.into(), to.into()), |_| self.inner.rename(from, to), || (), late)
     }
 
     fn rename_new(&self, from: &str, to: &str) -> io::Result<()> {
-        let (from, to) = (&*self.at(from), &*self.at(to));
+        let from = &*self.at(from);
+        let to = &*self.at(to);
         let op = Op::RenameNew(from.into(), to.into());
         self.ask(op, |_| self.inner.rename_new(from, to), || (), None)
     }
@@ -363,13 +366,13 @@ impl Fs for FaultInjector {
     }
 
     fn syncfs(&self) -> io::Result<Option<Box<dyn SyncFs>>> {
-        let offered = self.state().whole;
+        let offered = self.state().offers_syncfs;
         if offered == Some(false) {
             return Ok(None);
         }
         let inner = self.ask(Op::OpenSyncFs, |_| self.inner.syncfs(), || None, None)?;
         Ok(if inner.is_some() || offered == Some(true) {
-            Some(Box::new(LayerWhole { injector: self.clone(), inner }))
+            Some(Box::new(LayerSyncFs { injector: self.clone(), inner }))
         } else {
             None
         })
@@ -509,12 +512,12 @@ impl FsFile for Instead {
 }
 
 #[derive(Debug)]
-struct LayerWhole {
+struct LayerSyncFs {
     injector: FaultInjector,
     inner: Option<Box<dyn SyncFs>>,
 }
 
-impl SyncFs for LayerWhole {
+impl SyncFs for LayerSyncFs {
     fn sync(&self) -> io::Result<()> {
         let sync = |_| self.inner.as_ref().map_or(Ok(()), |inner| inner.sync());
         self.injector.ask(Op::SyncFs, sync, || (), None)

@@ -60,7 +60,8 @@ impl Place {
 /// the second barrier.
 fn with(rule: impl Fn(&Op, bool) -> Action + Clone + Send + Sync + 'static) -> Wrap {
     Arc::new(move |way| {
-        let (rule, place) = (rule.clone(), Place::default());
+        let rule = rule.clone();
+        let place = Place::default();
         let rule: Rule = Arc::new(move |op| rule(op, place.see(op)));
         Arc::new(FaultInjector::new(way, rule))
     })
@@ -299,24 +300,25 @@ fn trusting() -> Vec<Mutant> {
 /// so are the fsyncs of the root before and after it.
 fn unsynced() -> Wrap {
     Arc::new(|way| {
-        let (made, swapped) = (AtomicBool::new(false), AtomicBool::new(false));
+        let created = AtomicBool::new(false);
+        let swapped = AtomicBool::new(false);
         let rule: Rule = Arc::new(move |op| match op {
             Op::Create(name) if name.starts_with("manifests/") => {
-                made.store(true, Ordering::Relaxed);
+                created.store(true, Ordering::Relaxed);
                 Action::PassThrough
             }
             op if op.swaps() => {
-                let is_own = made.swap(false, Ordering::Relaxed);
+                let is_own = created.swap(false, Ordering::Relaxed);
                 swapped.store(is_own, Ordering::Relaxed);
                 if is_own { Action::PassThrough } else { Action::Skip }
             }
             op if syncs_dir(op, "") => {
-                let is_own = made.load(Ordering::Relaxed) || swapped.swap(false, Ordering::Relaxed);
+                let is_own = created.load(Ordering::Relaxed) || swapped.swap(false, Ordering::Relaxed);
                 if is_own { Action::PassThrough } else { Action::Skip }
             }
             // A commit begins, maybe in another process.
             Op::Lock(name) if name == "locks/writer" => {
-                made.store(false, Ordering::Relaxed);
+                created.store(false, Ordering::Relaxed);
                 swapped.store(false, Ordering::Relaxed);
                 Action::PassThrough
             }
@@ -356,7 +358,7 @@ fn after_failures() -> Vec<Mutant> {
             by: By::Faults,
         },
         Mutant {
-            name: "an unsettled pointer is not made durable",
+            name: "an unsettled pointer is not created durable",
             wrap: unsynced(),
             on: "a writer is killed",
             by: By::PowerCuts,

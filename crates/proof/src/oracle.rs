@@ -212,7 +212,8 @@ impl Case<'_> {
 /// Opens a store that was opened before.
 fn open_again(way: Arc<dyn Fs>, head: Generation) -> Verdict<Store> {
     let store = world::open(way).map_err(|error| format!("it opens once, and then it does not: {error}"))?;
-    let (again, recovery) = (store.engine.known().link.generation, store.recovery());
+    let again = store.engine.known().link.generation;
+    let recovery = store.recovery();
     hold!(again == head && recovery.is_none(), "it opens at {head}, and then at {again}: {recovery:?}");
     Ok(store)
 }

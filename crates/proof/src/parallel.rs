@@ -10,7 +10,8 @@ use crate::sim::said;
 
 /// Checks each item, until a check fails.
 pub(super) fn on_all_processors<T: Sync>(items: &[T], check: impl Fn(&T) -> Verdict + Sync) -> Verdict {
-    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(None));
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(None);
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {

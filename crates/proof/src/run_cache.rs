@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn disks_are_told_apart_by_what_is_asked_of_them_and_by_nothing_else() {
-        let (run_cache, mut runs) = (RunCache::default(), 0);
+        let run_cache = RunCache::default();
+        let mut runs = 0;
         let mut shown = |key, files: &[(&str, &str)]| {
             let disk = disk(files);
             let shown = run_cache.settle(key, &disk, false, |watch| {
@@ -151,7 +152,8 @@ mod tests {
     #[test]
     #[should_panic(expected = "after the same answers")]
     fn a_run_that_the_disk_does_not_decide_is_noticed() {
-        let (run_cache, disk) = (RunCache::default(), disk(&[("a", "1")]));
+        let run_cache = RunCache::default();
+        let disk = disk(&[("a", "1")]);
         for name in ["a", "b"] {
             let stat = |watch: &Watch| {
                 SimFs::start(disk.clone(), 1).watched(watch).stat(name).unwrap();

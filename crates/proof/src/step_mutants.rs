@@ -123,9 +123,11 @@ fn each_sync_and_each_order_counts() {
     let operations: Vec<Vec<Op>> = all.iter().map(changes).collect();
     let tried: Vec<Step> =
         operations.iter().enumerate().flat_map(|(work, operations)| steps(work, operations)).collect();
-    let (survivors, known) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    let survivors = Mutex::new(Vec::new());
+    let known = Mutex::new(Vec::new());
     let run = on_all_processors(&tried, |step| {
-        let (work, operations) = (&all[step.work], &operations[step.work]);
+        let work = &all[step.work];
+        let operations = &operations[step.work];
         if caught(|| check(work, *step)).is_ok() {
             match redundant(&work.name, operations, step.at) {
                 Some(why) => {

@@ -53,7 +53,9 @@ fn explore(name: &str, scenario: impl Fn() + Send + Sync + 'static) {
         Runner::new(ReplayScheduler::new_from_encoded(&schedule), config()).run(scenario);
         return;
     }
-    let (runs, seed, start) = (budget::runs(ORDERS), budget::seed(), std::time::Instant::now());
+    let runs = budget::runs(ORDERS);
+    let seed = budget::seed();
+    let start = std::time::Instant::now();
     let told = Told(format!("seed {seed}, {runs} runs: {name}"));
     let each = usize::try_from(runs.div_ceil(2)).unwrap();
     let scenario = Arc::new(scenario);

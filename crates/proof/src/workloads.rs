@@ -31,7 +31,9 @@ fn workload(
     prepare: impl Fn() -> World + Send + Sync + 'static,
     work: impl Fn(&mut World, Arc<dyn Fs>) -> crate::Result<()> + Send + Sync + 'static,
 ) -> Workload {
-    let (name, prepare, work) = (name.into(), Box::new(prepare), Box::new(work));
+    let name = name.into();
+    let prepare = Box::new(prepare);
+    let work = Box::new(work);
     Workload { name, prepare, work, settles: false, is_long: false }
 }
 
@@ -121,7 +123,8 @@ pub(super) fn all() -> Vec<Workload> {
             world.restore(&store, Generation::new(2).unwrap(), "directory/").map(drop)
         }),
         workload("two writers on bases that are not the head any more", begun, |world, way| {
-            let (one, other) = (world.open(Arc::clone(&way))?, world.open(way)?);
+            let one = world.open(Arc::clone(&way))?;
+            let other = world.open(way)?;
             let edits = [
                 [put("a.json", "third a")],
                 [stream("directory/b.json", "third b")],
@@ -163,11 +166,11 @@ pub(super) fn all() -> Vec<Workload> {
             commits(vec![stream("a.json", "third a")]),
         ),
     ];
-    for whole in [false, true] {
-        let with = if whole { "with one syncfs" } else { "with an fsync for each" };
+    for syncfs in [false, true] {
+        let with = if syncfs { "with one syncfs" } else { "with an fsync for each" };
         let prepare = move || {
             let world = begun();
-            world.fs.offer_syncfs(whole);
+            world.fs.offer_syncfs(syncfs);
             world
         };
         all.push(workload(format!("commit of 100 files {with}"), prepare, commits(files(put, 100, "many/"))));
@@ -190,7 +193,8 @@ pub(super) fn all() -> Vec<Workload> {
 fn spread(count: usize) -> Vec<Edit> {
     (0..count)
         .map(|number| {
-            let (path, content) = (format!("d{}/f{number}.json", number % 5), format!("file {number}"));
+            let path = format!("d{}/f{number}.json", number % 5);
+            let content = format!("file {number}");
             if number % 3 == 0 { stream(&path, &content) } else { put(&path, &content) }
         })
         .collect()
@@ -273,7 +277,7 @@ fn creation_killed() -> Vec<Workload> {
         world::create(fault.way()).unwrap();
         fault.take_trace().into_iter().filter(Op::changes).collect::<Vec<_>>()
     };
-    let made =
+    let created =
         trace.iter().position(|op| matches!(op, Op::Create(name) if name.starts_with(MANIFESTS))).unwrap();
     let killed = |after: usize| {
         let mut world = empty();
@@ -296,7 +300,7 @@ fn creation_killed() -> Vec<Workload> {
             "the creation of a store is killed after {after} operations, and another process completes it"
         )
     };
-    (made + 1..trace.len()).map(|after| workload(name(after), move || killed(after), completes)).collect()
+    (created + 1..trace.len()).map(|after| workload(name(after), move || killed(after), completes)).collect()
 }
 
 /// The most operations of the killed writer.
@@ -306,7 +310,8 @@ pub(super) const KILLED_MAX: usize = 50;
 /// operations. In the first workload the killed one commits. In the second it finds its own commit
 /// and settles it.
 pub(super) fn killed_first(after: usize, wrap: &Wrap) -> [Workload; 2] {
-    let (committing, settling) = (Arc::clone(wrap), Arc::clone(wrap));
+    let committing = Arc::clone(wrap);
+    let settling = Arc::clone(wrap);
     [
         workload("after a killed commit", move || first_killed(after, &committing), second(true)),
         workload("after a killed settling", move || settling_killed(after, &settling), second(true)),

@@ -271,7 +271,8 @@ impl World {
                 break;
             }
             let (_, state) = state_of(&store.snapshot_at(entry.generation)?)?;
-            let (generation, manifest) = (entry.generation, entry.manifest);
+            let generation = entry.generation;
+            let manifest = entry.manifest;
             let raw = self.raw(generation);
             self.between.push((generation, Committed { state: Arc::new(state), manifest, raw }));
         }
@@ -305,7 +306,7 @@ impl World {
     }
 
     /// Opens the store. Creates it first if its creation was interrupted.
-    pub(super) fn open_or_make(&mut self) -> Result<Store> {
+    pub(super) fn open_or_create(&mut self) -> Result<Store> {
         let way = self.way();
         match self.open(Arc::clone(&way)) {
             Err(error) if error.is_missing_store() => {
@@ -412,7 +413,8 @@ impl World {
     /// Everything that the acknowledged generation was built on is certain with it.
     fn acknowledged(&mut self, store: &Store, state: &Arc<State>) {
         let link = store.engine.known().link;
-        let (generation, manifest) = (link.generation, link.manifest);
+        let generation = link.generation;
+        let manifest = link.manifest;
         let committed = Committed { state: Arc::clone(state), manifest, raw: self.raw(generation) };
         self.expect.certain.extend(self.between.drain(..).chain(self.head.take()));
         self.expect.certain.insert(generation, committed.clone());

@@ -65,7 +65,9 @@ fn worker() {
 
     let snapshot = store.snapshot().unwrap();
     let mut reader = snapshot.reader("copied.bin").unwrap();
-    let (mut expected, mut left, mut right) = (Noise::new(size()), vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut expected = Noise::new(size());
+    let mut left = vec![0; 1 << 16];
+    let mut right = vec![0; 1 << 16];
     let mut length = 0;
     loop {
         let read = reader.read(&mut left).unwrap();

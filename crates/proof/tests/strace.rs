@@ -93,7 +93,10 @@ fn unquoted(text: &str) -> String {
 
 /// Splits the arguments of a call.
 fn arguments(text: &str) -> Vec<String> {
-    let (mut args, mut depth, mut quoted, mut escaped) = (vec![String::new()], 0, false, false);
+    let mut args = vec![String::new()];
+    let mut depth = 0;
+    let mut quoted = false;
+    let mut escaped = false;
     for letter in text.chars() {
         match letter {
             _ if escaped => escaped = false,
@@ -114,7 +117,8 @@ fn arguments(text: &str) -> Vec<String> {
 
 /// The calls in a log of `strace -f`, in the order in which they end.
 fn parse(log: &str) -> Vec<Call> {
-    let (mut calls, mut begun) = (Vec::new(), BTreeMap::new());
+    let mut calls = Vec::new();
+    let mut begun = BTreeMap::new();
     for (number, line) in log.lines().enumerate() {
         let (process, text) = match line.split_once(' ') {
             Some((process, text)) if process.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -223,11 +227,13 @@ impl Place<'_> {
 
     /// Checks everything that must hold for the calls of one commit.
     fn check(&self, calls: &[Call]) -> Result<Seen, String> {
-        let (mut waiting, mut seen) = (Waiting::default(), Seen::default());
+        let mut waiting = Waiting::default();
+        let mut seen = Seen::default();
         let first = &calls.first().ok_or("there are no calls")?.process;
         let pointer = format!("{}/CURRENT", self.store);
         // The lines on which the rename of the pointer ended, and the fsync after it.
-        let (mut swapped, mut durable) = (None, None);
+        let mut swapped = None;
+        let mut durable = None;
         for call in calls {
             self.check_known(call)?;
             let Call { begin, end, .. } = *call;
@@ -365,7 +371,8 @@ fn is_possible() -> bool {
 
 /// The calls of a run of the command, which must succeed.
 fn trace(sandbox: &Sandbox, words: &[&str]) -> Vec<Call> {
-    let (wanted, log) = (sandbox.command(words), sandbox.path("strace.log"));
+    let wanted = sandbox.command(words);
+    let log = sandbox.path("strace.log");
     let mut command = Command::new("strace");
     command.args(["-f", "-y", "-e", CALLS, "-e", "signal=none", "-o"]).arg(&log);
     command.arg(wanted.get_program()).args(wanted.get_args());

@@ -16,7 +16,7 @@ use crate::proof::injector::FaultInjector;
 fn run(workload: &Workload, dir: Option<&std::path::Path>) -> (Vec<Op>, Tree) {
     let mut world = (workload.prepare)();
     let simulated = world.way();
-    let whole = simulated.syncfs().unwrap().is_some();
+    let syncfs = simulated.syncfs().unwrap().is_some();
     let below: Arc<dyn Fs> = match dir {
         None => Arc::clone(&simulated),
         Some(dir) => {
@@ -27,7 +27,7 @@ fn run(workload: &Workload, dir: Option<&std::path::Path>) -> (Vec<Op>, Tree) {
     };
     let mut fault = FaultInjector::skipping_syncs(Arc::clone(&below));
     fault.host = Some(simulated);
-    fault.offer_syncfs(whole);
+    fault.offer_syncfs(syncfs);
     // The simulated clock counts operations, and there are fewer of them if the files are in a real
     // directory.
     fault.set_now("2026-06-01T12:00:00Z");
@@ -37,7 +37,8 @@ fn run(workload: &Workload, dir: Option<&std::path::Path>) -> (Vec<Op>, Tree) {
 
 #[test]
 fn commits_ask_for_the_same_and_leave_the_same() {
-    let (mut operations, mut whole) = (0, 0);
+    let mut operations = 0;
+    let mut syncfs = 0;
     let workloads = workloads::all();
     for workload in &workloads {
         let dir = tempfile::tempdir().unwrap();
@@ -59,8 +60,8 @@ fn commits_ask_for_the_same_and_leave_the_same() {
             assert_eq!(content, &simulated_tree[path], "{}: {path}", workload.name);
         }
         operations += real.len();
-        whole += usize::from(real.contains(&Op::SyncFs));
+        syncfs += usize::from(real.contains(&Op::SyncFs));
     }
-    assert!(whole > 0, "some workloads use a syncfs");
+    assert!(syncfs > 0, "some workloads use a syncfs");
     println!("contract: {} workloads, {operations} operations, the same on both", workloads.len());
 }

@@ -65,7 +65,8 @@ fn a_reader_keeps_what_was_removed_or_replaced() {
         write(fs, "removed", "removed while it is open");
         write(fs, "replaced", "replaced while it is open");
         write(fs, "next", "next");
-        let (mut removed, mut replaced) = (fs.open("removed").unwrap(), fs.open("replaced").unwrap());
+        let mut removed = fs.open("removed").unwrap();
+        let mut replaced = fs.open("replaced").unwrap();
         assert_eq!(piece(&mut *removed, 8), b"removed ");
         fs.remove("removed").unwrap();
         fs.rename("next", "replaced").unwrap();
@@ -106,7 +107,7 @@ fn a_writer_goes_on_after_its_name_has_changed_or_gone() {
 fn syncs_change_nothing_that_is_seen() {
     on_both(|fs| {
         assert!(fs.create_dir("dir").unwrap());
-        let whole = fs.syncfs().unwrap();
+        let syncfs = fs.syncfs().unwrap();
         let mut file = fs.create("dir/file", Access::ReadOnly).unwrap();
         file.write_all(b"content").unwrap();
         for _ in 0..2 {
@@ -114,8 +115,8 @@ fn syncs_change_nothing_that_is_seen() {
             fs.sync_dir("dir").unwrap();
             fs.sync_dir("").unwrap();
         }
-        if let Some(whole) = whole {
-            whole.sync().unwrap();
+        if let Some(syncfs) = syncfs {
+            syncfs.sync().unwrap();
         }
         assert_eq!(read(fs, "dir/file"), b"content");
         fs.open("dir/file").unwrap().sync().unwrap();
@@ -134,7 +135,8 @@ fn the_simulated_disk_offers_a_syncfs_when_told_to() {
 #[test]
 fn clock_randomness_and_process() {
     on_both(|fs| {
-        let (now, monotonic) = (fs.now(), fs.monotonic());
+        let now = fs.now();
+        let monotonic = fs.monotonic();
         fs.sleep(Duration::from_millis(2));
         assert!(fs.monotonic() >= monotonic + Duration::from_millis(2));
         assert!(fs.now() > now);

@@ -46,7 +46,8 @@ fn a_lock_of_one_file_is_none_of_another() {
 #[test]
 fn the_last_holder_has_it_alone() {
     on_both(|fs| {
-        let (first, second) = (take(fs, LockMode::Shared).unwrap(), take(fs, LockMode::Shared).unwrap());
+        let first = take(fs, LockMode::Shared).unwrap();
+        let second = take(fs, LockMode::Shared).unwrap();
         assert_eq!(first.identity().unwrap(), second.identity().unwrap());
         assert!(!first.is_last_holder());
         // The handle that asked without success has released its lock.

@@ -15,8 +15,9 @@ fn fill(fs: &dyn Fs) {
     assert!(fs.create_dir("empty").unwrap());
 }
 
-/// The sorts of names: a file, a directory that is not empty, nothing, something in a directory that is missing,
-/// something below a file, no name at all, a name that is too long, and something below such a name.
+/// The sorts of names: a file, a directory that is not empty, nothing, something in a directory
+/// that is missing, something below a file, no name at all, a name that is too long, and something
+/// below such a name.
 fn names() -> [String; 8] {
     let long = "x".repeat(256);
     let below = format!("{long}/x");

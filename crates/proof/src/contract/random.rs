@@ -194,7 +194,9 @@ fn run(fs: &dyn Fs, actions: &[Action]) -> (Vec<String>, Tree) {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the elapsed time is printed")]
 fn random_operations_give_the_same_on_both() {
-    let (runs, seed, start) = (budget::runs(RUNS), budget::seed(), std::time::Instant::now());
+    let runs = budget::runs(RUNS);
+    let seed = budget::seed();
+    let start = std::time::Instant::now();
     let config = Config {
         cases: u32::try_from(runs).unwrap_or(u32::MAX),
         failure_persistence: None,
@@ -203,7 +205,8 @@ fn random_operations_give_the_same_on_both() {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    let (mut operations, mut failures) = (0, 0);
+    let mut operations = 0;
+    let mut failures = 0;
     let counts = std::cell::RefCell::new((&mut operations, &mut failures));
     let result = runner.run(&actions(), |actions| {
         let dir = tempfile::tempdir().unwrap();

@@ -31,7 +31,7 @@ const PATHS: [&str; 14] =
 const NUMBERS: [u64; 6] = [1, 2, 3, 1_000_003, 9_999_999_998, 9_999_999_999];
 
 /// One generation that was built.
-struct Made {
+struct Built {
     link: ManifestRef,
     table: BTreeMap<String, Entry>,
 }
@@ -39,20 +39,21 @@ struct Made {
 struct Builder<'a, 'b> {
     disk: &'a Disk,
     input: Unstructured<'b>,
-    made: Vec<Made>,
+    built: Vec<Built>,
     has_pointer: bool,
 }
 
 /// Builds the store that the bytes describe. Any bytes describe one.
 pub(super) fn build(disk: &Disk, bytes: &[u8]) {
-    let mut builder = Builder { disk, input: Unstructured::new(bytes), made: Vec::new(), has_pointer: false };
+    let mut builder =
+        Builder { disk, input: Unstructured::new(bytes), built: Vec::new(), has_pointer: false };
     for _ in 0..STEPS_MAX {
         if builder.input.is_empty() || builder.step().is_err() {
             break;
         }
     }
-    if let Some(last) = builder.made.last().filter(|_| !builder.has_pointer) {
-        let parent = builder.made.iter().rev().nth(1).map(|made| made.link);
+    if let Some(last) = builder.built.last().filter(|_| !builder.has_pointer) {
+        let parent = builder.built.iter().rev().nth(1).map(|built| built.link);
         disk.write("CURRENT", &Pointer::new(last.link, parent, Extra::new()).encode().unwrap());
     }
 }
@@ -66,12 +67,14 @@ impl Builder<'_, '_> {
         match self.byte()? % 10 {
             0..=2 => self.generation(),
             3 => {
-                let (name, bytes) = (self.name()?, self.bytes()?);
+                let name = self.name()?;
+                let bytes = self.bytes()?;
                 self.disk.write(&name, &bytes);
                 Ok(())
             }
             4 => {
-                let (name, mut bytes) = (self.name()?, self.bytes()?);
+                let name = self.name()?;
+                let mut bytes = self.bytes()?;
                 bytes.push(b'\n');
                 self.disk.write(&name, &seal(bytes));
                 Ok(())
@@ -106,8 +109,8 @@ impl Builder<'_, '_> {
     /// The number of a generation that was built, or a number that may cause trouble.
     fn number(&mut self) -> Result<Generation> {
         let choice = usize::from(self.byte()?);
-        let number = match self.made.get(choice % (self.made.len() + NUMBERS.len())) {
-            Some(made) => return Ok(made.link.generation),
+        let number = match self.built.get(choice % (self.built.len() + NUMBERS.len())) {
+            Some(built) => return Ok(built.link.generation),
             None => NUMBERS[choice % NUMBERS.len()],
         };
         Ok(Generation::new(number).unwrap())
@@ -117,9 +120,9 @@ impl Builder<'_, '_> {
     fn link(&mut self) -> Result<ManifestRef> {
         let generation = self.number()?;
         let is_right = self.byte()? % 4;
-        let known = self.made.iter().rev().find(|made| made.link.generation == generation);
+        let known = self.built.iter().rev().find(|built| built.link.generation == generation);
         let manifest = match (is_right, known) {
-            (1..=3, Some(made)) => made.link.manifest,
+            (1..=3, Some(built)) => built.link.manifest,
             _ => Blake3::of(b"another manifest"),
         };
         Ok(ManifestRef { generation, manifest })
@@ -165,9 +168,10 @@ impl Builder<'_, '_> {
 
     /// Adds a generation: its manifest, and the files that it wrote.
     fn generation(&mut self) -> Result<()> {
-        let (lies, more) = (self.byte()?, self.byte()?);
-        let head = self.made.last().map(|made| made.link);
-        let mut table = self.made.last().map(|made| made.table.clone()).unwrap_or_default();
+        let lies = self.byte()?;
+        let more = self.byte()?;
+        let head = self.built.last().map(|built| built.link);
+        let mut table = self.built.last().map(|built| built.table.clone()).unwrap_or_default();
         let number = match head {
             _ if lies & 1 != 0 => self.number()?,
             None => Generation::FIRST,
@@ -222,13 +226,15 @@ impl Builder<'_, '_> {
         let link = ManifestRef { generation: number, manifest: Blake3::of(&document) };
         // Without this the generation is an interrupted commit, or a second history.
         if lies & 128 == 0 {
-            self.made.push(Made { link, table });
+            self.built.push(Built { link, table });
         }
         Ok(())
     }
 
     fn change(&mut self, number: Generation, table: &BTreeMap<String, Entry>) -> Result<Change> {
-        let (kind, path, fill) = (self.byte()?, self.path()?, self.byte()?);
+        let kind = self.byte()?;
+        let path = self.path()?;
+        let fill = self.byte()?;
         let content = vec![fill; usize::from(fill % 40)];
         let mut entry = Entry {
             path: path.clone(),
@@ -246,7 +252,7 @@ impl Builder<'_, '_> {
                 }
             }
             2 => {
-                let known = self.made.iter().rev().find_map(|made| made.table.get(path.as_str()));
+                let known = self.built.iter().rev().find_map(|built| built.table.get(path.as_str()));
                 return Ok(known.cloned().map_or(Change::Remove(path), Change::Put));
             }
             3 => entry.generation = self.number()?,
@@ -283,8 +289,9 @@ impl Builder<'_, '_> {
     fn checkpoint(&mut self) -> Result<()> {
         let lies = self.byte()?;
         let at = usize::from(self.byte()?);
-        let Some(made) = self.made.get(at % self.made.len().max(1)) else { return Ok(()) };
-        let (mut link, mut entries) = (made.link, made.table.clone());
+        let Some(built) = self.built.get(at % self.built.len().max(1)) else { return Ok(()) };
+        let mut link = built.link;
+        let mut entries = built.table.clone();
         if lies & 1 != 0 {
             link = self.link()?;
         }
@@ -313,7 +320,9 @@ impl Builder<'_, '_> {
 
     /// Flips a bit of a file, or cuts the file.
     fn damage(&mut self) -> Result<()> {
-        let (name, how, at) = (self.name()?, self.byte()?, usize::from(self.byte()?));
+        let name = self.name()?;
+        let how = self.byte()?;
+        let at = usize::from(self.byte()?);
         let Some(mut bytes) = self.disk.tree().remove(&name).filter(|bytes| !bytes.is_empty()) else {
             return Ok(());
         };

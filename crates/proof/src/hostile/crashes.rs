@@ -103,7 +103,7 @@ pub(super) struct Cuts {
     /// A power cut took away the generation of such a writer.
     pub(super) unsynced: u64,
     /// The power was cut during an operation with a syncfs.
-    pub(super) whole: u64,
+    pub(super) syncfs: u64,
 }
 
 /// Does the operations on a new store. Panics at the first answer that differs from the model.
@@ -113,7 +113,8 @@ pub(super) struct Cuts {
 /// killed, the machine goes on with what other processes see.
 pub(super) fn run(steps: &[Step]) -> Cuts {
     let mut fs = SimFs::start(sim::disk::Disk::default(), 0);
-    let (mut run, mut met) = (Run::on(Disk::on(Arc::new(fs.clone()))), Cuts::default());
+    let mut run = Run::on(Disk::on(Arc::new(fs.clone())));
+    let mut met = Cuts::default();
     // The creation of a store probes the disk. A power cut soon after it can bring back names of
     // the probe.
     fs.settle();
@@ -121,7 +122,8 @@ pub(super) fn run(steps: &[Step]) -> Cuts {
     let mut lasts = run.model.head().number;
     for (at, Step { op, fill, crash }) in steps.iter().enumerate() {
         run.put_many(op, *fill, at);
-        let (before, acknowledged) = (run.outcomes, lasts);
+        let before = run.outcomes;
+        let acknowledged = lasts;
         if crash.is_some() {
             fs.record();
         }
@@ -144,7 +146,7 @@ pub(super) fn run(steps: &[Step]) -> Cuts {
             Some(Crash::PowerCut(cut)) => {
                 let (point, left) = cut.leaves(&fs, &recorded);
                 met.all += 1;
-                met.whole += u64::from(recorded.iter().any(|step| step.op == PassThrough::SyncFs));
+                met.syncfs += u64::from(recorded.iter().any(|step| step.op == PassThrough::SyncFs));
                 fs = SimFs::start(left, met.all);
                 fs.offer_syncfs(met.all % 2 == 0);
                 let what = format!("after operation {at}, {op:?}, power cut {point} of {}", recorded.len());
@@ -183,7 +185,8 @@ impl Run {
         self.held.clear();
         self.handles = [disk.open().unwrap(), disk.open().unwrap()];
         self.disk = disk;
-        let (shown, names) = (self.handles[0].status().unwrap().generation.get(), numbers(&tree));
+        let shown = self.handles[0].status().unwrap().generation.get();
+        let names = numbers(&tree);
         let mut lost = 0;
         while self.model.head().number > shown.max(acknowledged) {
             let gone = self.model.generations.pop().map(|gone| gone.number);

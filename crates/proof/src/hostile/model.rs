@@ -156,7 +156,8 @@ impl Model {
             made.files.insert(path.clone(), file);
             made.put.push(path.clone());
         }
-        let (put, removed) = (made.put.len() as u64, made.removed.len() as u64);
+        let put = made.put.len() as u64;
+        let removed = made.removed.len() as u64;
         if put + removed == 0 {
             return Ok(Committed { generation: head.number, changed: false, put, removed, bytes: 0 });
         }

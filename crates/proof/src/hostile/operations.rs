@@ -92,7 +92,8 @@ fn path(choice: u8) -> &'static str {
 
 impl Op {
     pub(super) fn of([kind, who, one, two]: [u8; WIDTH]) -> Self {
-        let (tx, handle) = (usize::from(who % 2), usize::from(who % 2));
+        let tx = usize::from(who % 2);
+        let handle = usize::from(who % 2);
         let number = u64::from(one / 2 % 24);
         let rev = if one % 2 == 0 { Rev::Number(number) } else { Rev::Back(number) };
         match kind % 32 {
@@ -352,7 +353,8 @@ impl Run {
 
     /// Compares everything that a handle says about the newest generation and the history.
     pub(super) fn check(&self, handle: usize, what: &str) {
-        let (store, head) = (&self.handles[handle], self.model.head());
+        let store = &self.handles[handle];
+        let head = self.model.head();
         assert_is(&store.snapshot().unwrap(), head, what);
         let status = store.status().unwrap();
         assert_eq!((status.generation.get(), status.files), (head.number, head.files.len() as u64), "{what}");

@@ -83,14 +83,17 @@ fn runner(cases: u64, seed: u64) -> TestRunner {
 
 #[test]
 fn random_operations_do_what_the_model_says() {
-    let (cases, seed, start) =
-        (crate::proof::budget::runs(100), crate::proof::budget::seed(), Instant::now());
+    let cases = crate::proof::budget::runs(100);
+    let seed = crate::proof::budget::seed();
+    let start = Instant::now();
     let ops = prop::collection::vec(any::<[u8; WIDTH]>(), 0..OPERATIONS_MAX);
     let ops = ops.prop_map(|ops| ops.into_iter().map(Op::of).collect::<Vec<Op>>());
-    let (done, met) = (Cell::new(0), Cell::new(Outcomes::default()));
+    let done = Cell::new(0);
+    let met = Cell::new(Outcomes::default());
     let result = runner(cases, seed).run(&ops, |ops| {
         done.set(done.get() + ops.len());
-        let (one, all) = (run(&ops), met.get());
+        let one = run(&ops);
+        let all = met.get();
         met.set(Outcomes {
             committed: all.committed + one.committed,
             unchanged: all.unchanged + one.unchanged,
@@ -103,7 +106,9 @@ fn random_operations_do_what_the_model_says() {
     if let Err(error) = result {
         panic!("with GENSTORE_PROVE_SEED={seed}: {error}");
     }
-    let (done, met, seconds) = (done.get(), met.get(), start.elapsed().as_secs());
+    let done = done.get();
+    let met = met.get();
+    let seconds = start.elapsed().as_secs();
     println!(
         "hostile: {cases} sequences, {done} operations, {seconds} s, 0 differences, seed {seed}, {met:?}"
     );
@@ -113,14 +118,17 @@ fn random_operations_do_what_the_model_says() {
 
 #[test]
 fn random_operations_with_power_cuts_do_what_the_model_says() {
-    let (cases, seed, start) =
-        (crate::proof::budget::runs(500), crate::proof::budget::seed(), Instant::now());
+    let cases = crate::proof::budget::runs(500);
+    let seed = crate::proof::budget::seed();
+    let start = Instant::now();
     let steps = prop::collection::vec(any::<[u8; crashes::WIDTH]>(), 0..crashes::STEPS_MAX);
     let steps = steps.prop_map(|steps| steps.into_iter().map(Step::of).collect::<Vec<Step>>());
-    let (done, met) = (Cell::new(0), Cell::new(Cuts::default()));
+    let done = Cell::new(0);
+    let met = Cell::new(Cuts::default());
     let result = runner(cases, seed).run(&steps, |steps| {
         done.set(done.get() + steps.len());
-        let (one, all) = (crashes::run(&steps), met.get());
+        let one = crashes::run(&steps);
+        let all = met.get();
         met.set(Cuts {
             all: all.all + one.all,
             new: all.new + one.new,
@@ -128,23 +136,26 @@ fn random_operations_with_power_cuts_do_what_the_model_says() {
             interrupted: all.interrupted + one.interrupted,
             killed: all.killed + one.killed,
             unsynced: all.unsynced + one.unsynced,
-            whole: all.whole + one.whole,
+            syncfs: all.syncfs + one.syncfs,
         });
         Ok(())
     });
     if let Err(error) = result {
         panic!("with GENSTORE_PROVE_SEED={seed}: {error}");
     }
-    let (done, met) = (done.get(), met.get());
-    let Cuts { all, new, old, interrupted, killed, unsynced, whole } = met;
+    let done = done.get();
+    let met = met.get();
+    let Cuts { all, new, old, interrupted, killed, unsynced, syncfs } = met;
     println!(
-        "hostile: {cases} sequences, {done} operations, {all} power cuts, {} with a commit in flight: {new} times it was \
-         there, {old} times not, {interrupted} of these with names; {whole} upon a syncfs; {killed} \
-         killed writers, of {unsynced} of which a power cut took the generation; {} s, 0 differences, seed {seed}",
+        "hostile: {cases} sequences, {done} operations, {all} power cuts, {} with a commit in flight: \
+         {new} times it was there, {old} times not, {interrupted} of these with names; {syncfs} during a \
+         syncfs; {killed} killed writers, {unsynced} of them lost their generation in a power cut; {} s, \
+         0 differences, seed {seed}",
         new + old,
         start.elapsed().as_secs()
     );
-    let (often, seldom) = ([all, new, old, interrupted, killed], [whole, unsynced]);
+    let often = [all, new, old, interrupted, killed];
+    let seldom = [syncfs, unsynced];
     let is_met =
         often.iter().all(|count| *count >= cases / 10) && seldom.iter().all(|count| *count >= cases / 50);
     assert!(is_met, "every outcome occurs: {met:?}");

@@ -41,9 +41,9 @@ fn trace_on(bed: &Bed, store: &Store, paths: &[String], input: Input) -> Vec<Op>
     bed.fs.take_trace()
 }
 
-fn trace_of(paths: &[String], whole: bool) -> Vec<Op> {
+fn trace_of(paths: &[String], syncfs: bool) -> Vec<Op> {
     let (bed, store) = Bed::store();
-    bed.fs.offer_syncfs(whole);
+    bed.fs.offer_syncfs(syncfs);
     trace_on(&bed, &store, paths, Input::Both)
 }
 
@@ -175,12 +175,12 @@ fn paths(count: usize, directory: &str) -> Vec<String> {
 #[test]
 fn one_three_and_a_hundred_files_and_new_directories() {
     for paths in [paths(1, "stores/"), paths(3, "stores/"), paths(100, "stores/"), paths(3, "a/b/c/")] {
-        for (input, whole) in
+        for (input, syncfs) in
             [(Input::Put, false), (Input::Put, true), (Input::Reader, false), (Input::Reader, true)]
         {
-            println!("{} files, the first {}, {input:?}, syncfs: {whole}", paths.len(), paths[0]);
+            println!("{} files, the first {}, {input:?}, syncfs: {syncfs}", paths.len(), paths[0]);
             let (bed, store) = Bed::store();
-            bed.fs.offer_syncfs(whole);
+            bed.fs.offer_syncfs(syncfs);
             bed.fs.wait_for_the_disk();
             assert_order(&paths, input, &trace_on(&bed, &store, &paths, input));
         }
@@ -202,24 +202,24 @@ fn directories_that_are_there_are_fsynced_too() {
 #[test]
 fn files_that_come_in_both_ways() {
     for paths in [paths(1, ""), paths(2, "stores/"), paths(3, "a/b/c/"), paths(100, "stores/")] {
-        for whole in [false, true] {
-            assert_order(&paths, Input::Both, &trace_of(&paths, whole));
+        for syncfs in [false, true] {
+            assert_order(&paths, Input::Both, &trace_of(&paths, syncfs));
         }
     }
 }
 
 #[test]
 fn one_syncfs_replaces_many_fsyncs_and_only_in_barrier_1() {
-    let whole = |trace: &[Op]| trace.iter().filter(|op| **op == Op::SyncFs).count();
+    let syncfs = |trace: &[Op]| trace.iter().filter(|op| **op == Op::SyncFs).count();
     let many = paths(100, "");
     let trace = trace_of(&many, true);
-    assert_eq!(whole(&trace), 2, "one for what was staged, one for barrier 1");
+    assert_eq!(syncfs(&trace), 2, "one for what was staged, one for barrier 1");
     let opened = trace.iter().rposition(|op| *op == Op::OpenSyncFs).unwrap();
     assert!(opened < position(&trace, &Op::Create("manifests/0000000002.json".into())));
     assert!(opened > position(&trace, &Op::SyncFs), "each needs its own");
     assert!(!trace.iter().any(|op| matches!(op, Op::Sync(_))));
-    assert_eq!(whole(&trace_of(&paths(2, ""), true)), 0, "few files are fsynced one by one");
-    assert_eq!(whole(&trace_of(&many, false)), 0);
+    assert_eq!(syncfs(&trace_of(&paths(2, ""), true)), 0, "few files are fsynced one by one");
+    assert_eq!(syncfs(&trace_of(&many, false)), 0);
 }
 
 #[test]

@@ -67,19 +67,19 @@ fn second() -> State {
 }
 
 /// How many operations of a commit match.
-fn operations(matches: fn(&Op) -> bool, whole: bool) -> usize {
+fn operations(matches: fn(&Op) -> bool, syncfs: bool) -> usize {
     let (bed, store) = begun();
-    bed.fs.offer_syncfs(whole);
+    bed.fs.offer_syncfs(syncfs);
     bed.fs.plan(Some(Plan::count(matches)));
     assert_eq!(commit(&store).unwrap().generation.get(), 3);
     bed.fs.seen()
 }
 
 /// Runs the commit with a fault, and checks what must hold in every case.
-fn check(plan: Plan, whole: bool) {
+fn check(plan: Plan, syncfs: bool) {
     let case = format!("{plan:?}");
     let (bed, store) = begun();
-    bed.fs.offer_syncfs(whole);
+    bed.fs.offer_syncfs(syncfs);
     let before = bed.tree();
     bed.fs.take_trace();
     bed.fs.plan(Some(plan));

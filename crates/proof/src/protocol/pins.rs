@@ -72,7 +72,8 @@ fn snapshots_of_a_generation_through_one_handle_share_one_pin() {
 #[test]
 fn each_generation_has_a_pin_of_its_own() {
     let (bed, store, _) = two_handles();
-    let (old, new) = (store.snapshot_at("1").unwrap(), store.snapshot().unwrap());
+    let old = store.snapshot_at("1").unwrap();
+    let new = store.snapshot().unwrap();
     assert!(is_held(&bed, 1) && is_held(&bed, 2));
     drop(old);
     assert!(!is_there(&bed, 1) && is_held(&bed, 2));
@@ -84,7 +85,8 @@ fn each_generation_has_a_pin_of_its_own() {
 fn each_handle_has_a_pin_of_its_own() {
     let (bed, store, other) = two_handles();
     opened(&bed, 2);
-    let (first, second) = (store.snapshot().unwrap(), other.snapshot().unwrap());
+    let first = store.snapshot().unwrap();
+    let second = other.snapshot().unwrap();
     assert_eq!(opened(&bed, 2), 2);
     drop((first, store));
     assert!(is_held(&bed, 2));
@@ -99,7 +101,8 @@ fn threads_that_take_and_drop_snapshots_hold_the_generation_throughout() {
     let start = Barrier::new(THREADS);
     std::thread::scope(|scope| {
         for number in 0..THREADS {
-            let (bed, start) = (&bed, &start);
+            let bed = &bed;
+            let start = &start;
             let store = if number == 0 { &other } else { &store };
             scope.spawn(move || {
                 start.wait();

@@ -35,7 +35,8 @@ fn an_update_that_is_too_late_begins_again() {
     let two = open(&fs, OpenOptions::default());
     for late in [0_u64, 1, 2, 19] {
         let before = one.snapshot().unwrap().get_json("n").unwrap_or(0);
-        let (waited, mut tries) = (fs.monotonic(), 0);
+        let waited = fs.monotonic();
+        let mut tries = 0;
         let commit = one
             .update("count", |tx| {
                 let next = number(tx)? + 1;
@@ -68,7 +69,8 @@ fn an_update_that_is_too_late_begins_again() {
 fn an_update_that_is_always_too_late_fails() {
     let (fs, one) = store();
     let two = open(&fs, OpenOptions::default());
-    let (before, mut tries) = (fs.monotonic(), 0);
+    let before = fs.monotonic();
+    let mut tries = 0;
     let error = one
         .update("count", |tx| {
             tries += 1;

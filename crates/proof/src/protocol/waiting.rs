@@ -36,7 +36,8 @@ fn a_callback_is_asked_at_each_wait_and_can_end_it() {
     let (fs, holder) = store();
     let lock = Arc::new(Mutex::new(Some(holder.engine.lock_writer().unwrap())));
     let asked = Arc::new(Mutex::new(Vec::<Duration>::new()));
-    let (told, held) = (Arc::clone(&asked), Arc::clone(&lock));
+    let told = Arc::clone(&asked);
+    let held = Arc::clone(&lock);
     // The callback interrupts at the third wait, and releases the lock at the sixth.
     let waiter = open(
         &fs,

@@ -37,7 +37,8 @@ fn different_files(disk: &Disk, is_shared: bool) {
     let all = Acknowledged::default();
     scope(|scope| {
         for (store, path) in [(&one, "a"), (&other, "b")] {
-            let (all, fs) = (&all, &fs);
+            let all = &all;
+            let fs = &fs;
             scope.spawn(move || {
                 for content in ["1", "2"] {
                     let commit = commit(store, &[path], content).unwrap();
@@ -157,7 +158,8 @@ fn unknown_outcome(disk: &Disk, plan: Plan, is_head_synced: bool) {
     let outcomes = Mutex::new(Vec::new());
     scope(|scope| {
         for path in ["a", "b"] {
-            let (store, outcomes) = (&store, &outcomes);
+            let store = &store;
+            let outcomes = &outcomes;
             scope.spawn(move || {
                 let outcome = commit(store, &[path], "1").map_err(|error| error.kind());
                 outcomes.lock().unwrap().push((path, outcome));
@@ -241,7 +243,8 @@ fn a_flag_that_is_set_meanwhile_leaves_all_or_nothing() {
         let flag = CancelFlag::new();
         let store = open_with(&fs, options().cancel(flag.clone()));
         let before = store.engine.known().link.generation;
-        let (mut committed, mut checked) = (None, None);
+        let mut committed = None;
+        let mut checked = None;
         scope(|scope| {
             scope.spawn(|| committed = Some(stream(&store)));
             scope.spawn(|| checked = Some(verify(&store)));
@@ -285,7 +288,8 @@ fn stream(store: &Store) -> Result<Commit> {
 
 /// As `Store::open_or_create`, on a simulated disk.
 fn open_or_create(fs: &SimFs) -> Store {
-    let (way, dir) = (|| -> Arc<dyn Fs> { Arc::new(fs.clone()) }, std::path::Path::new("simulated"));
+    let way = || -> Arc<dyn Fs> { Arc::new(fs.clone()) };
+    let dir = std::path::Path::new("simulated");
     match open_on(way(), dir, options().into()) {
         Err(error) if error.is_missing_store() => {}
         other => return other.unwrap().into(),
@@ -300,10 +304,13 @@ fn open_or_create(fs: &SimFs) -> Store {
 fn of_threads_that_open_or_create_a_store_one_creates_it_and_all_use_it() {
     explore("creating a store", || {
         let fs = SimFs::start(Disk::default(), 1);
-        let (all, ids) = (Acknowledged::default(), Mutex::new(BTreeSet::new()));
+        let all = Acknowledged::default();
+        let ids = Mutex::new(BTreeSet::new());
         scope(|scope| {
             for path in ["a", "b"] {
-                let (fs, all, ids) = (&fs, &all, &ids);
+                let fs = &fs;
+                let all = &all;
+                let ids = &ids;
                 scope.spawn(move || {
                     let store = open_or_create(fs);
                     assert_eq!(store.recovery(), None);

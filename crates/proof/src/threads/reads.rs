@@ -22,12 +22,14 @@ use crate::verify::{VerifyOptions, VerifyReport, VerifyScope};
 
 /// Takes snapshots while others commit, and checks each.
 fn look(store: &Store) {
-    let (mut last, mut least) = (Generation::FIRST, 0);
+    let mut last = Generation::FIRST;
+    let mut least = 0;
     for _ in 0..3 {
         let snapshot = store.snapshot().unwrap();
         assert!(snapshot.generation() >= last, "{} after {last}", snapshot.generation());
         last = snapshot.generation();
-        let (x, y) = (snapshot.get("x").unwrap(), snapshot.get("y").unwrap());
+        let x = snapshot.get("x").unwrap();
+        let y = snapshot.get("y").unwrap();
         assert_eq!(x, y, "a mixture in generation {last}");
         let content = String::from_utf8(x).unwrap().parse::<u32>().unwrap();
         assert!(content >= least, "{content} after {least}");
@@ -72,7 +74,8 @@ fn a_pin_holds_until_the_last_of_its_threads_releases_it() {
     let disk = committed(&[(&["a"], "0")]);
     explore("pins", move || {
         let fs = SimFs::start(disk.clone(), 2);
-        let (one, other) = (open(&fs), open(&fs));
+        let one = open(&fs);
+        let other = open(&fs);
         let held = one.snapshot().unwrap();
         let copy = held.clone();
         scope(|scope| {

@@ -22,16 +22,22 @@ pub(crate) fn each<S, T: Send>(
     run: impl Fn(&mut S, usize) -> T + Sync,
 ) -> Vec<T> {
     let next = AtomicUsize::new(0);
-    let (results, failures) = (Mutex::new(Vec::with_capacity(count)), Mutex::new(Vec::new()));
+    let results = Mutex::new(Vec::with_capacity(count));
+    let failures = Mutex::new(Vec::new());
     let busy: [Mutex<Option<(usize, Instant)>>; THREADS] = Default::default();
     let (done, is_done) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
-        let (busy, name) = (&busy, &name);
+        let busy = &busy;
+        let name = &name;
         scope.spawn(move || watch(&is_done, busy, name));
         let workers: Vec<_> = busy
             .iter()
             .map(|busy| {
-                let (next, results, failures, start, run) = (&next, &results, &failures, &start, &run);
+                let next = &next;
+                let results = &results;
+                let failures = &failures;
+                let start = &start;
+                let run = &run;
                 scope.spawn(move || {
                     let mut state = start();
                     loop {

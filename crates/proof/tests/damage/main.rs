@@ -62,7 +62,8 @@ fn every_damage_to_one_name_is_found_or_does_no_harm() {
         |number| name(&shapes, &cases[number]),
         |patients, number| {
             let case = &cases[number];
-            let (patient, shape) = (&patients[case.shape], &shapes[case.shape]);
+            let patient = &patients[case.shape];
+            let shape = &shapes[case.shape];
             let verdict = examine(patient, shape, case, number, &baselines[case.shape]);
             if case.is_deep {
                 patient.restore(shape)
@@ -131,7 +132,8 @@ fn several_damages_at_once_leave_what_the_rules_of_recovery_say() {
         },
         |patients, run| {
             let several = several(&shapes, &cases, run as u64);
-            let (patient, shape) = (&patients[several[0].shape], &shapes[several[0].shape]);
+            let patient = &patients[several[0].shape];
+            let shape = &shapes[several[0].shape];
             let mut ruins = intact(shape);
             let did: Vec<bool> = several.iter().map(|case| patient.harm(shape, case, &mut ruins)).collect();
             if did.contains(&true) {

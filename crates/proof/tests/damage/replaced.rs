@@ -62,7 +62,8 @@ fn older(shape: &Shape, at: u64) -> (Disk, Model) {
     let mut model = shape.model.clone();
     model.states.retain(|number, _| *number <= at);
     model.parents.retain(|number, _| *number <= at);
-    (model.head, model.interrupted) = (at, None);
+    model.head = at;
+    model.interrupted = None;
     let is_later = |name: &str| {
         let number = match name.split_once('/') {
             Some(("manifests" | "checkpoints", _)) => crate::harm::number_in(name),
@@ -133,7 +134,8 @@ fn an_older_copy_of_the_store_under_an_open_handle_is_never_taken_for_the_newest
 
 #[test]
 fn another_store_copied_over_this_one_never_mixes_with_it() {
-    let (all, others) = (shapes(), shapes());
+    let all = shapes();
+    let others = shapes();
     for (shape, other) in all.iter().zip(others.iter().rev().chain([&others[0]])) {
         for is_pointer_first in [false, true] {
             let patient = Patient::new(shape);

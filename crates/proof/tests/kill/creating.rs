@@ -11,12 +11,14 @@ use crate::sandbox::{Sandbox, json_lines};
 
 #[test]
 fn a_store_whose_creation_was_killed_can_be_created() {
-    let (rounds, seed) = (runs(60).div_ceil(5), seed());
+    let rounds = runs(60).div_ceil(5);
+    let seed = seed();
     let mut random = fastrand::Rng::with_seed(seed);
     let start = Instant::now();
     Sandbox::new().ok(&["init"]);
     let mut usual = start.elapsed();
-    let (mut begun, mut created) = (0, 0);
+    let mut begun = 0;
+    let mut created = 0;
     for round in 0..rounds {
         let _place = Where(format!("seed {seed}, creation {round}"));
         let sandbox = Sandbox::new();

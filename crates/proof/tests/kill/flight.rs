@@ -93,7 +93,8 @@ impl Flight {
 
     /// Waits for the end. A command that was not killed must have succeeded.
     pub(crate) fn end(mut self) -> Ended {
-        let (mut stdout, mut stderr) = (String::new(), String::new());
+        let mut stdout = String::new();
+        let mut stderr = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
         self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
         let status = self.child.wait().unwrap();

@@ -38,7 +38,8 @@ impl Writer {
 
     /// Commits a small file of its own.
     fn other(sandbox: &Sandbox, number: usize, lock_wait: &str) -> Self {
-        let (file, path) = (sandbox.write(format!("own-{number}"), own(number)), format!("own/{number}"));
+        let file = sandbox.write(format!("own-{number}"), own(number));
+        let path = format!("own/{number}");
         Self::spawn(
             sandbox,
             &["put", &path, file.to_str().unwrap(), "-m", "another", "--lock-wait", lock_wait],
@@ -99,7 +100,8 @@ fn stopped_holder(sandbox: &Sandbox) -> (Writer, String) {
             continue;
         }
         writer.signal(Signal::STOP);
-        let (pid, either) = (Pid::from_child(writer.child()), WaitIdOptions::STOPPED | WaitIdOptions::EXITED);
+        let pid = Pid::from_child(writer.child());
+        let either = WaitIdOptions::STOPPED | WaitIdOptions::EXITED;
         let status = waitid(WaitId::Pid(pid), either | WaitIdOptions::NOWAIT).unwrap().unwrap();
         // It may have released the lock just before.
         if status.stopped() && is_held(sandbox) {
@@ -146,7 +148,9 @@ fn text_of_all(sandbox: &Sandbox) -> BTreeSet<Vec<u8>> {
 /// Half of the holders are killed. The others go on.
 #[test]
 fn a_stopped_or_killed_holder_of_the_lock_blocks_none_of_seven_others() {
-    let (rounds, start, mut committed) = (runs(60), Instant::now(), 0);
+    let rounds = runs(60);
+    let start = Instant::now();
+    let mut committed = 0;
     for round in 0..rounds {
         let _place = Where(format!("holder {round}"));
         let sandbox = sandbox(round);
@@ -164,7 +168,8 @@ fn a_stopped_or_killed_holder_of_the_lock_blocks_none_of_seven_others() {
         }
         all_commit(&sandbox, others);
         // The killed one may have finished its last step before it was stopped.
-        let (after, own) = (text_of_all(&sandbox), BTreeSet::from([text.into_bytes()]));
+        let after = text_of_all(&sandbox);
+        let own = BTreeSet::from([text.into_bytes()]);
         assert!(after == own || (is_killed && after == before), "{after:?}");
         committed += u64::from(is_killed && after == own);
         let report = sandbox.one_json(&["verify", "--all"]);
@@ -183,7 +188,8 @@ fn a_stopped_holder_is_named_and_readers_do_not_wait_for_it() {
     let sandbox = Sandbox::with_store();
     sandbox.put("before.txt", "committed before");
     let (mut stopped, text) = stopped_holder(&sandbox);
-    let (id, before) = (stopped.id(), staged(&sandbox));
+    let id = stopped.id();
+    let before = staged(&sandbox);
     let others: Vec<Writer> = (0..OTHERS).map(|number| Writer::other(&sandbox, number, "200ms")).collect();
     for other in others {
         let run = run_of(other.output());

@@ -71,8 +71,11 @@ struct Tally {
 
 #[test]
 fn killed_commands_leave_the_last_acknowledged_generation_or_the_next() {
-    let (rounds, seed, start) = (runs(ROUNDS), seed(), Instant::now());
-    let (mut pace, mut tally) = (Pace::default(), Tally::default());
+    let rounds = runs(ROUNDS);
+    let seed = seed();
+    let start = Instant::now();
+    let mut pace = Pace::default();
+    let mut tally = Tally::default();
     for life in 0..rounds.div_ceil(ROUNDS_OF_LIFE) {
         let rounds = ROUNDS_OF_LIFE.min(rounds - life * ROUNDS_OF_LIFE);
         Life::new(seed, life, &mut pace, &mut tally).live(rounds);
@@ -134,7 +137,8 @@ impl<'a> Life<'a> {
         let commit = Work::Commit { into: None, prune: false, files };
         let export = Work::Export { at: 1, into_empty: false };
         for work in [put, commit, Work::Rollback { to: 2 }, export, Work::Verify] {
-            let (start, message) = (Instant::now(), format!("first {}", work.name()));
+            let start = Instant::now();
+            let message = format!("first {}", work.name());
             let ended = Flight::start(&self.sandbox, work, 0, message, &[]).end();
             self.pace.measured(&ended.work, From::Start, start.elapsed());
             self.settle(&[ended]);
@@ -156,7 +160,8 @@ impl<'a> Life<'a> {
     fn round(&mut self, round: u64) {
         let alone = self.random.u32(0..4) > 0;
         let processes = if alone { 1 } else { self.random.usize(2..6) };
-        let (mut flights, mut kinds) = (Vec::new(), Vec::new());
+        let mut flights = Vec::new();
+        let mut kinds = Vec::new();
         for index in 0..processes {
             let work = Work::choose(&mut self.random, &self.model.states, index, alone);
             let from = match alone {

@@ -68,7 +68,8 @@ impl Model {
             let by = ended.iter().find(|ended| ended.message == entry.message && ended.work.writes());
             let by = by.unwrap_or_else(|| panic!("no command commits this: {entry:?}"));
             assert!(done.insert(by.index), "committed twice: {entry:?}");
-            let (before, state) = (self.head(), by.work.apply(&self.states));
+            let before = self.head();
+            let state = by.work.apply(&self.states);
             assert_eq!(entry.parent.unwrap().get(), before.0, "{entry:?}");
             let expected = by.work.names(number, before.1, &state);
             assert_eq!(begun.remove(&number), Some(expected), "{entry:?}");
@@ -95,7 +96,8 @@ impl Model {
         let killed = || ended.iter().filter(|ended| ended.was_killed && !done.contains(&ended.index));
         for (number, names) in &begun {
             let may_be = |ended: &&Ended| {
-                let (before, state) = (self.head(), ended.work.apply(&self.states));
+                let before = self.head();
+                let state = ended.work.apply(&self.states);
                 ended.work.writes() && names.is_subset(&ended.work.names(*number, before.1, &state))
             };
             assert!(killed().any(|ended| may_be(&ended)), "no command can have left {names:?}: {ended:?}");

@@ -49,8 +49,10 @@ fn worker() {
     let Ok(work) = std::env::var(WORK) else { return };
     let mut words = work.splitn(4, ' ');
     let mut next = || words.next().unwrap();
-    let (role, number, count, dir) =
-        (next(), next().parse().unwrap(), next().parse().unwrap(), Path::new(next()));
+    let role = next();
+    let number = next().parse().unwrap();
+    let count = next().parse().unwrap();
+    let dir = Path::new(next());
     let work = || match role {
         "write" => roles::write(dir, number, count),
         "watch" => roles::watch(dir, number),
@@ -119,14 +121,16 @@ fn check_everything(store: &Store, generations: u64) {
 
 #[test]
 fn eight_writers_and_four_readers_on_one_store() {
-    let (commits, start) = (runs(COMMITS), Instant::now());
+    let commits = runs(COMMITS);
+    let start = Instant::now();
     let on_disk = (commits / ON_DISK).max(1);
     let mut left = if support::memory().is_some() { commits - on_disk } else { 0 };
     let mut tally = crowd(&Place::new(), commits - left);
     while left > 0 {
         let here = left.min(COMMITS_OF_STORE);
         let more = crowd(&Place::new_in(support::memory().unwrap()), here);
-        (tally, left) = (tally.and(&more), left - here);
+        tally = tally.and(&more);
+        left -= here;
     }
     let Tally { commits, conflicts, looks } = tally;
     println!(
@@ -196,7 +200,9 @@ fn crowd(place: &Place, commits: u64) -> Tally {
 fn replay(place: &Place, store: &Store) {
     let mut history: Vec<HistoryEntry> = store.history().unwrap().map(Result::unwrap).collect();
     history.reverse();
-    let (mut counter, mut amounts, mut latest) = (0, (SUM, 0), BTreeMap::new());
+    let mut counter = 0;
+    let mut amounts = (SUM, 0);
+    let mut latest = BTreeMap::new();
     for entry in history.iter().skip(usize::try_from(BEGINNING).unwrap()) {
         let puts: Vec<&str> = entry.put.iter().map(|path| path.as_str()).collect();
         let writer: usize = entry.message.parse().unwrap();

@@ -23,9 +23,12 @@ const PAUSE_MAX: u64 = 200_000;
 pub(crate) fn write(dir: &Path, writer: usize, commits: u64) {
     let store = Store::open(dir).unwrap();
     let mut random = fastrand::Rng::with_seed(seed() ^ ((writer as u64 + 1) << 32));
-    let (mut now, mut last, mut conflicts) = (Own::default(), 0, 0);
+    let mut now = Own::default();
+    let mut last = 0;
+    let mut conflicts = 0;
     while now.commits < commits {
-        let (kind, amount) = (random.u32(0..4), random.i64(1..10));
+        let kind = random.u32(0..4);
+        let amount = random.i64(1..10);
         now.commits += 1;
         now.counted += u64::from(kind == 0);
         let (generation, tries) = retry(&store, &format!("{writer}"), |tx| {
@@ -38,7 +41,8 @@ pub(crate) fn write(dir: &Path, writer: usize, commits: u64) {
         });
         assert!(generation > last, "{generation} after {last}");
         assert!(tries == 0 || kind < 2, "another writer wrote to this file");
-        (last, conflicts) = (generation, conflicts + tries);
+        last = generation;
+        conflicts += tries;
     }
     tell(&json!({ "own": now, "last": last, "conflicts": conflicts }));
 }
@@ -48,8 +52,10 @@ pub(crate) fn write(dir: &Path, writer: usize, commits: u64) {
 pub(crate) fn watch(dir: &Path, number: usize) {
     let store = Store::open(dir).unwrap();
     let mut random = reader_random(number);
-    let (mut old, mut looks) = (store.snapshot().unwrap(), 0);
-    let (mut then, mut newest) = (Seen::of(&old), Seen::of(&old));
+    let mut old = store.snapshot().unwrap();
+    let mut looks = 0;
+    let mut then = Seen::of(&old);
+    let mut newest = Seen::of(&old);
     let mut generations = BTreeSet::new();
     loop {
         let is_last = finished(dir).exists();
@@ -80,7 +86,8 @@ pub(crate) fn read_history(dir: &Path, number: usize) {
     let store = Store::open(dir).unwrap();
     let mut random = reader_random(number);
     let mut known: Option<(u64, Blake3)> = None;
-    let (mut whole, mut generations) = (0, BTreeSet::new());
+    let mut whole = 0;
+    let mut generations = BTreeSet::new();
     loop {
         let is_last = finished(dir).exists();
         let entries: Vec<HistoryEntry> = store.history().unwrap().take(NEWEST).map(Result::unwrap).collect();

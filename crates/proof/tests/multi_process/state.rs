@@ -46,7 +46,8 @@ pub(crate) fn count_up(tx: &mut Transaction) {
 
 /// Moves an amount from one file to the other.
 pub(crate) fn transfer(tx: &mut Transaction, amount: i64) {
-    let (left, right): (i64, i64) = (tx.get_json(LEFT).unwrap(), tx.get_json(RIGHT).unwrap());
+    let left: i64 = tx.get_json(LEFT).unwrap();
+    let right: i64 = tx.get_json(RIGHT).unwrap();
     assert_eq!(left + right, SUM, "a mixture of two generations");
     tx.put_json(LEFT, &(left - amount)).unwrap();
     tx.put_json(RIGHT, &(right + amount)).unwrap();
@@ -64,7 +65,8 @@ pub(crate) struct Seen {
 impl Seen {
     /// Reads everything and checks that it fits together.
     pub(crate) fn of(snapshot: &Snapshot) -> Self {
-        let (left, right) = (snapshot.get_json(LEFT).unwrap(), snapshot.get_json(RIGHT).unwrap());
+        let left = snapshot.get_json(LEFT).unwrap();
+        let right = snapshot.get_json(RIGHT).unwrap();
         let seen = Self {
             generation: snapshot.generation().get(),
             counter: snapshot.get_json(COUNTER).unwrap(),

@@ -48,7 +48,7 @@ fn commit_is_possible(protocol: &Protocol, before: &State) -> bool {
     if before.disk.stopped.is_some() {
         return true;
     }
-    let protocol = Protocol { highest: NUMBERS as u8 - 1, others: Others::Nobody, ..*protocol };
+    let protocol = Protocol { highest: NUMBERS as u8 - 1, others: Others::None, ..*protocol };
     let mut state = *before;
     let mut steps = Vec::new();
     for _ in 0..100 {

@@ -96,7 +96,8 @@ impl Name {
         if self.waits {
             self.may[usize::from(self.there)] = true;
         }
-        (self.there, self.waits) = (there, true);
+        self.there = there;
+        self.waits = true;
     }
 
     /// The effect on this name of an fsync of the directory.
@@ -309,7 +310,8 @@ pub enum Dir {
 
 impl Disk {
     pub fn new(start: Start) -> Self {
-        let (mut manifests, mut data) = (Directory::new(Name::NEVER), Directory::new(Name::NEVER));
+        let mut manifests = Directory::new(Name::NEVER);
+        let mut data = Directory::new(Name::NEVER);
         if start != Start::Nothing {
             manifests.name = Name::DURABLE;
             manifests.files[1] = File::DURABLE;
@@ -374,7 +376,8 @@ impl Disk {
 
     fn sync_current(&mut self) {
         if self.current.waits {
-            (self.current.may, self.current.waits) = (self.current.leaves(), false);
+            self.current.may = self.current.leaves();
+            self.current.waits = false;
         }
     }
 
@@ -429,7 +432,8 @@ impl Disk {
             found
         };
         self.current = Current::of((0..=TORN).find(is_chosen).unwrap_or(TORN));
-        (self.next, self.stopped) = (None, None);
+        self.next = None;
+        self.stopped = None;
         self.manifests.cut(choose);
         self.data.cut(choose);
     }

@@ -57,14 +57,16 @@ const RUNS: [Run; 6] = [
     run("from generation 1, numbers 2 and 3, status", Start::Copy, 3, Others::Status, 55_000, 59),
     run("from generation 1, numbers 2 to 4, 2 readers", Start::Copy, 4, Others::Readers, 587_000, 80),
     run("from no store, numbers 1 to 3, 2 readers", Start::Nothing, 3, Others::Readers, 180_000, 74),
-    run("from generation 1, numbers 2 to 5", Start::Copy, 5, Others::Nobody, 1_270_000, 96),
+    run("from generation 1, numbers 2 to 5", Start::Copy, 5, Others::None, 1_270_000, 96),
 ];
 /// How many of the runs are done by default.
 const IN_CI: u64 = 4;
 
 #[test]
 fn every_state_of_the_protocol_is_right() {
-    let (start, mut states, mut depth) = (Instant::now(), 0, 0);
+    let start = Instant::now();
+    let mut states = 0;
+    let mut depth = 0;
     let count = usize::try_from(budget::runs(IN_CI)).unwrap_or(usize::MAX);
     for run in RUNS.iter().take(count) {
         let begun = Instant::now();
@@ -81,7 +83,8 @@ fn every_state_of_the_protocol_is_right() {
         assert!(told.is_empty(), "{}: {}", run.what, told.join("\n"));
         assert!(found.states >= run.states, "{}: only {} states", run.what, found.states);
         assert!(found.depth >= run.depth, "{}: only {} steps deep", run.what, found.depth);
-        (states, depth) = (states + found.states, depth.max(found.depth));
+        states += found.states;
+        depth = depth.max(found.depth);
     }
     println!("model: {states} states, depth {depth}, {} s, 0 violations", start.elapsed().as_secs());
 }
@@ -104,7 +107,7 @@ fn refuted_from(start: Start, others: Others, wrong: Wrong, property: &'static s
 
 #[track_caller]
 fn holds(start: Start, wrong: Wrong) {
-    let protocol = Protocol { wrong, highest: 3, start, others: Others::Nobody };
+    let protocol = Protocol { wrong, highest: 3, start, others: Others::None };
     let found = explore(protocol, HasDiscoveries::Any);
     assert!(found.violations.is_empty(), "{wrong:?}: {:?}", found.violations);
     assert!(found.states > 1000, "only {} states", found.states);
@@ -125,8 +128,8 @@ fn a_manifest_that_is_not_synced_is_caught() {
 fn a_directory_that_barrier_one_leaves_out_is_caught() {
     refuted(Wrong::DataDirNotSynced, WHOLE);
     refuted(Wrong::ManifestsDirNotSynced, WHOLE);
-    refuted_from(Start::Copy, Others::Nobody, Wrong::RootDirNotSynced, WHOLE);
-    refuted_from(Start::Nothing, Others::Nobody, Wrong::RootDirNotSynced, WHOLE);
+    refuted_from(Start::Copy, Others::None, Wrong::RootDirNotSynced, WHOLE);
+    refuted_from(Start::Nothing, Others::None, Wrong::RootDirNotSynced, WHOLE);
 }
 
 #[test]
@@ -227,7 +230,9 @@ fn a_recovery_that_removes_interrupted_commits_is_caught() {
 
 /// The functions that the steps of the model name, and the steps that name none.
 fn named(text: &str) -> (Vec<String>, Vec<String>) {
-    let (mut functions, mut nameless, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    let mut functions = Vec::new();
+    let mut nameless = Vec::new();
+    let mut names = Vec::new();
     let body = text.split_once("pub enum Action {").expect("the steps").1;
     for line in body.trim_start().lines().map(str::trim).take_while(|line| *line != "}") {
         if line.starts_with("///") {

@@ -18,7 +18,7 @@ pub struct Protocol {
 /// Which processes there are besides the two writers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Others {
-    Nobody,
+    None,
     /// Two that read snapshots.
     Readers,
     /// One that asks for the status at any time.
@@ -181,12 +181,15 @@ impl Protocol {
             Action::TakeNumber(w) => {
                 let number = self.number_for(state, &state.writers[w]);
                 let writer = &mut state.writers[w];
-                (writer.number, writer.at, writer.note.next) = (number, At::Numbered, 0);
+                writer.number = number;
+                writer.at = At::Numbered;
+                writer.note.next = 0;
                 state.note = Note { next: number + 1, settled: writer.note.settled };
             }
             Action::CreateDirectory(w) => {
                 state.disk.data.create();
-                (state.writers[w].at, state.writers[w].created_directory) = (At::DirectoryCreated, true);
+                state.writers[w].at = At::DirectoryCreated;
+                state.writers[w].created_directory = true;
             }
             Action::WriteManifest(w) | Action::WriteData(w) | Action::WritePointer(w) => {
                 self.write_file(state, w, step);
@@ -272,7 +275,8 @@ impl Protocol {
             Action::WriteManifest(_) => {
                 state.bad.number_reused |= state.fates[n] != Fate::Free;
                 state.disk.manifests.files[n].create();
-                (state.fates[n], state.parents[n]) = (Fate::Begun, head);
+                state.fates[n] = Fate::Begun;
+                state.parents[n] = head;
                 state.recovered = None;
                 At::ManifestCreated
             }

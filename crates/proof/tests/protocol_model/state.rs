@@ -248,7 +248,8 @@ impl State {
         for number in 1..NUMBERS {
             let is_gone = named.iter().all(|named| named >> number & 1 == 0);
             if is_gone && self.fates[number] <= Fate::Failed {
-                (self.fates[number], self.parents[number]) = (Fate::Free, 0);
+                self.fates[number] = Fate::Free;
+                self.parents[number] = 0;
             }
             if number > usize::from(self.head()) {
                 self.forget_parent(number);
