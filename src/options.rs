@@ -12,7 +12,8 @@ use crate::error::Result;
 /// How long a writer waits for another writer by default.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
 
-/// The options for opening or creating a store. [`Store::options`] has the defaults.
+/// The options for opening or creating a store. [`Store::options`](crate::Store::options) has the
+/// defaults.
 ///
 /// They belong to the handle and are not written into the store.
 ///
@@ -84,8 +85,8 @@ impl OpenOptions {
     /// so far. One wait takes at most 16 ms.
     ///
     /// `ControlFlow::Break` ends the call with an error that [is
-    /// interrupted](Error::is_interrupted), and nothing is committed. A host language that runs in
-    /// this process can look for its signals here.
+    /// interrupted](crate::Error::is_interrupted), and nothing is committed. A host language that
+    /// runs in this process can look for its signals here.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -104,8 +105,8 @@ impl OpenOptions {
         self
     }
 
-    /// The author of each commit whose transaction sets no [author](Transaction::author). Empty by
-    /// default; at most 1024 bytes.
+    /// The author of each commit whose transaction sets no [author](crate::Transaction::author).
+    /// Empty by default; at most 1024 bytes.
     #[must_use]
     pub fn author(mut self, author: &str) -> Self {
         self.options.author = author.to_owned();
@@ -113,7 +114,8 @@ impl OpenOptions {
     }
 
     /// Passes every file whose path matches `glob` to `validator` before it is committed. The same
-    /// happens before [`Snapshot::get_or_recover`] returns an older version.
+    /// happens before [`Snapshot::get_or_recover`](crate::Snapshot::get_or_recover) returns an
+    /// older version.
     ///
     /// `*` matches within one part of a path; `**` matches across parts. May be called several
     /// times: a file must pass every validator whose glob matches.
@@ -127,7 +129,7 @@ impl OpenOptions {
 
     /// A flag that stops long calls. Once it is cancelled, each call through the handle that
     /// writes, exports or verifies fails with an error that [is
-    /// interrupted](Error::is_interrupted).
+    /// interrupted](crate::Error::is_interrupted).
     ///
     /// A commit stops only before its pointer is swapped, and removes what it wrote.
     #[must_use]
@@ -140,7 +142,8 @@ impl OpenOptions {
     /// default.
     ///
     /// A network file system is refused, and so is one that fails the probe of what a commit needs.
-    /// If such a file system is accepted, the [warnings](ProbeReport::warnings) say what it lacks.
+    /// If such a file system is accepted, the [warnings](crate::ProbeReport::warnings) say what it
+    /// lacks.
     #[must_use]
     pub const fn allow_unsafe_filesystem(mut self, allow: bool) -> Self {
         self.options.allow_unsafe_filesystem = allow;

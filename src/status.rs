@@ -10,7 +10,7 @@ use crate::revision::Generation;
 use crate::store::Store;
 use crate::time::Timestamp;
 
-/// The state of a store. See [`Store::status`].
+/// The state of a store. See [`Store::status`](crate::Store::status).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Status {
