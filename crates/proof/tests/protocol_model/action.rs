@@ -26,7 +26,7 @@ pub enum Action {
     /// Reads the pointer again: `engine::handle::refresh`. If there is no store yet:
     /// `engine::create::check_vacant`.
     Refresh(usize),
-    /// Creates the directories of a new store: `engine::create::make_directories`.
+    /// Creates the directories of a new store: `engine::create::create_directories`.
     CreateDirectories(usize),
     /// Writes the pointer that was found as a new `CURRENT.next`: `engine::publish::sync_head`.
     SettleWrite(usize),
@@ -85,12 +85,12 @@ pub enum Action {
     /// `engine::replay::table`, `engine::content::check`.
     ReadFiles(usize),
     /// `status` has read the pointer, and looks which numbers above the head have names:
-    /// `store::status`.
+    /// `status::status`.
     ReadNames(usize),
-    /// `status` reads the pointer again, and reports the numbers above it: `store::status`.
+    /// `status` reads the pointer again, and reports the numbers above it: `status::status`.
     Report(usize),
     /// The machine stops and starts again. The disk keeps one of the things that it may keep. The
     /// store is opened, and shows the head and the interrupted commits: `engine::open::open_on`,
-    /// `store::status`.
+    /// `status::status`.
     PowerCut(u32),
 }
