@@ -39,13 +39,6 @@ pub(crate) struct Options {
     pub(crate) checkpoint_thread: bool,
 }
 
-impl Options {
-    /// Fails once the caller's flag says that it wants no more.
-    pub(crate) fn check_cancel(&self) -> Result<()> {
-        self.cancel.check()
-    }
-}
-
 /// An open store.
 pub(crate) struct Engine {
     pub(super) storage: Arc<dyn Storage>,
@@ -129,7 +122,7 @@ impl Engine {
 
     /// Fails once the caller's flag says that it wants no more.
     pub(crate) fn check_cancel(&self) -> Result<()> {
-        self.options.check_cancel()
+        self.options.cancel.check()
     }
 
     /// Poisons the handle when the outcome of a commit is unknown.

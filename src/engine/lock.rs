@@ -76,7 +76,7 @@ pub(crate) fn lock_writer(storage: &dyn Storage, options: &Options) -> Result<Wr
             let _ = writer.write_info(storage, known);
             return Ok(writer);
         }
-        options.check_cancel()?;
+        options.cancel.check()?;
         let waited = system.monotonic().saturating_sub(start);
         let Some(left) = options.lock_wait.checked_sub(waited).filter(|left| !left.is_zero()) else {
             return Err(ErrorRepr::Busy { waited_ms: waited.as_millis(), holder: holder(storage) }.into());

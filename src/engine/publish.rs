@@ -132,7 +132,7 @@ fn commit_batch(
     let written = write(&mut *batch)
         .and_then(|()| stage_pointer(&mut *batch, pointer))
         .and_then(|bytes| batch.sync().map(|()| bytes).map_err(|error| not_written(Operation::Sync, error)))
-        .and_then(|bytes| options.check_cancel().map(|()| bytes).map_err(PublishError::Before));
+        .and_then(|bytes| options.cancel.check().map(|()| bytes).map_err(PublishError::Before));
     let bytes = match written {
         Ok(bytes) => bytes,
         Err(failure) => {

@@ -88,7 +88,7 @@ pub(crate) fn place(dir: &Path) -> Result<Place> {
 
 /// The absolute path. A `..` after a missing directory is refused: the path would lead somewhere
 /// else once that directory exists, and every check of it would have looked at another place.
-pub(crate) fn absolute(dir: &Path) -> Result<PathBuf> {
+fn absolute(dir: &Path) -> Result<PathBuf> {
     let path = std::path::absolute(dir).map_err(|error| failed(Operation::Read, dir, error))?;
     let leads_nowhere = |above: &&Path| {
         above.components().next_back() == Some(Component::ParentDir)
@@ -110,11 +110,10 @@ pub(crate) fn resolve(dir: &Path) -> Result<PathBuf> {
     absolute(dir)
 }
 
-/// Fails when `dir`, which need not exist, lies in the store.
+/// Fails when `dir`, a [resolved](resolve) path that need not exist, lies in the store.
 pub(crate) fn check_not_in(dir: &Path, store: &Path) -> Result<()> {
-    let absolute = absolute(dir)?;
     let store = fs::canonicalize(store).map_err(|error| failed(Operation::Read, store, error))?;
-    let above = absolute.ancestors().find_map(|above| fs::canonicalize(above).ok());
+    let above = dir.ancestors().find_map(|above| fs::canonicalize(above).ok());
     if above.is_some_and(|above| above.starts_with(store)) {
         return Err(ErrorRepr::InStore(dir.into()).into());
     }
