@@ -17,9 +17,10 @@ impl Store {
     /// Restores the whole state of an earlier generation, as a new generation of kind `rollback`.
     ///
     /// Nothing is removed from the history, so a rollback can itself be rolled back. No file
-    /// content is copied, but every restored file is read and checked first. If the newest
-    /// generation has that state already, no generation is created. The new generation is durable
-    /// when this returns `Ok`.
+    /// content is copied. Every file that changes is read and checked first. A file that both
+    /// generations share is not read: [`verify`](Store::verify) reads it. If the newest generation
+    /// has that state already, no generation is created. The new generation is durable when this
+    /// returns `Ok`.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -51,8 +52,10 @@ impl Transaction {
     /// writer changes one of these paths first.
     ///
     /// Each pattern is a path, a directory, or a glob. In a glob, `*` matches within one part of a
-    /// path, and `**` matches across parts. No pattern means all paths. Every restored file is read
-    /// and checked first.
+    /// path, and `**` matches across parts. No pattern means all paths.
+    ///
+    /// Every file that a pattern matches is read and checked first, also where nothing changes.
+    /// Without a pattern, only the files that change are.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -71,7 +74,7 @@ impl Transaction {
     /// # Errors
     /// * `Invalid` when a pattern is malformed, or the snapshot is of another store.
     /// * `NotFound` when a pattern matches no path of the base and none of the snapshot.
-    /// * `Corrupt` when a file to restore is damaged.
+    /// * `Corrupt` when a file to restore is damaged or missing.
     /// * `Io` when a file cannot be read just now, or a [`CancelFlag`](crate::CancelFlag) stopped
     ///   the call.
     pub fn restore(&mut self, from: &Snapshot, patterns: &[&str]) -> Result<()> {
@@ -108,7 +111,11 @@ impl Transaction {
         let back: Vec<&Entry> = then.iter().filter(|entry| wanted(&entry.path)).filter(differs).collect();
         let gone: Vec<&Entry> =
             now.iter().filter(|entry| wanted(&entry.path) && then.get(&entry.path).is_none()).collect();
-        self.base.engine.check_links(back.iter().copied())?;
+        // Files that do not change are read only where patterns name them, so that the rollback of a
+        // whole store costs what it changes.
+        let named = then.iter().filter(|entry| !patterns.is_empty() && wanted(&entry.path));
+        let kept = named.filter(|entry| now.get(&entry.path).is_some_and(|live| live.is_same_file(entry)));
+        self.base.engine.check_links(back.iter().copied().chain(kept))?;
         // If another writer changes, adds or removes a restored path first, the result is not the
         // state of the snapshot.
         self.read_set.extend(both().filter(|path| wanted(path)).cloned());

@@ -180,6 +180,29 @@ fn a_damaged_file_is_restored_from_an_intact_version_of_the_same_content() {
 }
 
 #[test]
+fn a_damaged_file_that_would_not_change_is_an_error_where_it_is_named() {
+    for is_lost in [false, true] {
+        let (place, store) = Place::with_commits(&[&[("d/a", "1"), ("b", "1")], &[("b", "2")]]);
+        let file = place.inside("data/d/a.g2");
+        if is_lost {
+            fs::remove_file(&file).unwrap();
+        } else {
+            flip(&file, 0);
+        }
+        let before = contents(&place.store());
+        for pattern in ["d/a", "d", "*/a", "**"] {
+            let error = refused(restore(&store, "2", &[pattern]), ErrorKind::Corrupt);
+            assert_eq!((error.path(), error.generation()), (Some("d/a"), Some(g(2))), "{pattern}");
+        }
+        assert_same(&contents(&place.store()), &before);
+        // A rollback of the whole store reads what it changes.
+        assert_eq!(store.rollback("2", "all of it").unwrap().put, 1);
+        assert_eq!(text(&store, "b"), "1");
+        refused(store.snapshot().unwrap().get("d/a"), ErrorKind::Corrupt);
+    }
+}
+
+#[test]
 fn a_change_by_others_is_a_conflict_with_the_restored_state() {
     let (place, store) =
         Place::with_commits(&[&[("f/a", "1"), ("f/b", "1"), ("g", "1")], &[("f/a", "2"), ("g", "2")]]);
