@@ -1,5 +1,6 @@
 //! The files of a snapshot, written into a directory outside the store.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -38,8 +39,9 @@ impl ExportOptions {
         self
     }
 
-    /// Whether to leave out damaged files and to list them in [`ExportReport::damaged`]. `false` by
-    /// default: a damaged file is then an error.
+    /// Whether to leave out damaged files and to list them in [`ExportReport::damaged`]. A file that
+    /// this process has no permission to read counts as damaged here. `false` by default: such a
+    /// file is then an error.
     pub const fn skip_damaged(mut self, skip: bool) -> Self {
         self.skip_damaged = skip;
         self
@@ -84,9 +86,13 @@ impl Snapshot {
     /// Copies the files into a new directory outside the store, and checks the hash of each.
     ///
     /// `dir` must not exist, or be empty. The export is whole or absent: the directory gets its
-    /// name once everything in it is durable, and the name is durable when this returns `Ok`. `dir`
-    /// cannot be the working directory of the process, as the export replaces the directory. Times,
+    /// name once everything in it is durable, and the name is durable when this returns `Ok`. Times,
     /// owners and modes of files are not kept.
+    ///
+    /// The export replaces an empty directory, with the same mode and owner. So `dir` can be neither
+    /// the working directory of the process nor a mount point, and the directory above it must be
+    /// writable. A killed export leaves a directory `.genstore-export-*` there, which may be
+    /// removed.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -107,7 +113,7 @@ impl Snapshot {
     ///   in the store.
     /// * `Corrupt` when a file is damaged, unless [`skip_damaged`](ExportOptions::skip_damaged) is
     ///   set.
-    /// * `Io` when the system refused, or a [`CancelFlag`] stopped the call.
+    /// * `Io` when the system refused, such as to give the export the owner of an empty `dir`, or a [`CancelFlag`] stopped the call.
     pub fn export(&self, dir: impl AsRef<Path>, options: &ExportOptions) -> Result<ExportReport> {
         self.export_to(ExportDir::begin(dir.as_ref(), self.engine.dir())?, options)
     }
@@ -128,10 +134,14 @@ impl Snapshot {
                     report.bytes = report.bytes.saturating_add(entry.bytes);
                 }
                 Err(ReadError::Sink(error)) => return Err(target.failed(error)),
-                Err(damage) => {
-                    let is_damage = matches!(damage, ReadError::Damaged(_));
-                    let error = self.engine.failed(entry, self.head.link, damage);
-                    if !(is_damage && options.skip_damaged) {
+                Err(failed) => {
+                    let is_of_this_file = match &failed {
+                        ReadError::Damaged(_) => true,
+                        ReadError::Unknown(error) => error.kind() == ErrorKind::PermissionDenied,
+                        ReadError::Sink(_) => false,
+                    };
+                    let error = self.engine.failed(entry, self.head.link, failed);
+                    if !(is_of_this_file && options.skip_damaged) {
                         return Err(error);
                     }
                     target.leave_out(&entry.path, file)?;

@@ -17,7 +17,7 @@ pub enum Severity {
     Note,
     /// Something derived is damaged. That costs time, not data.
     Warning,
-    /// Something that was committed is damaged.
+    /// Something that was committed is damaged, or could not be checked.
     Error,
 }
 
@@ -42,6 +42,8 @@ pub enum FindingKind {
     FileDamaged,
     /// A committed file is missing.
     FileMissing,
+    /// A committed file that this process has no permission to read. Its bytes were not checked.
+    FileUnreadable,
     /// A commit that began and never finished.
     InterruptedCommit,
     /// A file that no manifest names.
@@ -99,6 +101,7 @@ display_as!(FindingKind {
     CheckpointDamaged => "checkpoint_damaged",
     FileDamaged => "file_damaged",
     FileMissing => "file_missing",
+    FileUnreadable => "file_unreadable",
     InterruptedCommit => "interrupted_commit",
     Orphan => "orphan",
 });

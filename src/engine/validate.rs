@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use globset::{Glob, GlobBuilder, GlobMatcher};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorRepr, Result};
 use crate::path::StorePath;
@@ -54,10 +54,13 @@ impl<F: Fn(&StorePath, &mut dyn Read) -> Result<(), BoxError> + Send + Sync> Val
     }
 }
 
-/// Accepts well-formed JSON.
+/// Accepts JSON that [`get_json`](crate::Snapshot::get_json) can read as a [`serde_json::Value`].
+///
+/// A number beyond the range of `f64`, half a surrogate pair, and nesting deeper than 127 levels
+/// are refused, as they cannot be read back. The parsed document is held in memory.
 #[must_use]
 pub fn json() -> impl Validator {
-    json_as::<IgnoredAny>()
+    json_as::<serde_json::Value>()
 }
 
 /// Accepts JSON from which `T` can be deserialized.

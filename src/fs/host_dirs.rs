@@ -139,6 +139,16 @@ pub(crate) fn unfinished_dir(dir: &Path) -> io::Result<tempfile::TempDir> {
     tempfile::Builder::new().prefix(".genstore-export-").tempdir_in(nearest(beside))
 }
 
+/// Gives a new directory the owner, the group and the mode of the one that it will replace.
+pub(crate) fn copy_owner_and_mode(from: &Path, to: &Path) -> io::Result<()> {
+    let (wanted, new) = (fs::metadata(from)?, fs::metadata(to)?);
+    if (wanted.uid(), wanted.gid()) != (new.uid(), new.gid()) {
+        std::os::unix::fs::chown(to, Some(wanted.uid()), Some(wanted.gid()))?;
+    }
+    // After the owner: a change of owner may clear bits of the mode.
+    fs::set_permissions(to, wanted.permissions())
+}
+
 /// Creates a directory and the missing ones above it. All of them are durable when this returns. On
 /// failure it removes what it created: after a failed fsync the system may take a name for written
 /// although it is not, so a retry has to create it again.

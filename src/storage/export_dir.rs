@@ -23,6 +23,8 @@ pub(crate) struct ExportDir {
     /// The unfinished directory as a tree.
     target: Arc<dyn Fs>,
     batch: DirectoryBatch,
+    /// Whether an empty directory has the name.
+    replaces: bool,
     /// Removes the unfinished directory and everything in it.
     _cleanup: Option<tempfile::TempDir>,
 }
@@ -35,17 +37,18 @@ impl ExportDir {
         if host_dirs::is_working_directory(&to) {
             return Err(ErrorRepr::WorkingDirectory(to).into());
         }
-        match host_dirs::place(&to)? {
+        let replaces = match host_dirs::place(&to)? {
             Place::Occupied => return Err(ErrorRepr::DirectoryNotEmpty(to).into()),
             Place::NotADirectory => return Err(ErrorRepr::NotADirectory(to).into()),
-            Place::Empty | Place::Missing => {}
-        }
+            Place::Empty => true,
+            Place::Missing => false,
+        };
         host_dirs::check_not_in(&to, store)?;
         let unfinished = host_dirs::unfinished_dir(&to).map_err(|error| failed(&to, error))?;
         let path = unfinished.path().to_owned();
         let target = RealFs::open(&path).map_err(|error| failed(&to, error))?;
         let begun = Self::begin_on(Arc::new(target), path, Box::new(System), to)?;
-        Ok(Self { _cleanup: Some(unfinished), ..begun })
+        Ok(Self { replaces, _cleanup: Some(unfinished), ..begun })
     }
 
     /// Like [`begin`](Self::begin), but uses an existing unfinished directory, which is also the
@@ -58,7 +61,7 @@ impl ExportDir {
     ) -> Result<Self> {
         target.create_dir(FILES).map_err(|error| failed(&to, error))?;
         let batch = DirectoryBatch::new(Arc::clone(&target)).map_err(|error| failed(&to, error))?;
-        Ok(Self { to, unfinished, host_dirs, target, batch, _cleanup: None })
+        Ok(Self { to, unfinished, host_dirs, target, batch, replaces: false, _cleanup: None })
     }
 
     /// Creates a file and the directories above it. The caller gives it back to
@@ -81,6 +84,10 @@ impl ExportDir {
     /// Makes everything durable, then gives the directory its name. The name is durable when this
     /// returns.
     pub(crate) fn publish(mut self) -> Result<()> {
+        if self.replaces {
+            let files = self.unfinished.join(FILES);
+            host_dirs::copy_owner_and_mode(&self.to, &files).map_err(|error| self.failed(error))?;
+        }
         self.batch.sync().map_err(|error| self.failed(error))?;
         host_dirs::publish(&*self.host_dirs, &self.unfinished, FILES, &self.to)
     }

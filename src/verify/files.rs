@@ -1,6 +1,7 @@
 //! The check of stored files against their hashes, on several threads.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
 use super::options::VerifyOptions;
 use crate::engine::content::{self, Check};
@@ -66,27 +67,30 @@ fn check_one(
         if options.quick { content::check_length(storage, entry) } else { content::check(storage, entry) }
     });
     let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-    let checked = match checked {
+    let found = match checked {
         Err(error) => Err(error),
-        Ok(Check::Unknown(error)) => Err(Error::io(Operation::Read, name.to_string(), error)),
         Ok(Check::Intact) => Ok(None),
-        Ok(Check::Damaged(damage)) => Ok(Some(damage)),
+        Ok(Check::Damaged(damage)) if damage.is_missing => {
+            Ok(Some((FindingKind::FileMissing, damage.detail)))
+        }
+        Ok(Check::Damaged(damage)) => Ok(Some((FindingKind::FileDamaged, damage.detail))),
+        // A missing permission says nothing about the other files, which are still checked.
+        Ok(Check::Unknown(error)) if error.kind() == ErrorKind::PermissionDenied => {
+            Ok(Some((FindingKind::FileUnreadable, format!("it cannot be read: {error}"))))
+        }
+        Ok(Check::Unknown(error)) => Err(Error::io(Operation::Read, name.to_string(), error)),
     };
-    match checked {
+    match found {
         Err(error) => {
             shared.failure.get_or_insert(error);
         }
-        Ok(Some(damage)) => {
-            let kind = if damage.is_missing { FindingKind::FileMissing } else { FindingKind::FileDamaged };
-            shared.findings.push(Finding {
-                severity: Severity::Error,
-                kind,
-                path: Some(entry.stored_path().to_string()),
-                generation: Some(entry.generation),
-                detail: damage.detail,
-            });
-        }
-        Ok(None) => {}
+        Ok(found) => shared.findings.extend(found.map(|(kind, detail)| Finding {
+            severity: Severity::Error,
+            kind,
+            path: Some(entry.stored_path().to_string()),
+            generation: Some(entry.generation),
+            detail,
+        })),
     }
     shared.progress.done(entry.bytes);
     if let Some(callback) = &options.progress {

@@ -39,8 +39,9 @@ impl Store {
     /// threads read the files. Writers may commit during the check, which covers the state at its
     /// beginning.
     ///
-    /// Damage is a finding with [`Severity::Error`]. An interrupted commit is a note, and so is an
-    /// orphan, which only [`VerifyScope::All`] looks for.
+    /// Damage is a finding with [`Severity::Error`], and so is a file that this process has no
+    /// permission to read. An interrupted commit is a note, and so is an orphan, which only
+    /// [`VerifyScope::All`] looks for.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

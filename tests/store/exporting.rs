@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -106,6 +107,21 @@ fn only_an_empty_or_a_missing_directory_is_filled() {
     assert!(!place.inside("new").exists());
     let error = refused(snapshot.export(".", &ExportOptions::new()), ErrorKind::Invalid);
     assert_eq!(error.advice(), "name a new directory", "{error}");
+}
+
+#[test]
+fn an_empty_directory_keeps_its_mode() {
+    let (place, store) = Place::with_commits(&[&[("a", "1")]]);
+    for mode in [0o700, 0o750, 0o2770] {
+        let out = place.path(&format!("out-{mode:o}"));
+        fs::create_dir(&out).unwrap();
+        fs::set_permissions(&out, fs::Permissions::from_mode(mode)).unwrap();
+        let owner = fs::metadata(&out).unwrap().uid();
+        store.snapshot().unwrap().export(&out, &ExportOptions::new()).unwrap();
+        let now = fs::metadata(&out).unwrap();
+        assert_eq!((now.mode() & 0o7777, now.uid()), (mode, owner), "{mode:o}");
+        assert_eq!(fs::read(out.join("a")).unwrap(), b"1");
+    }
 }
 
 #[test]

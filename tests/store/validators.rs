@@ -41,9 +41,12 @@ fn refused_content_changes_nothing() {
         open(&place, options.validate("**/*.txt", not_bad).unwrap())
     };
     for (path, bad, good, detail) in [
-        ("a.json", "{\"a\":1,}", "{\"a\":1}", "key must be a string"),
+        ("a.json", "{\"a\":1,}", "{\"a\":1}", "trailing comma"),
         ("b.json", "", "null", "EOF"),
         ("c.json", "{} {}", "[]", "trailing characters"),
+        ("d.json", "[1e999]", "[1e308]", "number out of range"),
+        ("e.json", r#"["\ud800"]"#, r#"["\ud83e\udd80"]"#, "unexpected end of hex escape"),
+        ("f.json", &"[".repeat(128), "[[[]]]", "recursion limit exceeded"),
         ("settings/a.json", "{\"night\":1}", "{\"day\":\"Friday\"}", "unknown field"),
         ("settings/b.json", "{\"day\":7}", "{\"day\":\"\"}", "expected a string"),
         ("a.txt", "bad", "good", "begins badly"),

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 use crate::sandbox::{Sandbox, assert_sentence, finish, tree};
 
@@ -123,6 +124,34 @@ fn an_unreadable_file() {
     assert_sentence(&run.stderr);
     assert!(run.stderr.contains("secret.txt") && run.stderr.contains("ermission denied"), "{}", run.stderr);
     assert_eq!(sandbox.store_bytes(), before);
+}
+
+#[test]
+fn a_stored_file_without_permission_hides_no_damage() {
+    let sandbox = ready();
+    sandbox.put("a.txt", "secret");
+    sandbox.put("b.txt", "damaged");
+    open_to_all(&sandbox);
+    let file = |name: &str| sandbox.store().join("data").join(name);
+    fs::set_permissions(file("a.txt.g3"), fs::Permissions::from_mode(0o000)).unwrap();
+    fs::write(file("b.txt.g4"), "DAMAGED").unwrap();
+    let verify = finish(&mut sandbox.unprivileged(&["verify", "--all"]));
+    let printed = String::from_utf8(verify.stdout).unwrap();
+    assert_eq!(verify.code, 5, "{}", verify.stderr);
+    for (kind, path) in [("file_unreadable", "a.txt"), ("file_damaged", "b.txt")] {
+        let line = printed.lines().find(|line| line.contains(kind)).unwrap_or(&printed);
+        assert!(line.contains("error") && line.contains(path), "{line}");
+    }
+    let parent = sandbox.path("out");
+    fs::create_dir(&parent).unwrap();
+    fs::set_permissions(&parent, fs::Permissions::from_mode(0o777)).unwrap();
+    let out = parent.join("files");
+    let words = ["export", out.to_str().unwrap()];
+    assert_eq!(finish(&mut sandbox.unprivileged(&words)).code, 1);
+    let run = finish(&mut sandbox.unprivileged(&[&words[..], &["--skip-damaged"]].concat()));
+    assert_eq!(run.code, 5, "{}", run.stderr);
+    assert!(run.stderr.contains("a.txt") && run.stderr.contains("b.txt"), "{}", run.stderr);
+    assert_eq!(tree(&out).into_keys().collect::<Vec<_>>(), [Path::new("kept.txt")]);
 }
 
 #[test]
