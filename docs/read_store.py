@@ -7,7 +7,7 @@
 
 BLAKE3 is checked when the package is there: pip install blake3.
 """
-import json, re, sys, zlib
+import json, re, signal, sys, zlib
 from pathlib import Path
 try:
     from blake3 import blake3
@@ -78,13 +78,20 @@ def table_at(link):
         check(table, found)
     return table
 
+if len(sys.argv) not in (2, 3, 4) or not all(word.isdecimal() for word in sys.argv[2:3]):
+    print("usage: read_store.py STORE [GENERATION [PATH]]", file=sys.stderr)
+    sys.exit(2)
+if hasattr(signal, "SIGPIPE"):
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # A reader that has gone, as head does, ends this.
 STORE = Path(sys.argv[1]).resolve()
 link, _ = documents("CURRENT")
 wanted = int(sys.argv[2]) if len(sys.argv) > 2 else link["generation"]
 while link and link["generation"] > wanted:
     link = manifest(link)["parent"]
 need(link and link["generation"] == wanted, f"there is no generation {wanted}")
-for path, entry in sorted(table_at(link).items()):
+table = table_at(link)
+need(len(sys.argv) < 4 or sys.argv[3] in table, f"generation {wanted} does not have {sys.argv[-1]}")
+for path, entry in sorted(table.items()):
     if path in sys.argv[3:] or len(sys.argv) < 4:
         data = read(f"data/{entry['stored_as']}.g{entry['generation']}", entry["blake3"])
         need(len(data) == entry["bytes"], f"{path} has another length")

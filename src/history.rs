@@ -26,7 +26,8 @@ const BATCH: usize = 64;
 /// What the manifest of one generation says. See [`Store::history`] and [`Store::show`].
 ///
 /// `Display` gives one line: number, time, kind, author, number of changes, and the first line of
-/// the message.
+/// the message, each without padding. An empty author or message is left out. The line is for
+/// people: a program reads the fields.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct HistoryEntry {
@@ -88,7 +89,11 @@ impl fmt::Display for HistoryEntry {
         if !self.author.is_empty() {
             write!(f, " {}", self.author)?;
         }
-        write!(f, " +{} -{} {first_line}", self.put.len(), self.removed.len())
+        write!(f, " +{} -{}", self.put.len(), self.removed.len())?;
+        if !first_line.is_empty() {
+            write!(f, " {first_line}")?;
+        }
+        Ok(())
     }
 }
 

@@ -153,16 +153,16 @@ impl Transaction {
             "" => String::new(),
             into => format!("{}/", StorePath::new(into)?),
         };
-        let named = walk
-            .files
-            .iter()
-            .map(|found| Ok((StorePath::new(&format!("{directory}{}", found.relative))?, found)));
-        let named: Vec<_> = named.collect::<Result<_>>()?;
+        let named =
+            walk.files.iter().map(|found| match StorePath::new(&format!("{directory}{}", found.relative)) {
+                Ok(path) => Ok((path, found)),
+                Err(source) => Err(ErrorRepr::BadSourceName { file: found.file.clone(), source }),
+            });
+        let named: Vec<_> = named.collect::<Result<_, _>>()?;
         let mut progress = Progress::of(walk.files.iter().map(|found| found.bytes));
         if options.prune {
             if named.is_empty() {
-                let rule = "it has no file, and pruning would remove everything".to_owned();
-                return Err(ErrorRepr::BadSource { file: dir.as_ref().into(), rule }.into());
+                return Err(ErrorRepr::NothingToKeep(dir.as_ref().into()).into());
             }
             for path in self.list(&directory) {
                 if named.binary_search_by(|(named, _)| named.cmp(&path)).is_err() {

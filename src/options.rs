@@ -120,6 +120,9 @@ impl OpenOptions {
     /// `*` matches within one part of a path; `**` matches across parts. May be called several
     /// times: a file must pass every validator whose glob matches.
     ///
+    /// Upper and lower case differ in a glob, as they do in a path: `**/*.json` does not match
+    /// `INDEX.JSON`. `[jJ]` matches either letter.
+    ///
     /// # Errors
     /// `Invalid` when the glob is malformed.
     pub fn validate(mut self, glob: &str, validator: impl Validator + 'static) -> Result<Self> {

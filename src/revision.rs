@@ -92,6 +92,7 @@ pub struct RevisionError {
 /// | `2026-11-22T10:00:00Z` | the newest generation created at or before that time (RFC 3339) |
 ///
 /// A time without a fraction means the end of that second, as a date means the end of that day.
+/// `Display` gives the shortest text of the same revision; a time is in UTC.
 ///
 /// ```
 /// use genstore::Revision;
@@ -119,7 +120,16 @@ impl fmt::Display for Revision {
             Self::Latest => f.write_str("latest"),
             Self::Back(steps) => write!(f, "latest~{steps}"),
             Self::Generation(generation) => generation.fmt(f),
-            Self::At(time) => time.fmt(f),
+            Self::At(time) => {
+                let at = time.as_jiff();
+                // What stands for the end of a day or of a second was most likely read from such a
+                // text. Both texts name the same revision.
+                match at.as_millisecond().rem_euclid(1000) {
+                    999 if is_last_of_day(*time) => write!(f, "{}", at.strftime("%Y-%m-%d")),
+                    999 => write!(f, "{}", at.strftime("%Y-%m-%dT%H:%M:%SZ")),
+                    _ => time.fmt(f),
+                }
+            }
         }
     }
 }
@@ -168,6 +178,10 @@ fn end_of(date: jiff::civil::Date) -> Option<Timestamp> {
     let midnight = date.tomorrow().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
     let last = midnight.checked_sub(jiff::SignedDuration::from_millis(1)).ok()?;
     Some(Timestamp::from_jiff(last))
+}
+
+fn is_last_of_day(time: Timestamp) -> bool {
+    end_of(time.as_jiff().to_zoned(jiff::tz::TimeZone::UTC).date()) == Some(time)
 }
 
 /// A value that names a generation: a text, a number, a [`Revision`] or a [`Generation`].
@@ -232,6 +246,28 @@ mod tests {
         );
         assert_eq!(read("2026-11-22T10:00:00.5Z"), Revision::At("2026-11-22T10:00:00.500Z".parse().unwrap()));
         assert_eq!(read("2026-11-22"), Revision::At("2026-11-22T23:59:59.999Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn every_form_is_shown_as_it_was_read() {
+        for text in [
+            "latest",
+            "latest~2",
+            "41",
+            "2026-11-22",
+            "0001-01-01",
+            "1969-12-31",
+            "2026-11-22T10:00:00Z",
+            "1969-12-31T23:59:58Z",
+            "2026-11-22T10:00:00.500Z",
+            "2026-11-22T10:00:00.000Z",
+        ] {
+            let revision: Revision = text.parse().unwrap();
+            assert_eq!(revision.to_string(), text);
+        }
+        let shown = |text: &str| text.parse::<Revision>().unwrap().to_string();
+        assert_eq!(shown("2026-11-22T10:00:00+02:00"), "2026-11-22T08:00:00Z");
+        assert_eq!(shown("2026-11-22T23:59:59Z"), "2026-11-22");
     }
 
     #[test]

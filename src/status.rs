@@ -56,7 +56,9 @@ impl Status {
 }
 
 impl Store {
-    /// The state of the store: its newest generation, its health, and its interrupted commits.
+    /// The state of the store: its newest generation, its health, and the interrupted commits above
+    /// that generation. To find the older ones too, [`verify`](Store::verify) with
+    /// [`VerifyScope::All`](crate::VerifyScope::All).
     ///
     /// This lists the names of all manifests and stored files, and reads no content.
     /// [`verify`](Store::verify) reads content.

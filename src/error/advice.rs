@@ -23,6 +23,12 @@ impl ErrorRepr {
             | E::BadPattern { .. }
             | E::NotADirectory(_) => "nothing was read or changed",
             E::OtherJson { .. } => "the file is what was committed",
+            // An export fails with these, or the creation of a store.
+            E::DirectoryNotEmpty(_) | E::WorkingDirectory(_) | E::AboveMissing(_) | E::InStore(_) => {
+                "nothing was written"
+            }
+            // An export and a check can be stopped too.
+            E::Cancelled => "the store is as it was",
             E::DamagedFile { is_missing: true, .. } => {
                 "every other file can still be read, and nothing was changed"
             }
@@ -74,10 +80,12 @@ impl ErrorRepr {
             E::OtherJson { .. } => {
                 "compare the file with an earlier generation, and roll back if it is a bad edit".into()
             }
-            E::BadSource { .. } => {
-                "leave it out, or name a regular file or a directory that can be read".into()
+            E::BadSource { rule, .. } if !rule.ends_with("being read") => {
+                "correct that, or leave it out".into()
             }
-            E::SourceChanged(_) => "stop the program that writes to it, then commit again".into(),
+            E::BadSourceName { .. } => "rename it, or leave it out".into(),
+            E::NothingToKeep(_) => "name the directory that was meant, or remove the files by name".into(),
+            E::BadSource { .. } | E::SourceChanged(_) => "stop the program that writes to it, then commit again".into(),
             E::IsDirectory { .. } => "list the files in that directory, and name one".into(),
             E::RemovedHere(_) => "put it again first, or leave it out".into(),
             E::NoSuchPath { .. } | E::NoMatch { .. } => {
@@ -116,7 +124,7 @@ impl ErrorRepr {
                 "find out why the disk failed, then open the store again and see which generation is the newest".into()
             }
             E::Poisoned(_) => "open the store again".into(),
-            E::Cancelled => "start the call again to commit".into(),
+            E::Cancelled => "start the call again".into(),
             E::Io { source, .. } => io_advice(source),
         }
     }
@@ -146,6 +154,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_a_reader_or_an_export_asks_for_is_not_called_a_commit() {
+        let dir = || PathBuf::from("dir");
+        let io = |action| ErrorRepr::Io { action, name: "a".into(), source: io::ErrorKind::Other.into() };
+        for error in [
+            ErrorRepr::DirectoryNotEmpty(dir()),
+            ErrorRepr::WorkingDirectory(dir()),
+            ErrorRepr::AboveMissing(dir()),
+            ErrorRepr::InStore(dir()),
+            ErrorRepr::Cancelled,
+            io(Operation::PassOn),
+            io(Operation::Export),
+            io(Operation::Read),
+        ] {
+            let said = format!("{error}; {}; {}", error.consequence(), error.advice());
+            assert!(!said.contains("commit"), "{said}");
+        }
+        assert!(io(Operation::Write).consequence().contains("nothing was committed"));
+    }
+
+    #[test]
     fn no_sentence_names_a_verb_of_the_command() {
         let dir = || PathBuf::from("dir");
         let refused = || io::Error::from(io::ErrorKind::Other);
@@ -158,6 +186,7 @@ mod tests {
             ErrorRepr::UnfinishedInit(dir()),
             ErrorRepr::AlreadyAStore(dir()),
             ErrorRepr::BadSource { file: dir(), rule: "it is a FIFO".into() },
+            ErrorRepr::NothingToKeep(dir()),
             ErrorRepr::SourceChanged(dir()),
             ErrorRepr::NoSuchPath { path: "a".into(), generation },
             ErrorRepr::NoSuchRevision { revision: "7".into(), detail: String::new() },

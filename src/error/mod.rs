@@ -189,6 +189,8 @@ impl Error {
             | E::NotJson { .. }
             | E::OtherJson { .. }
             | E::BadSource { .. }
+            | E::BadSourceName { .. }
+            | E::NothingToKeep(_)
             | E::SourceChanged(_) => ErrorKind::Invalid,
             E::Conflict { .. } => ErrorKind::Conflict,
             E::Busy { .. } => ErrorKind::Busy,
@@ -222,6 +224,7 @@ impl Error {
             | E::InStore(_)
             | E::AlreadyAStore(_) => Subject::Directory,
             E::BadPath(_)
+            | E::BadSourceName { .. }
             | E::PathsCollide { .. }
             | E::NoSuchPath { .. }
             | E::IsDirectory { .. }
@@ -238,7 +241,7 @@ impl Error {
             | E::SnapshotExpired { .. }
             | E::OutcomeUnknown { .. } => Subject::Revision,
             E::DamagedMetadata { .. } | E::NewerFormat { .. } => Subject::Metadata,
-            E::BadSource { .. } | E::SourceChanged(_) => Subject::Source,
+            E::BadSource { .. } | E::NothingToKeep(_) | E::SourceChanged(_) => Subject::Source,
             E::Limit { .. }
             | E::Busy { .. }
             | E::NothingIntact { .. }
@@ -271,7 +274,9 @@ impl Error {
     pub fn path(&self) -> Option<&str> {
         use ErrorRepr as E;
         match &*self.0 {
-            E::BadPath(PathError { path, .. }) | E::NoSuchPath { path, .. } => Some(path),
+            E::BadPath(PathError { path, .. })
+            | E::BadSourceName { source: PathError { path, .. }, .. }
+            | E::NoSuchPath { path, .. } => Some(path),
             E::PathsCollide { path, .. }
             | E::RemovedHere(path)
             | E::IsDirectory { path, .. }
@@ -291,6 +296,7 @@ impl Error {
             | E::AlreadyAStore(path)
             | E::InStore(path)
             | E::SourceChanged(path)
+            | E::NothingToKeep(path)
             | E::BadSource { file: path, .. } => path.to_str(),
             E::Conflict { paths, .. } => paths.first().map(|conflict| conflict.path.as_str()),
             _ => None,

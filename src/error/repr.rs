@@ -75,6 +75,7 @@ impl Operation {
                 | Self::Pin
                 | Self::Export
                 | Self::SyncExport
+                | Self::PassOn
         )
     }
 }
@@ -149,6 +150,10 @@ pub(crate) enum ErrorRepr {
     OtherJson { path: StorePath, generation: Generation, source: serde_json::Error },
     #[error("{} cannot be committed: {rule}", .file.display())]
     BadSource { file: PathBuf, rule: String },
+    #[error("{} cannot be committed: {source}", .file.display())]
+    BadSourceName { file: PathBuf, source: PathError },
+    #[error("{} has no file, and pruning would remove everything", .0.display())]
+    NothingToKeep(PathBuf),
     #[error("{} changed while it was being read, three times in a row", .0.display())]
     SourceChanged(PathBuf),
     #[error("{path} is not in generation {generation}")]
@@ -209,7 +214,7 @@ pub(crate) enum ErrorRepr {
     OutcomeUnknown { generation: Generation, step: &'static str, source: io::Error },
     #[error("an earlier commit through this handle, of generation {0}, ended with an unknown outcome")]
     Poisoned(Generation),
-    #[error("stopped on request before anything was committed")]
+    #[error("stopped on request")]
     Cancelled,
     #[error("{action} {name}: {source}")]
     Io { action: Operation, name: String, source: io::Error },

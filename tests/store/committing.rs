@@ -409,7 +409,10 @@ fn a_source_that_is_no_regular_file_is_refused_by_name() {
     assert!(error.to_string().contains("link to a directory above it"), "{error}");
     crate::support::clear(&bad);
     place.write("dir/CON", "");
-    assert_eq!(refused(put(&PutDirOptions::new()), ErrorKind::Invalid).path(), Some("CON"));
+    let error = refused(put(&PutDirOptions::new()), ErrorKind::Invalid);
+    assert_eq!(error.path(), Some("CON"));
+    let con = place.path("dir/CON").display().to_string();
+    assert!(error.to_string().starts_with(&con) && error.advice().contains("rename"), "{error:?}");
     crate::support::clear(&place.path("dir/CON"));
     Store::create(place.path("dir/nested")).unwrap();
     assert!(refused(put(&PutDirOptions::new()), ErrorKind::Invalid).to_string().contains("is a store"));
@@ -430,6 +433,7 @@ fn a_directory_that_changes_while_it_is_read_is_refused() {
     let mut tx = store.begin().unwrap();
     let error = refused(tx.put_dir(place.path("dir"), &options), ErrorKind::Invalid);
     assert!(error.to_string().contains("while it was being read"), "{error}");
+    assert!(error.advice().contains("stop the program that writes"), "{}", error.advice());
 }
 
 #[test]
@@ -458,6 +462,7 @@ fn an_empty_directory_does_not_prune_everything() {
     let options = PutDirOptions::new().prune(true);
     let error = refused(tx.put_dir(place.path("empty"), &options), ErrorKind::Invalid);
     assert!(error.to_string().contains("would remove everything"), "{error}");
+    assert!(error.advice().starts_with("name the directory that was meant"), "{}", error.advice());
     drop(tx);
     assert_eq!(state(&store), files(&[("a", "1")]));
 }

@@ -277,3 +277,20 @@ fn a_number_that_a_failed_commit_had_is_not_used_again() {
     assert_eq!(store.status().unwrap().interrupted, []);
     drop(place);
 }
+
+#[test]
+fn a_history_entry_is_one_line_without_gaps() {
+    let (_place, store) = Place::with_store();
+    let line = |author: &str, message: &str| {
+        let mut tx = store.begin().unwrap();
+        tx.author(author);
+        tx.put("a", format!("{author}{message}")).unwrap();
+        tx.commit(message).unwrap();
+        let entry = store.show("latest").unwrap();
+        let start = format!("{} {} ", entry.generation, entry.time);
+        entry.to_string().strip_prefix(&start).unwrap().to_owned()
+    };
+    assert_eq!(line("ann", "open\n\nwhy"), "commit ann +1 -0 open");
+    assert_eq!(line("", "open"), "commit +1 -0 open");
+    assert_eq!(line("ann", ""), "commit ann +1 -0");
+}

@@ -127,8 +127,9 @@ pub(crate) enum Command {
     Rollback(Rollback),
     /// Say where the store stands
     ///
-    /// Shows the latest generation, the health of the store and interrupted commits. It does not
-    /// look at the files themselves: genstore verify checks that they are there and intact.
+    /// Shows the latest generation, the health of the store and the interrupted commits above that
+    /// generation: genstore verify --all lists the older ones too. It does not look at the files
+    /// themselves: genstore verify checks that they are there and intact.
     #[command(after_long_help = "Example:\n  genstore status")]
     Status,
     /// Check every byte
@@ -149,6 +150,20 @@ pub(crate) enum Command {
     /// With --dir, writes that page and one page for each command into DIR.
     #[command(after_long_help = "Example:\n  genstore man --dir ~/.local/share/man/man1")]
     Man(Man),
+}
+
+impl Command {
+    /// Whether the command changes nothing and writes only to standard output.
+    pub(crate) const fn only_reads(&self) -> bool {
+        use Command as C;
+        match self {
+            C::Cat(_) | C::Ls(_) | C::Log(_) | C::Show(_) | C::Diff(_) | C::Status | C::Verify(_) => true,
+            C::Completions(_) => true,
+            C::Init(_) | C::Commit(_) | C::Put(_) | C::Rm(_) | C::Rollback(_) | C::Export(_) | C::Man(_) => {
+                false
+            }
+        }
+    }
 }
 
 /// The arguments of every command that commits.

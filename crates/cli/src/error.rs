@@ -1,6 +1,8 @@
 //! The errors that end a command early, printed as one sentence or one JSON object.
 
+use std::fs::{self, FileType};
 use std::io;
+use std::path::Path;
 
 use genstore::{ErrorKind, Subject};
 use serde_json::{Value, json};
@@ -9,8 +11,8 @@ use crate::exit;
 use crate::term::{clean, note};
 
 pub(crate) enum CliError {
-    /// The library refused or failed.
-    Store(Box<genstore::Error>),
+    /// The library refused or failed. The command may have an advice that fits it better.
+    Store(Box<genstore::Error>, Option<&'static str>),
     /// The command itself refused or failed.
     Own(Own),
     /// The result could not be printed.
@@ -28,7 +30,7 @@ pub(crate) struct Own {
 
 impl From<genstore::Error> for CliError {
     fn from(error: genstore::Error) -> Self {
-        Self::Store(Box::new(error))
+        Self::Store(Box::new(error), None)
     }
 }
 
@@ -51,18 +53,32 @@ impl CliError {
         })
     }
 
-    pub(crate) fn not_found(path: &str, message: String, advice: &str) -> Self {
+    pub(crate) fn not_found(path: &str, message: String, advice: String) -> Self {
         Self::Own(Own {
             kind: "not_found",
             code: exit::NOT_FOUND,
             message,
             consequence: "nothing was done",
-            advice: advice.to_owned(),
+            advice,
             path: Some(path.to_owned()),
         })
     }
 
-    pub(crate) fn file(path: &std::path::Path, doing: &str, error: &io::Error) -> Self {
+    /// The library's error about a file outside the store that should be committed. `advise` knows
+    /// what helps with a file of this type.
+    pub(crate) fn source(
+        error: genstore::Error,
+        follow_links: bool,
+        advise: impl FnOnce(FileType) -> Option<&'static str>,
+    ) -> Self {
+        let look = if follow_links { fs::metadata } else { fs::symlink_metadata };
+        let found = error.path().filter(|_| error.subject() == Subject::Source);
+        let advice =
+            found.and_then(|path| look(Path::new(path)).ok()).and_then(|meta| advise(meta.file_type()));
+        Self::Store(Box::new(error), advice)
+    }
+
+    pub(crate) fn file(path: &Path, doing: &str, error: &io::Error) -> Self {
         let path = path.to_string_lossy().into_owned();
         Self::Own(Own {
             kind: "io",
@@ -127,17 +143,26 @@ impl CliError {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// After a signal, an I/O error is a consequence of the signal.
-    pub(crate) fn seen_with(self, interrupted: bool) -> Self {
+    /// After a signal, an I/O error is a consequence of the signal. And where a command only reads, a
+    /// failed output leaves nothing to ask about.
+    pub(crate) fn seen_with(self, interrupted: bool, only_reads: bool) -> Self {
         match &self {
-            Self::Store(error)
+            Self::Output(error) if only_reads => Self::Own(Own {
+                kind: "io",
+                code: exit::FAILED,
+                message: format!("the result could not be printed: {error}"),
+                consequence: "the store is as it was",
+                advice: "check where standard output goes".to_owned(),
+                path: None,
+            }),
+            Self::Store(error, _)
                 if error.is_interrupted() || (interrupted && error.kind() == ErrorKind::Io) =>
             {
                 Self::Own(Own {
                     kind: "interrupted",
                     code: exit::INTERRUPTED,
                     message: "stopped by a signal".to_owned(),
-                    consequence: "nothing was committed and the store is as it was",
+                    consequence: "nothing of it was done, and the store is as it was",
                     advice: "run the same command again".to_owned(),
                     path: error.path().map(str::to_owned),
                 })
@@ -148,7 +173,7 @@ impl CliError {
 
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Store(error) => exit::code(error.kind()),
+            Self::Store(error, _) => exit::code(error.kind()),
             Self::Own(own) => own.code,
             Self::Output(_) => exit::FAILED,
         }
@@ -177,7 +202,7 @@ impl CliError {
             })
         };
         match self {
-            Self::Store(error) => store_facts(error),
+            Self::Store(error, advice) => store_facts(error, *advice),
             Self::Own(it) => own(it.kind, &it.message, it.consequence, &it.advice, it.path.as_deref()),
             Self::Output(error) => own(
                 "io",
@@ -190,7 +215,7 @@ impl CliError {
     }
 }
 
-fn store_facts(error: &genstore::Error) -> Value {
+fn store_facts(error: &genstore::Error, own: Option<&str>) -> Value {
     let conflicts: Vec<_> = error
         .conflicts()
         .iter()
@@ -213,7 +238,7 @@ fn store_facts(error: &genstore::Error) -> Value {
         "conflicts": conflicts,
         "holder": holder,
         "consequence": error.consequence(),
-        "advice": advice(error),
+        "advice": own.map_or_else(|| advice(error), str::to_owned),
     })
 }
 
@@ -232,9 +257,6 @@ fn advice(error: &genstore::Error) -> String {
         }
         (ErrorKind::NotFound | ErrorKind::Invalid, Subject::Revision) => {
             "genstore log lists the generations there are".to_owned()
-        }
-        (ErrorKind::Invalid, Subject::Source) => {
-            format!("{}; genstore commit takes a directory, genstore put a single file", error.advice())
         }
         (ErrorKind::Busy, _) => "try again, or wait longer with --lock-wait".to_owned(),
         (ErrorKind::Corrupt, Subject::File) => match error.intact() {

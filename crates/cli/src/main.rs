@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         Err(stop) => return refuse(&stop),
     };
     let context = Context::new(cli.global);
+    let only_reads = cli.command.only_reads();
     let mut out = Out::new(context.json);
     let result = cmd::run(cli.command, &context, &mut out);
     // The output printed before a failure is still useful, so it is written first.
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::from(exit::DONE),
         Err(error) if error.is_closed_pipe() => ExitCode::from(exit::DONE),
         Err(error) => {
-            let error = error.seen_with(context.was_interrupted());
+            let error = error.seen_with(context.was_interrupted(), only_reads);
             error.print(context.json);
             ExitCode::from(error.code())
         }

@@ -27,11 +27,14 @@ pub(crate) fn run(args: args::Diff, context: &Context, out: &mut Out) -> Result<
         let known =
             |side: &Snapshot| side.metadata(&path).is_some() || side.list(&directory).next().is_some();
         if !known(&from) && !known(&to) {
-            return Err(CliError::not_found(
-                &path,
-                format!("neither generation {} nor {} has {path}", from.generation(), to.generation()),
-                "genstore ls and genstore log show what there is",
-            ));
+            let (one, two) = (from.generation(), to.generation());
+            let message = if one == two {
+                format!("generation {one} does not have {path}")
+            } else {
+                format!("neither generation {one} nor {two} has {path}")
+            };
+            let advice = "genstore ls and genstore log show what there is".to_owned();
+            return Err(CliError::not_found(&path, message, advice));
         }
         differences
             .retain(|found| found.path.as_str() == path || found.path.as_str().starts_with(&directory));

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use genstore::{GenerationKind, HistoryEntry};
+use genstore::{Generation, GenerationKind, HistoryEntry, Store, StorePath};
 use serde_json::json;
 
 use crate::args;
@@ -14,7 +14,10 @@ use crate::term::{clean, columns, fit, time};
 pub(crate) fn run(args: &args::Log, context: &Context, out: &mut Out) -> Result<(), CliError> {
     let store = context.open()?;
     let mut history = match &args.path {
-        Some(path) => store.history_of(path)?,
+        Some(path) => store.history_of(path).or_else(|error| match directory(&store, path)? {
+            Some(generation) => Err(is_directory(path, generation)),
+            None => Err(error.into()),
+        })?,
         None => store.history()?,
     };
     let width = columns();
@@ -52,13 +55,43 @@ pub(crate) fn run(args: &args::Log, context: &Context, out: &mut Out) -> Result<
     }
     match (&args.path, damaged) {
         (_, Some(error)) => Err(error.into()),
-        (Some(path), None) if shown == 0 && args.limit != Some(0) => Err(CliError::not_found(
-            path,
-            format!("no generation ever put or removed {path}"),
-            "genstore ls shows the paths there are",
-        )),
+        (Some(path), None) if shown == 0 && args.limit != Some(0) => Err(directory(&store, path)?
+            .map_or_else(
+                || {
+                    let message = format!("no generation ever put or removed {path}");
+                    CliError::not_found(path, message, "genstore ls shows the paths there are".to_owned())
+                },
+                |generation| is_directory(path, generation),
+            )),
         _ => Ok(()),
     }
+}
+
+/// The newest generation in which the path is a directory, as far as the history can be read.
+fn directory(store: &Store, path: &str) -> Result<Option<Generation>, CliError> {
+    let inside = format!("{}/", path.trim_end_matches('/'));
+    let latest = store.snapshot()?;
+    if latest.list(&inside).next().is_some() {
+        return Ok(Some(latest.generation()));
+    }
+    // A generation that removed files of a directory may have removed the last one. Its parent had
+    // them.
+    let is_in = |path: &StorePath| path.as_str().starts_with(&inside);
+    Ok(store.history()?.filter_map(Result::ok).find_map(|entry| {
+        if entry.put.iter().any(is_in) {
+            return Some(entry.generation);
+        }
+        entry.parent.filter(|_| entry.removed.iter().any(is_in))
+    }))
+}
+
+fn is_directory(path: &str, generation: Generation) -> CliError {
+    let name = path.trim_end_matches('/');
+    CliError::not_found(
+        path,
+        format!("{name} is a directory in generation {generation}, not a file"),
+        format!("genstore ls {name}/ --at {generation} lists its files, and genstore log takes one of them"),
+    )
 }
 
 /// Prints one line. The message is cut so that the line is never wider than the terminal.

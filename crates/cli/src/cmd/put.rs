@@ -1,5 +1,6 @@
 //! `genstore put`
 
+use std::fs::FileType;
 use std::path::Path;
 
 use crate::args;
@@ -14,7 +15,9 @@ pub(crate) fn run(args: &args::Put, context: &Context, out: &mut Out) -> Result<
     // conflict and is not overwritten.
     let mut transaction = store.begin()?;
     match args.file.as_deref() {
-        Some(file) if file != Path::new("-") => transaction.put_file(&args.path, file)?,
+        Some(file) if file != Path::new("-") => {
+            transaction.put_file(&args.path, file).map_err(|error| CliError::source(error, true, advise))?;
+        }
         _ => {
             let input = Stdin::new(context.stop())
                 .map_err(|error| CliError::file(Path::new("-"), "reading standard input as", &error))?;
@@ -23,4 +26,14 @@ pub(crate) fn run(args: &args::Put, context: &Context, out: &mut Out) -> Result<
     }
     let commit = transaction.commit(&args.change.message)?;
     Ok(crate::summary::print(&commit, context, out)?)
+}
+
+fn advise(found: FileType) -> Option<&'static str> {
+    if found.is_dir() {
+        Some("genstore commit takes a directory, genstore put a single file")
+    } else if found.is_file() {
+        None
+    } else {
+        Some("name a regular file, or leave FILE out and give the bytes on standard input")
+    }
 }

@@ -26,9 +26,7 @@ pub(crate) fn run(context: &Context, out: &mut Out) -> Result<(), CliError> {
     writeln!(out, "message     {}", clean(&status.message))?;
     writeln!(out, "holds       {}, {}", count(status.files, "file"), bytes(status.bytes))?;
     writeln!(out, "health      {health}")?;
-    for finding in &status.findings {
-        verify::line(finding, out)?;
-    }
+    verify::lines(&status.findings, out)?;
     if !status.interrupted.is_empty() {
         let numbers: Vec<_> = status.interrupted.iter().map(ToString::to_string).collect();
         writeln!(out, "interrupted {}", numbers.join(", "))?;

@@ -11,6 +11,9 @@ use crate::output::{MARK, MINUS, Out, PLUS};
 use crate::progress::Bar;
 use crate::term::{bytes, clean, count};
 
+/// How many notes of one kind are printed.
+const NOTES_SHOWN: usize = 5;
+
 pub(crate) fn run(args: &args::Verify, context: &Context, out: &mut Out) -> Result<(), CliError> {
     let store = context.open()?;
     let scope = match &args.at {
@@ -28,9 +31,7 @@ pub(crate) fn run(args: &args::Verify, context: &Context, out: &mut Out) -> Resu
     if context.json {
         return Ok(out.json(&report)?);
     }
-    for finding in &report.findings {
-        line(finding, out)?;
-    }
+    lines(&report.findings, out)?;
     if context.quiet {
         return Ok(());
     }
@@ -46,8 +47,22 @@ pub(crate) fn run(args: &args::Verify, context: &Context, out: &mut Out) -> Resu
     Ok(())
 }
 
+/// Prints a line for each finding. Of many notes of one kind it prints the first few and the number
+/// of the others. The findings of one kind stand together.
+pub(crate) fn lines(findings: &[Finding], out: &mut Out) -> Result<(), CliError> {
+    for alike in findings.chunk_by(|one, two| (one.severity, one.kind) == (two.severity, two.kind)) {
+        let is_note = alike.first().is_some_and(|finding| finding.severity == Severity::Note);
+        let shown = if is_note { NOTES_SHOWN } else { alike.len() };
+        alike.iter().take(shown).try_for_each(|finding| line(finding, out))?;
+        if alike.len() > shown {
+            writeln!(out, "         and {} more of this kind; --json lists all", alike.len() - shown)?;
+        }
+    }
+    Ok(())
+}
+
 /// Severity, kind, path, generation, detail.
-pub(crate) fn line(finding: &Finding, out: &mut Out) -> Result<(), CliError> {
+fn line(finding: &Finding, out: &mut Out) -> Result<(), CliError> {
     let style = match finding.severity {
         Severity::Error => MINUS,
         _ => MARK,

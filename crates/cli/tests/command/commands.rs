@@ -284,6 +284,37 @@ fn status_explains_an_interrupted_commit() {
     assert_eq!(sandbox.one_json(&["status"])["generation"], 5);
     assert_eq!(sandbox.ok(&["cat", "index.txt"]), "a whole edit");
     assert_eq!(fs::read(sandbox.store().join("data/index.txt.g4")).unwrap(), b"half an ed");
+    // `status` names only those above the latest generation. `verify --all` names all.
+    assert_eq!(sandbox.one_json(&["status"])["interrupted"], serde_json::json!([]));
+    assert!(sandbox.ok(&["verify", "--all"]).contains("interrupted_commit  -  generation 4"));
+}
+
+#[test]
+fn many_notes_of_one_kind_are_cut_and_errors_are_not() {
+    let sandbox = three_generations();
+    let findings = |words: &[&str]| sandbox.one_json(words)["findings"].as_array().unwrap().len();
+    for number in 0..5 {
+        fs::write(sandbox.store().join(format!("staging/{number:032x}")), "x").unwrap();
+    }
+    assert_eq!(sandbox.ok(&["verify", "--all"]).lines().count(), 6);
+    fs::write(sandbox.store().join(format!("staging/{:032x}", 5)), "x").unwrap();
+    fs::write(sandbox.store().join(format!("staging/{:032x}", 6)), "x").unwrap();
+    fs::write(sandbox.store().join("data/index.txt.g4"), "half an ed").unwrap();
+    let all = sandbox.ok(&["verify", "--all"]);
+    let lines: Vec<_> = all.lines().collect();
+    assert!(lines[0].starts_with("note     interrupted_commit  "), "{all}");
+    assert!(lines[1..6].iter().all(|line| line.starts_with("note     orphan  staging/")), "{all}");
+    assert_eq!(lines[6], "         and 2 more of this kind; --json lists all");
+    assert_eq!(lines.len(), 8, "{all}");
+    assert_eq!(findings(&["verify", "--all"]), 8);
+
+    for number in 0..7 {
+        sandbox.put(&format!("f{number}"), "x");
+        fs::remove_file(sandbox.store().join(format!("data/f{number}.g{}", number + 4))).unwrap();
+    }
+    let damaged = sandbox.ok_code(5, &["verify"]);
+    assert_eq!(damaged.matches("file_missing").count(), 7, "{damaged}");
+    assert!(!damaged.contains("more of this kind"), "{damaged}");
 }
 
 #[test]

@@ -335,3 +335,103 @@ fn too_many_open_files_commit_nothing_and_leave_nothing() {
     }
     sandbox.ok(&["commit", "many", "-m", "m"]);
 }
+
+#[test]
+fn a_command_that_only_reads_does_not_speak_of_commits() {
+    let sandbox = Sandbox::with_store();
+    sandbox.put("stores/a.txt", "one");
+    sandbox.write("full/x", "x");
+    let store = sandbox.store().join("out");
+    for (code, words) in [
+        (7, &["export", "full"][..]),
+        (7, &["export", "full/x"]),
+        (7, &["export", "."]),
+        (7, &["export", "nowhere/../out"]),
+        (7, &["export", store.to_str().unwrap()]),
+        (3, &["export", "out", "--at", "9"]),
+        (3, &["cat", "nosuch"]),
+        (3, &["cat", "stores"]),
+        (7, &["cat", "a//b"]),
+        (3, &["ls", "--at", "latest~9"]),
+        (3, &["log", "nosuch"]),
+        (3, &["diff", "1", "nosuch"]),
+        (7, &["diff", "first"]),
+        (3, &["show", "9"]),
+        (3, &["verify", "--at", "9"]),
+    ] {
+        let said = sandbox.fails(code, words);
+        assert!(!said.contains("commit"), "{words:?}: {said}");
+    }
+    assert!(sandbox.fails(7, &["export", "full"]).contains("; nothing was written; "));
+    for words in [&["cat", "stores/a.txt"][..], &["ls"], &["log"], &["diff", "1"], &["status"], &["verify"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let run = run_of(sandbox.command(words).stdout(full).output().unwrap());
+        assert_eq!(run.code, 1, "{words:?}");
+        assert_sentence(&run.stderr);
+        assert!(run.stderr.contains("; the store is as it was; "), "{words:?}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn an_empty_directory_that_would_prune_everything() {
+    let sandbox = Sandbox::with_store();
+    sandbox.put("a.txt", "one");
+    fs::create_dir(sandbox.path("empty")).unwrap();
+    assert_eq!(
+        sandbox.fails(7, &["commit", "empty", "--prune", "-m", "m"]),
+        "genstore: empty has no file, and pruning would remove everything; nothing was committed, and the store \
+         is as it was; name the directory that was meant, or remove the files by name.\n"
+    );
+}
+
+#[test]
+fn log_of_a_directory_says_so() {
+    let sandbox = Sandbox::with_store();
+    sandbox.put("stores/a.txt", "one");
+    sandbox.put("gone/b.txt", "two");
+    sandbox.ok(&["rm", "gone/b.txt", "-m", "m"]);
+    for (path, said) in [
+        (
+            "stores",
+            "stores is a directory in generation 4, not a file; nothing was done; genstore ls stores/ --at 4",
+        ),
+        (
+            "stores/",
+            "stores is a directory in generation 4, not a file; nothing was done; genstore ls stores/ --at 4",
+        ),
+        (
+            "gone",
+            "gone is a directory in generation 3, not a file; nothing was done; genstore ls gone/ --at 3",
+        ),
+    ] {
+        assert!(sandbox.fails(3, &["log", path]).contains(said), "{}", sandbox.fails(3, &["log", path]));
+        assert_eq!(sandbox.error(3, &["log", path])["path"], path);
+    }
+    assert!(sandbox.ok(&["ls", "gone/", "--at", "3"]).contains("gone/b.txt"));
+    assert!(sandbox.fails(3, &["log", "store"]).contains("no generation ever put or removed store"));
+    assert!(sandbox.fails(7, &["log", "nosuch/"]).contains("is not a path"));
+}
+
+#[test]
+fn diff_names_a_path_that_neither_side_has() {
+    let sandbox = Sandbox::with_store();
+    sandbox.put("stores/a.txt", "one");
+    for path in ["nope", "stroes/"] {
+        let said = sandbox.fails(3, &["diff", "1", path]);
+        assert!(said.contains(&format!("neither generation 1 nor 2 has {path}")), "{said}");
+        assert_eq!(sandbox.error(3, &["diff", "1", path])["path"], path);
+    }
+    assert!(sandbox.fails(3, &["diff", "2", "nope"]).contains("generation 2 does not have nope"));
+}
+
+#[test]
+fn a_time_before_the_store_is_named_as_it_was_typed() {
+    let sandbox = Sandbox::with_store();
+    for typed in ["2020-01-01", "2020-01-01T10:00:00Z", "2020-01-01T10:00:00.250Z"] {
+        let said = sandbox.fails(3, &["ls", "--at", typed]);
+        assert!(
+            said.contains(&format!("revision {typed} does not exist: every generation is later")),
+            "{said}"
+        );
+    }
+}

@@ -41,7 +41,7 @@ fn a_symbolic_link_unless_asked_to_follow() {
     let sandbox = ready();
     sandbox.write("elsewhere.txt", "elsewhere");
     symlink("../elsewhere.txt", sandbox.path("in/link.txt")).unwrap();
-    refused(&sandbox, &["link.txt", "symbolic link"]);
+    refused(&sandbox, &["link.txt", "symbolic link", "--follow-links"]);
     sandbox.ok(&["commit", "in", "-m", "m", "--follow-links"]);
     assert_eq!(sandbox.ok(&["cat", "link.txt"]), "elsewhere");
 }
@@ -51,14 +51,16 @@ fn a_fifo() {
     let sandbox = ready();
     let created = std::process::Command::new("mkfifo").arg(sandbox.path("in/pipe")).status().unwrap();
     assert!(created.success());
-    refused(&sandbox, &["pipe", "FIFO"]);
+    refused(&sandbox, &["pipe", "FIFO", "move it out of the directory: a store holds regular files only"]);
+    let said = sandbox.fails(7, &["put", "a", "in/pipe", "-m", "m"]);
+    assert!(said.contains("leave FILE out and give the bytes on standard input"), "{said}");
 }
 
 #[test]
 fn a_socket() {
     let sandbox = ready();
     let _listener = UnixListener::bind(sandbox.path("in/socket")).unwrap();
-    refused(&sandbox, &["socket"]);
+    refused(&sandbox, &["socket", "a store holds regular files only"]);
 }
 
 #[test]
@@ -66,7 +68,10 @@ fn names_that_other_systems_cannot_hold() {
     for (name, rule) in [("in/nul.txt", "nul.txt"), ("in/a:b", ":"), ("in/dot.", "dot."), ("in/x.g7", ".g")] {
         let sandbox = ready();
         sandbox.write(name, "x");
-        refused(&sandbox, &[rule]);
+        refused(
+            &sandbox,
+            &[rule, &format!("genstore: {name} cannot be committed"), "rename it, or leave it out"],
+        );
     }
 }
 
