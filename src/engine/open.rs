@@ -36,12 +36,13 @@ pub(super) fn cannot_open(dir: &Path, error: std::io::Error) -> Error {
 /// Opens the store in a tree that is not empty.
 pub(crate) fn open_on(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Engine> {
     let storage: Arc<dyn Storage> = Arc::new(Directory::new(fs));
-    let pointer = read::pointer(&*storage);
+    let mut pointer = read::pointer(&*storage);
     if matches!(pointer, Err(LoadError::Missing(_))) {
         match classify(&*storage, dir)? {
             NotAStore::Unfinished => return Err(ErrorRepr::UnfinishedInit(dir.into()).into()),
             NotAStore::Foreign => return Err(ErrorRepr::NotAStore(dir.into()).into()),
-            NotAStore::Damaged => {}
+            // Or another process has created the store and committed since the pointer was read.
+            NotAStore::Damaged => pointer = read::pointer(&*storage),
         }
     }
     let (id, head) = match pointer.and_then(|pointer| replay::head(&*storage, pointer, None, |_| Ok(()))) {
