@@ -50,7 +50,7 @@ pub fn few(bench: &Bench, row: &str) -> Result<PathBuf> {
     let dir = bench.directory(&format!("{row}/few"))?;
     let store = Genstore::create(&dir)?;
     for number in 0..FEW {
-        store.put(&[(path(number), content(number))])?;
+        store.put(vec![(path(number), content(number))])?;
     }
     Ok(dir)
 }
@@ -69,7 +69,7 @@ impl Big {
             for first in (0..count).step_by(COMMIT_FILES) {
                 let numbers = first..count.min(first + COMMIT_FILES);
                 let files: Vec<_> = numbers.map(|number| (path_of_many(number), content(number))).collect();
-                store.put(&files)?;
+                store.put(files)?;
             }
             Ok(dir)
         })
@@ -87,7 +87,7 @@ impl Big {
             let store = Genstore::create(&dir)?;
             // The first generation is empty.
             for number in 0..count - 1 {
-                store.put(&[(path(number % FEW), content(number))])?;
+                store.put(vec![(path(number % FEW), content(number))])?;
             }
             Ok(dir)
         })

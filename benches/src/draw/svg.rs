@@ -3,11 +3,11 @@
 use crate::results::{Results, short};
 use crate::row::{Bound, Row};
 
-const WIDTH: f64 = 820.0;
+const WIDTH: f64 = 870.0;
 /// Where the bars begin; left of it are their names.
-const LEFT: f64 = 330.0;
+const LEFT: f64 = 380.0;
 /// Where the longest bar ends; right of it are the values.
-const RIGHT: f64 = 660.0;
+const RIGHT: f64 = 710.0;
 const TOP: f64 = 46.0;
 const LINE: f64 = 24.0;
 
@@ -99,7 +99,8 @@ fn chart(title: &str, bars: &[Bar], line: &str) -> String {
             end - LEFT,
             LINE - 8.0
         );
-        let mut right = end;
+        // No text crosses the line.
+        let mut right = end.max(x(1.0));
         if let Some((low, high)) = bar.spread {
             let (low, high) = (x(low.min(high)), x(low.max(high)));
             svg += &format!(

@@ -24,8 +24,8 @@ impl EachRenamed {
 }
 
 impl Peer for EachRenamed {
-    fn commit(&mut self, files: &Files) -> Result<()> {
-        for (path, bytes) in files {
+    fn commit(&mut self, files: Files) -> Result<()> {
+        for (path, bytes) in &files {
             let path = self.0.join(path);
             let temporary = path.with_extension("tmp");
             let mut file = File::create(&temporary)?;

@@ -26,9 +26,9 @@ impl Fjall {
 }
 
 impl Peer for Fjall {
-    fn commit(&mut self, files: &Files) -> Result<()> {
+    fn commit(&mut self, files: Files) -> Result<()> {
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
-        for (path, bytes) in files {
+        for (path, bytes) in &files {
             batch.insert(&self.files, path.as_str(), bytes.as_slice());
         }
         Ok(batch.commit()?)

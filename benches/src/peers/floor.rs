@@ -37,7 +37,7 @@ impl Floor {
 }
 
 impl Peer for Floor {
-    fn commit(&mut self, files: &Files) -> Result<()> {
+    fn commit(&mut self, files: Files) -> Result<()> {
         let bytes = files.iter().map(|(_, bytes)| bytes.as_slice()).collect::<Vec<_>>().concat();
         let length = bytes.len() as u64;
         if self.at + length > BYTES {

@@ -42,10 +42,10 @@ impl Genstore {
     ///
     /// # Errors
     /// The commit fails.
-    pub fn put(&self, files: &Files) -> Result<()> {
+    pub fn put(&self, files: Files) -> Result<()> {
         let mut tx = self.0.begin()?;
         for (path, bytes) in files {
-            tx.put(path, bytes.clone())?;
+            tx.put(path, bytes)?;
         }
         tx.commit("commit")?;
         Ok(())
@@ -77,7 +77,7 @@ impl Genstore {
 }
 
 impl Peer for Genstore {
-    fn commit(&mut self, files: &Files) -> Result<()> {
+    fn commit(&mut self, files: Files) -> Result<()> {
         self.put(files)
     }
 }

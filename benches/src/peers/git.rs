@@ -72,9 +72,9 @@ impl Git {
 }
 
 impl Peer for Git {
-    fn commit(&mut self, files: &Files) -> Result<()> {
+    fn commit(&mut self, files: Files) -> Result<()> {
         // The tree needs no fsync: the repository holds what it had.
-        for (path, bytes) in files {
+        for (path, bytes) in &files {
             fs::write(self.tree.join(path), bytes)?;
         }
         self.add_and_commit()

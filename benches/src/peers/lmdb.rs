@@ -39,9 +39,9 @@ impl Lmdb {
 }
 
 impl Peer for Lmdb {
-    fn commit(&mut self, files: &Files) -> Result<()> {
+    fn commit(&mut self, files: Files) -> Result<()> {
         let mut tx = self.env.write_txn()?;
-        for (path, bytes) in files {
+        for (path, bytes) in &files {
             self.files.put(&mut tx, path, bytes)?;
         }
         Ok(tx.commit()?)

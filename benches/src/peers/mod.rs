@@ -13,7 +13,7 @@ use crate::Result;
 use crate::bench::Bench;
 
 /// The files of one commit.
-pub type Files = [(String, Vec<u8>)];
+pub type Files = Vec<(String, Vec<u8>)>;
 
 /// This library.
 pub const GENSTORE: &str = "genstore";
@@ -36,11 +36,12 @@ pub const FLOOR: &str = "bare floor";
 
 /// One way to commit files.
 pub trait Peer {
-    /// Commits files. They are durable when this returns.
+    /// Commits files. They are durable when this returns. The peer gets the bytes to keep, so that
+    /// none has to copy what its caller no longer needs.
     ///
     /// # Errors
     /// Those of the peer.
-    fn commit(&mut self, files: &Files) -> Result<()>;
+    fn commit(&mut self, files: Files) -> Result<()>;
 }
 
 /// The databases, the floor and genstore: all that takes a commit within this process.

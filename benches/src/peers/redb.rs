@@ -24,11 +24,11 @@ impl Redb {
 }
 
 impl Peer for Redb {
-    fn commit(&mut self, files: &Files) -> Result<()> {
+    fn commit(&mut self, files: Files) -> Result<()> {
         let tx = self.0.begin_write()?;
         {
             let mut table = tx.open_table(TABLE)?;
-            for (path, bytes) in files {
+            for (path, bytes) in &files {
                 table.insert(path.as_str(), bytes.as_slice())?;
             }
         }

@@ -31,11 +31,11 @@ impl Plain {
 }
 
 impl Peer for Plain {
-    fn commit(&mut self, files: &Files) -> Result<()> {
+    fn commit(&mut self, files: Files) -> Result<()> {
         let tx = self.0.transaction()?;
         {
             let mut put = tx.prepare_cached("INSERT OR REPLACE INTO files (path, bytes) VALUES (?1, ?2)")?;
-            for (path, bytes) in files {
+            for (path, bytes) in &files {
                 put.execute(params![path, bytes])?;
             }
         }
@@ -66,7 +66,7 @@ impl History {
 }
 
 impl Peer for History {
-    fn commit(&mut self, files: &Files) -> Result<()> {
+    fn commit(&mut self, files: Files) -> Result<()> {
         // The number of a generation is taken under the lock of the writer.
         let tx = self.0.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         {
@@ -74,7 +74,7 @@ impl Peer for History {
             let generation = tx.last_insert_rowid();
             let mut put =
                 tx.prepare_cached("INSERT INTO versions (path, generation, bytes) VALUES (?1, ?2, ?3)")?;
-            for (path, bytes) in files {
+            for (path, bytes) in &files {
                 put.execute(params![path, generation, bytes])?;
             }
         }

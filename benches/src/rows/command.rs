@@ -27,13 +27,13 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     let mut contest = Contest::new();
 
     let dir = bench.directory("command/genstore")?;
-    Genstore::create(&dir)?.put(&before)?;
+    Genstore::create(&dir)?.put(before.clone())?;
     let mut genstore = put(program, &dir, &path(0), &file);
     contest.enter(GENSTORE, move |(): &()| Ok([time(|| run_command(&mut genstore))?]));
 
     if bench.commands.sqlite3.is_some() {
         let dir = bench.directory("command/sqlite")?;
-        sqlite::History::create(&dir)?.commit(&before)?;
+        sqlite::History::create(&dir)?.commit(before)?;
         let mut sqlite3 = Command::new("sqlite3");
         sqlite3.args(["-batch", "-bail"]).arg(dir.join("db")).arg(format!(
             "PRAGMA synchronous=FULL; BEGIN IMMEDIATE;

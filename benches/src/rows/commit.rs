@@ -5,7 +5,7 @@ use crate::Result;
 use crate::bench::Bench;
 use crate::contents::Contents;
 use crate::contest::Contest;
-use crate::peers::{self, FLOOR, GENSTORE, LMDB, SQLITE_HISTORY};
+use crate::peers::{self, FLOOR, Files, GENSTORE, LMDB, SQLITE_HISTORY};
 use crate::row::Bound::AtMost;
 use crate::row::Row;
 use crate::stats::time;
@@ -52,8 +52,9 @@ fn run(
     let before = contents.next_files(BEFORE, SMALL);
     let mut contest = Contest::new();
     for (peer_name, mut peer) in peers::all(bench, name)? {
-        peer.commit(&before)?;
-        contest.enter(peer_name, move |files: &Vec<_>| {
+        peer.commit(before.clone())?;
+        contest.enter(peer_name, move |files: &Files| {
+            let files = files.clone();
             let flushes = bench.disk.flushes().unwrap_or_default();
             let ms = time(|| peer.commit(files))?;
             let flushes = bench.disk.flushes().unwrap_or_default() - flushes;

@@ -24,7 +24,7 @@ pub(super) fn open(bench: &Bench) -> Result<Vec<Row>> {
         contest.enter(name, move |round: &usize| {
             // Each round finds the store at another distance from its newest checkpoint.
             let content = format!("{{\"round\":{round}}}");
-            Genstore::open(&store)?.put(&[(path.clone(), content.into_bytes())])?;
+            Genstore::open(&store)?.put(vec![(path.clone(), content.into_bytes())])?;
             let mut child = Command::new(std::env::current_exe()?);
             let output = child.arg(super::child::OPEN).arg(&store).arg(&path).output()?;
             super::child::figures(&output)

@@ -18,14 +18,14 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     let mut contest = Contest::new();
     let small = Genstore::open(&few(bench, "commit-of-many")?)?;
     contest.enter(&few_name, move |(round, bytes): &(usize, Vec<u8>)| {
-        let files = [(path(round % FEW), bytes.clone())];
-        Ok([time(|| small.put(&files))?])
+        let files = vec![(path(round % FEW), bytes.clone())];
+        Ok([time(|| small.put(files))?])
     });
     let large = Genstore::open(bench.big.files(bench)?)?;
     contest.enter(&many_name, move |(round, bytes): &(usize, Vec<u8>)| {
         // A prime number of files apart, so that each commit goes to another directory.
-        let files = [(path_of_many(round * 7919 % count), bytes.clone())];
-        Ok([time(|| large.put(&files))?])
+        let files = vec![(path_of_many(round * 7919 % count), bytes.clone())];
+        Ok([time(|| large.put(files))?])
     });
     let mut contents = Contents::default();
     let [times] = contest.run(bench, 200, |round| Ok((round, contents.next_of(SMALL))))?;

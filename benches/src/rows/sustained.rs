@@ -43,8 +43,8 @@ fn back_to_back(peer: &mut dyn Peer, round: usize, commits: usize) -> Result<[f6
         let mut bytes = base.clone();
         let stamp = format!("{{\"round {round:06} commit {commit:06}\":");
         bytes.splice(..stamp.len(), stamp.into_bytes());
-        let files = [(path(commit % PATHS), bytes)];
-        times.push(time(|| peer.commit(&files))?);
+        let files = vec![(path(commit % PATHS), bytes)];
+        times.push(time(|| peer.commit(files))?);
     }
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let rate = commits as f64 / times.sum() * 1e3;

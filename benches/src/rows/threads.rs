@@ -9,7 +9,7 @@ use crate::contents::Contents;
 use crate::contest::Contest;
 use crate::peers::genstore::Genstore;
 use crate::peers::sqlite::History;
-use crate::peers::{GENSTORE, Peer, SQLITE_HISTORY};
+use crate::peers::{Files, GENSTORE, Peer, SQLITE_HISTORY};
 use crate::row::Bound::AtLeast;
 use crate::row::Row;
 use crate::stats::time;
@@ -17,7 +17,7 @@ use crate::stats::time;
 const THREADS: usize = 8;
 
 /// The commits of one thread in one round: the path and the bytes of each.
-type Work = Vec<(String, Vec<u8>)>;
+type Work = Files;
 
 pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
     let (commits, scaled) = bench.size("commits", 800, 80);
@@ -55,23 +55,23 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>> {
 /// Commits all work, shared out evenly among the handles, each in a thread of its own. Returns the
 /// commits per second.
 fn rate<P: Peer + Send>(handles: &mut [P], work: &[Work]) -> Result<[f64; 1]> {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let commits = work.iter().map(Vec::len).sum::<usize>() as f64;
     let each = work.len().div_ceil(handles.len());
+    let shares: Vec<Files> = work.chunks(each).map(<[Work]>::concat).collect();
     let ms = time(|| {
         thread::scope(|scope| {
             let mut threads = Vec::new();
-            for (handle, work) in handles.iter_mut().zip(work.chunks(each)) {
+            for (handle, share) in handles.iter_mut().zip(shares) {
                 threads.push(scope.spawn(move || {
-                    let mut files = work.iter().flatten();
-                    let commit = |file: &(String, Vec<u8>)| handle.commit(std::slice::from_ref(file));
                     // An error of a peer need not be one that threads may pass on.
-                    files.try_for_each(commit).map_err(|error| error.to_string())
+                    let commit = |file| handle.commit(vec![file]).map_err(|error| error.to_string());
+                    share.into_iter().try_for_each(commit)
                 }));
             }
             threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a thread panicked")?)
         })
         .map_err(Into::into)
     })?;
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let commits = work.iter().map(Vec::len).sum::<usize>() as f64;
     Ok([commits / ms * 1e3])
 }
