@@ -7,9 +7,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use genstore_benches::disk::{Disk, machine};
+use genstore_benches::Result;
+use genstore_benches::args::Args;
+use genstore_benches::contents::Contents;
+use genstore_benches::disk::Disk;
+use genstore_benches::machine::machine;
 use genstore_benches::stats::Samples;
-use genstore_benches::{Args, Contents, Result};
 
 /// The least number of rounds, however long they take. Fewer would say nothing.
 const ROUNDS_MIN: usize = 7;

@@ -9,9 +9,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use genstore::Store;
-use genstore_benches::disk::{Disk, machine};
+use genstore_benches::Result;
+use genstore_benches::args::Args;
+use genstore_benches::disk::Disk;
+use genstore_benches::machine::machine;
 use genstore_benches::stats::Samples;
-use genstore_benches::{Args, Result};
 use tempfile::TempDir;
 
 /// A store, and the times to open it.
