@@ -122,12 +122,14 @@ impl fmt::Display for Revision {
             Self::Generation(generation) => generation.fmt(f),
             Self::At(time) => {
                 let at = time.as_jiff();
+                let is_end_of_second = at.as_millisecond().rem_euclid(1000) == 999;
+                let is_plain = at.to_zoned(jiff::tz::TimeZone::UTC).year() > 0;
                 // What stands for the end of a day or of a second was most likely read from such a
                 // text. Both texts name the same revision.
-                match at.as_millisecond().rem_euclid(1000) {
-                    999 if is_last_of_day(*time) => write!(f, "{}", at.strftime("%Y-%m-%d")),
-                    999 => write!(f, "{}", at.strftime("%Y-%m-%dT%H:%M:%SZ")),
-                    _ => time.fmt(f),
+                match is_end_of_second && is_plain {
+                    true if is_last_of_day(*time) => write!(f, "{}", at.strftime("%Y-%m-%d")),
+                    true => write!(f, "{}", at.strftime("%Y-%m-%dT%H:%M:%SZ")),
+                    false => time.fmt(f),
                 }
             }
         }
@@ -268,6 +270,10 @@ mod tests {
         let shown = |text: &str| text.parse::<Revision>().unwrap().to_string();
         assert_eq!(shown("2026-11-22T10:00:00+02:00"), "2026-11-22T08:00:00Z");
         assert_eq!(shown("2026-11-22T23:59:59Z"), "2026-11-22");
+        // Years before 1 have no short form.
+        for text in ["-000044-03-15T00:00:00Z", "0000-12-31T23:59:59Z"] {
+            assert_eq!(shown(text).parse::<Revision>(), text.parse(), "{}", shown(text));
+        }
     }
 
     #[test]
