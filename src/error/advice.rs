@@ -80,12 +80,12 @@ impl ErrorRepr {
             E::OtherJson { .. } => {
                 "compare the file with an earlier generation, and roll back if it is a bad edit".into()
             }
-            E::BadSource { rule, .. } if !rule.ends_with("being read") => {
-                "correct that, or leave it out".into()
-            }
+            E::BadSource { .. } => "correct that, or leave it out".into(),
             E::BadSourceName { .. } => "rename it, or leave it out".into(),
             E::NothingToKeep(_) => "name the directory that was meant, or remove the files by name".into(),
-            E::BadSource { .. } | E::SourceChanged(_) => "stop the program that writes to it, then commit again".into(),
+            E::SourceChanging { .. } | E::SourceChanged(_) => {
+                "stop the program that writes to it, then commit again".into()
+            }
             E::IsDirectory { .. } => "list the files in that directory, and name one".into(),
             E::RemovedHere(_) => "put it again first, or leave it out".into(),
             E::NoSuchPath { .. } | E::NoMatch { .. } => {

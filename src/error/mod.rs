@@ -191,6 +191,7 @@ impl Error {
             | E::BadSource { .. }
             | E::BadSourceName { .. }
             | E::NothingToKeep(_)
+            | E::SourceChanging { .. }
             | E::SourceChanged(_) => ErrorKind::Invalid,
             E::Conflict { .. } => ErrorKind::Conflict,
             E::Busy { .. } => ErrorKind::Busy,
@@ -241,7 +242,9 @@ impl Error {
             | E::SnapshotExpired { .. }
             | E::OutcomeUnknown { .. } => Subject::Revision,
             E::DamagedMetadata { .. } | E::NewerFormat { .. } => Subject::Metadata,
-            E::BadSource { .. } | E::NothingToKeep(_) | E::SourceChanged(_) => Subject::Source,
+            E::BadSource { .. } | E::NothingToKeep(_) | E::SourceChanging { .. } | E::SourceChanged(_) => {
+                Subject::Source
+            }
             E::Limit { .. }
             | E::Busy { .. }
             | E::NothingIntact { .. }
@@ -297,6 +300,7 @@ impl Error {
             | E::InStore(path)
             | E::SourceChanged(path)
             | E::NothingToKeep(path)
+            | E::SourceChanging { file: path, .. }
             | E::BadSource { file: path, .. } => path.to_str(),
             E::Conflict { paths, .. } => paths.first().map(|conflict| conflict.path.as_str()),
             _ => None,

@@ -154,6 +154,8 @@ pub(crate) enum ErrorRepr {
     BadSourceName { file: PathBuf, source: PathError },
     #[error("{} has no file, and pruning would remove everything", .0.display())]
     NothingToKeep(PathBuf),
+    #[error("{} cannot be committed: {rule}", .file.display())]
+    SourceChanging { file: PathBuf, rule: &'static str },
     #[error("{} changed while it was being read, three times in a row", .0.display())]
     SourceChanged(PathBuf),
     #[error("{path} is not in generation {generation}")]

@@ -94,6 +94,10 @@ fn bad(file: &Path, rule: impl Into<String>) -> Error {
     ErrorRepr::BadSource { file: file.into(), rule: rule.into() }.into()
 }
 
+fn changing(file: &Path, rule: &'static str) -> Error {
+    ErrorRepr::SourceChanging { file: file.into(), rule }.into()
+}
+
 fn cannot_read(path: &Path, error: io::Error) -> Error {
     Error::io(Operation::Read, path.display().to_string(), error)
 }
@@ -212,13 +216,13 @@ impl Walk {
             let file = &found.file;
             let now = if self.follow { fs::metadata(file) } else { fs::symlink_metadata(file) };
             if fingerprint(&now.map_err(|error| cannot_read(file, error))?) != *before {
-                return Err(bad(file, "it was written to while its directory was being read"));
+                return Err(changing(file, "it was written to while its directory was being read"));
             }
         }
         for (dir, before) in &self.directories {
             let now = fs::metadata(dir).map_err(|error| cannot_read(dir, error))?;
             if fingerprint(&now) != *before {
-                return Err(bad(dir, "files were added to it or taken from it while it was being read"));
+                return Err(changing(dir, "files were added to it or taken from it while it was being read"));
             }
         }
         Ok(())
