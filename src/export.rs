@@ -1,6 +1,5 @@
 //! The files of a snapshot, written into a directory outside the store.
 
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -113,7 +112,8 @@ impl Snapshot {
     ///   in the store.
     /// * `Corrupt` when a file is damaged, unless [`skip_damaged`](ExportOptions::skip_damaged) is
     ///   set.
-    /// * `Io` when the system refused, such as to give the export the owner of an empty `dir`, or a [`CancelFlag`] stopped the call.
+    /// * `Io` when the system refused, such as to give the export the owner of an empty `dir`, or a
+    ///   [`CancelFlag`] stopped the call.
     pub fn export(&self, dir: impl AsRef<Path>, options: &ExportOptions) -> Result<ExportReport> {
         self.export_to(ExportDir::begin(dir.as_ref(), self.engine.dir())?, options)
     }
@@ -137,7 +137,7 @@ impl Snapshot {
                 Err(failed) => {
                     let is_of_this_file = match &failed {
                         ReadError::Damaged(_) => true,
-                        ReadError::Unknown(error) => error.kind() == ErrorKind::PermissionDenied,
+                        ReadError::Unknown(error) => content::is_of_one_file(error),
                         ReadError::Sink(_) => false,
                     };
                     let error = self.engine.failed(entry, self.head.link, failed);

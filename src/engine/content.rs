@@ -41,6 +41,12 @@ pub(crate) enum ReadError {
     Sink(io::Error),
 }
 
+/// Whether an error of reading one stored file says nothing about the others. Work on many files
+/// then goes on without this one.
+pub(crate) fn is_of_one_file(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
 pub(crate) fn name(entry: &Entry) -> Name {
     Name::Data(entry.stored_path().clone(), entry.generation)
 }

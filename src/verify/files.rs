@@ -1,7 +1,6 @@
 //! The check of stored files against their hashes, on several threads.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 
 use super::options::VerifyOptions;
 use crate::engine::content::{self, Check};
@@ -74,8 +73,7 @@ fn check_one(
             Ok(Some((FindingKind::FileMissing, damage.detail)))
         }
         Ok(Check::Damaged(damage)) => Ok(Some((FindingKind::FileDamaged, damage.detail))),
-        // A missing permission says nothing about the other files, which are still checked.
-        Ok(Check::Unknown(error)) if error.kind() == ErrorKind::PermissionDenied => {
+        Ok(Check::Unknown(error)) if content::is_of_one_file(&error) => {
             Ok(Some((FindingKind::FileUnreadable, format!("it cannot be read: {error}"))))
         }
         Ok(Check::Unknown(error)) => Err(Error::io(Operation::Read, name.to_string(), error)),
