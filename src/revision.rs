@@ -122,14 +122,15 @@ impl fmt::Display for Revision {
             Self::Generation(generation) => generation.fmt(f),
             Self::At(time) => {
                 let at = time.as_jiff();
-                let is_end_of_second = at.as_millisecond().rem_euclid(1000) == 999;
-                let is_plain = at.to_zoned(jiff::tz::TimeZone::UTC).year() > 0;
+                let date = at.to_zoned(jiff::tz::TimeZone::UTC).date();
                 // What stands for the end of a day or of a second was most likely read from such a
-                // text. Both texts name the same revision.
-                match is_end_of_second && is_plain {
-                    true if is_last_of_day(*time) => write!(f, "{}", at.strftime("%Y-%m-%d")),
-                    true => write!(f, "{}", at.strftime("%Y-%m-%dT%H:%M:%SZ")),
-                    false => time.fmt(f),
+                // text. Both texts name the same revision. Years before 1 have no short form.
+                if date.year() < 1 || at.as_millisecond().rem_euclid(1000) != 999 {
+                    time.fmt(f)
+                } else if end_of(date) == Some(*time) {
+                    write!(f, "{}", at.strftime("%Y-%m-%d"))
+                } else {
+                    write!(f, "{}", at.strftime("%Y-%m-%dT%H:%M:%SZ"))
                 }
             }
         }
@@ -180,10 +181,6 @@ fn end_of(date: jiff::civil::Date) -> Option<Timestamp> {
     let midnight = date.tomorrow().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
     let last = midnight.checked_sub(jiff::SignedDuration::from_millis(1)).ok()?;
     Some(Timestamp::from_jiff(last))
-}
-
-fn is_last_of_day(time: Timestamp) -> bool {
-    end_of(time.as_jiff().to_zoned(jiff::tz::TimeZone::UTC).date()) == Some(time)
 }
 
 /// A value that names a generation: a text, a number, a [`Revision`] or a [`Generation`].
